@@ -1,0 +1,80 @@
+/**
+ * Every bound of the library in one place, each with its reason. A limit that users can change has its default here.
+ */
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+/** Default of `limits.payloadBytes`: an input or output above this belongs in a file, with its path as the payload. */
+export const DEFAULT_PAYLOAD_BYTES = 16 * MIB
+/** Highest `limits.payloadBytes`: the payload is copied once on the main thread, and 1 GiB takes about a second. */
+export const MAX_PAYLOAD_BYTES = 1024 * MIB
+/** Payloads above this lie in a table of their own, so that a retry or a cancel does not write them again. */
+export const INLINE_PAYLOAD_BYTES = 32 * KIB
+
+/** A page of jobs is sealed at this size. Four LMDB pages: large enough to spread the cost of one put over ~150 small jobs, small enough for the free list to refill. */
+export const PAGE_BYTES = 16 * KIB
+/** Jobs in one page; their index travels as 16 bits, and a page's done marks stay below 64 bytes. */
+export const PAGE_JOBS = 512
+
+/** Jobs in one batch; indexes travel as 16 bits. */
+export const BATCH_JOBS = 2048
+/** Encoded input of one batch. Above it the copy to the thread takes longer than a millisecond. */
+export const BATCH_BYTES = 1 * MIB
+/** Estimated run time of one batch. Long enough to hide a commit, short enough that nobody waits for a batch-mate. */
+export const BATCH_BUDGET_MS = 4
+/** First batches of a definition whose run time is unknown. */
+export const BATCH_JOBS_UNMEASURED = 8
+/** A thread gives back what it has not started when a batch has run this long. */
+export const BATCH_YIELD_MS = 12
+/** The shared area in which a thread leaves the outcomes of a batch. One that does not fit travels by itself. */
+export const OUTCOME_AREA_BYTES = 256 * KIB
+/** Batches a thread may hold: one running, one in reserve, so that it never waits for a commit. */
+export const BATCHES_PER_THREAD = 2
+
+/** Waiting jobs whose place in the order is kept in memory, per lane (a queue's jobs of one priority), in pages. */
+export const WINDOW_PAGES = 64
+/** Bytes of waiting pages kept in memory over all lanes; the rest is read back when its turn comes. */
+export const WINDOW_BYTES = 16 * MIB
+
+/** Encoded, not yet committed input the main thread holds before `enqueue` makes its callers wait. */
+export const BACKPRESSURE_BYTES = 64 * MIB
+/** Bytes one commit takes from the waiting enqueues; the next commit takes more. An `enqueueMany` is never split. */
+export const COMMIT_BYTES = 4 * MIB
+
+/** Scheduled jobs moved to their queue in one commit. */
+export const PROMOTE_JOBS = 512
+/** Blocks of finished jobs removed in one commit. */
+export const PRUNE_BLOCKS = 64
+/** The longest sleep of the due timer: a wall clock that jumps is noticed within this. */
+export const MAX_TIMER_MS = 30_000
+
+/** Attempts kept per job: the first, and the latest ones. */
+export const ATTEMPTS_KEPT = 20
+/** An error's message, stack and data as stored, in characters. */
+export const ERROR_TEXT = { message: 4 * KIB, stack: 4 * KIB, data: 4 * KIB, causes: 4 } as const
+
+/** Queues and definitions are interned as 16 bits. */
+export const MAX_NAMES = 65_535
+/** Longest name of a queue or a definition, in UTF-8 bytes. */
+export const NAME_BYTES = 200
+/** Priorities are stored as one byte. */
+export const PRIORITY_MIN = -128
+export const PRIORITY_MAX = 127
+
+/** Default of `maxCrashes`: how often a job may take the process down, alone, before it is quarantined. */
+export const DEFAULT_MAX_CRASHES = 3
+/** Default of `retain.jobs`, per state, and of `retain.age`. */
+export const DEFAULT_RETAIN_JOBS = 1000
+export const DEFAULT_RETAIN_AGE_MS = 24 * 60 * 60 * 1000
+
+/** Default of `abortGrace`: what a job has after its signal is aborted before its thread is terminated. */
+export const DEFAULT_ABORT_GRACE_MS = 1000
+/** Default of `close({ grace })`. */
+export const DEFAULT_CLOSE_GRACE_MS = 25_000
+/** A thread that has not exited this long after `terminate()` counts as stuck. */
+export const STUCK_AFTER_MS = 500
+/** Progress messages of one job are sent at most this often. */
+export const PROGRESS_INTERVAL_MS = 50
+/** Longest wait for an instant in the future: the largest date JavaScript can hold. */
+export const MAX_INSTANT = 8_640_000_000_000_000
