@@ -28,6 +28,8 @@ export type CallErrorCode =
   | 'MILLRACE_PAYLOAD_TOO_LARGE'
   /** `openExecutor` was called in one of an executor's own threads. */
   | 'MILLRACE_OPEN_IN_THREAD'
+  /** Too many calls of `enqueue` wait for the disk without being awaited. */
+  | 'MILLRACE_BACKPRESSURE'
   /** The executor is closing or closed. */
   | 'MILLRACE_CLOSED'
   /** Another executor holds the directory. `holderPid` tells which process. */
@@ -92,7 +94,7 @@ export class MillraceError extends Error {
   }
 
   /** The stable name of what went wrong. */
-  readonly code: MillraceErrorCode;
+  readonly code: MillraceErrorCode
   /** Marks the error for copies of the package other than the one that made it. */
   readonly [BRAND] = true
 

@@ -39,6 +39,8 @@ export const WINDOW_BYTES = 16 * MIB
 
 /** Encoded, not yet committed input the main thread holds before `enqueue` makes its callers wait. */
 export const BACKPRESSURE_BYTES = 64 * MIB
+/** Calls of `enqueue` that may wait for that; only a loop that does not await gets there, and is refused. */
+export const BACKPRESSURE_CALLS = 100_000
 /** Bytes one commit takes from the waiting enqueues; the next commit takes more. An `enqueueMany` is never split. */
 export const COMMIT_BYTES = 4 * MIB
 

@@ -1,0 +1,110 @@
+/**
+ * The keys of the store's tables: big-endian, so that they order as the numbers do. Monotonic numbers keep neighbouring
+ * records on neighbouring pages of the tree.
+ *
+ *   pages, marks  queue u16 · rank u8 · ord u48 · sub u16     run order: queue, priority, arrival
+ *   scheduled     runAt u48 · seq u48                         due order: time, then enqueueing
+ *   index         kind u8 · seq u48                           where a job is that left the page it was enqueued in
+ *   claims        batch u48
+ *   finished      state u8 · block u48
+ *   payloads      seq u48 · kind u8
+ *
+ * `rank` is the priority turned round, so that a higher priority comes first. `ord` is the place in the order of arrival;
+ * for a page it is the number of its first job. `sub` is 0 for a page, and index + 1 for a job put back behind its page.
+ */
+import type { FinalState } from '../job/job-info.js'
+
+export const PAGE_KEY_BYTES = 11
+const U48 = 2 ** 48 - 1
+
+export function rankOf(priority: number): number {
+  return 127 - priority
+}
+
+export function priorityOf(rank: number): number {
+  return 127 - rank
+}
+
+export function pageKey(queueId: number, rank: number, ord: number, sub: number): Buffer {
+  const key = Buffer.allocUnsafe(PAGE_KEY_BYTES)
+  key.writeUInt16BE(queueId, 0)
+  key[2] = rank
+  key.writeUIntBE(ord, 3, 6)
+  key.writeUInt16BE(sub, 9)
+  return key
+}
+
+export interface PageKeyParts {
+  readonly queueId: number
+  readonly rank: number
+  readonly ord: number
+  readonly sub: number
+}
+
+export function readPageKey(key: Buffer, offset = 0): PageKeyParts {
+  return {
+    queueId: key.readUInt16BE(offset),
+    rank: key.readUInt8(offset + 2),
+    ord: key.readUIntBE(offset + 3, 6),
+    sub: key.readUInt16BE(offset + 9),
+  }
+}
+
+export function scheduledKey(runAt: number, seq: number): Buffer {
+  const key = Buffer.allocUnsafe(12)
+  key.writeUIntBE(Math.max(0, Math.min(U48, Math.ceil(runAt))), 0, 6)
+  key.writeUIntBE(seq, 6, 6)
+  return key
+}
+
+export function readScheduledKey(key: Buffer): { runAt: number; seq: number } {
+  return { runAt: key.readUIntBE(0, 6), seq: key.readUIntBE(6, 6) }
+}
+
+/** A job that lives in a page of its own, by its number. */
+export const INDEX_SOLO = 0
+/** A page of jobs enqueued with a delay, by the number of its first job. */
+export const INDEX_GROUP = 1
+/** A job that was in flight when the process died, to be run alone. */
+export const INDEX_SUSPECT = 2
+
+export function indexKey(kind: number, seq: number): Buffer {
+  const key = Buffer.allocUnsafe(7)
+  key[0] = kind
+  key.writeUIntBE(seq, 1, 6)
+  return key
+}
+
+export function numberKey(value: number): Buffer {
+  const key = Buffer.allocUnsafe(6)
+  key.writeUIntBE(value, 0, 6)
+  return key
+}
+
+const FINAL_STATES: readonly FinalState[] = ['completed', 'cancelled', 'discarded']
+
+export function finishedKey(state: FinalState, block: number): Buffer {
+  const key = Buffer.allocUnsafe(7)
+  key[0] = FINAL_STATES.indexOf(state)
+  key.writeUIntBE(block, 1, 6)
+  return key
+}
+
+/** The first key behind all blocks of a state. */
+export function finishedEnd(state: FinalState): Buffer {
+  return Buffer.from([FINAL_STATES.indexOf(state) + 1])
+}
+
+export const PAYLOAD_INPUT = 0
+export const PAYLOAD_OUTPUT = 1
+
+export function payloadKey(seq: number, kind: number): Buffer {
+  const key = Buffer.allocUnsafe(7)
+  key.writeUIntBE(seq, 0, 6)
+  key[6] = kind
+  return key
+}
+
+export function metaKey(name: string): Buffer {
+  return Buffer.from(name, 'utf8')
+}

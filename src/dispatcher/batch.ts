@@ -1,0 +1,173 @@
+/**
+ * Jobs handed to a thread together, from the claim to the last outcome.
+ *
+ * The batch number is the lease: outcomes are read from the batch's own shared memory, each record once, and only up to `limit`,
+ * the number of jobs that still belong to the thread. What was taken back has left the batch for good.
+ */
+import { assert } from '../base/assert.js'
+import type { OutcomeRecord } from '../codec/batch-control.js'
+import { BatchControl } from '../codec/batch-control.js'
+import { entryEnd } from '../codec/page.js'
+import type { PageRef, Slice } from '../store/page-ref.js'
+
+/** Why a thread was terminated. */
+export type TerminationCause = 'timeout' | 'cancel' | 'close' | 'recycle'
+
+/** How a batch left its thread. */
+export type BatchEnd =
+  | { readonly kind: 'returned'; readonly apart: ArrayBuffer | undefined }
+  | {
+      readonly kind: 'died'
+      /** Undefined when nobody asked for it. */
+      readonly cause: TerminationCause | undefined
+      /** The job for whose sake the thread was terminated, by index. */
+      readonly target: number | undefined
+      readonly exitCode: number
+      readonly error: Error | undefined
+    }
+
+/** A job of the batch. */
+export interface BatchJob {
+  readonly page: PageRef
+  readonly index: number
+  /** Its entry in the page's bytes. */
+  readonly offset: number
+}
+
+export class Batch {
+  readonly id: number
+  readonly slices: readonly Slice[]
+  readonly jobs: number
+  readonly control: BatchControl
+  /** Epoch ms of the hand-over; with the record's offset it tells when a job started. */
+  sentAt = 0
+  /** Jobs that still belong to the thread. Lowered when the rest is taken back. */
+  limit: number
+  /** Thread time of the outcomes read so far, in ms. */
+  usedMs = 0
+  /** Outcomes read so far. */
+  collected = 0
+  end: BatchEnd | undefined
+  /** Jobs whose cancellation was asked for while they ran, with the reason. */
+  readonly cancelled = new Map<number, string>()
+  /** The latest progress that each job reported. */
+  readonly progress = new Map<number, { readonly fraction: number; readonly message?: string }>()
+  /** The job whose soft timeout has been told to the thread. */
+  warned = -1
+  readonly #starts: number[] = []
+  #record: OutcomeRecord = { kind: 0, startMs: 0, runMs: 0, bodyFrom: 0, bodyTo: 0, next: 0 }
+  #slice = 0
+  #index: number
+  #offset: number
+
+  constructor(id: number, slices: readonly Slice[], control: BatchControl) {
+    this.id = id
+    this.slices = slices
+    this.control = control
+    let jobs = 0
+    for (const { from, to } of slices) {
+      this.#starts.push(jobs)
+      jobs += to - from
+    }
+    this.jobs = jobs
+    this.limit = jobs
+    this.#index = slices[0]?.from ?? 0
+    this.#offset = slices[0]?.offset ?? 0
+    this.#record.next = control.firstRecord
+  }
+
+  /** Whether there are outcomes that nobody has read. */
+  get hasNews(): boolean {
+    return this.control.finished > this.collected
+  }
+
+  /** The index of the job the thread is at, -1 when it is between jobs or has not begun. */
+  get running(): number {
+    const { finished } = this.control
+    return this.control.taken > finished ? finished : -1
+  }
+
+  /** Moves to the next outcome. The returned object is used again by the next call. */
+  nextRecord(): OutcomeRecord {
+    assert(this.collected < this.limit, 'an outcome arrived for a job that was taken back')
+    this.control.readRecord(this.#record.next, this.#record)
+    this.collected++
+    return this.#record
+  }
+
+  /** The page of the next job to be settled. */
+  get page(): PageRef {
+    return this.slices[this.#slice]!.page
+  }
+
+  /** Its index in the page. */
+  get pageIndex(): number {
+    return this.#index
+  }
+
+  /** Its entry in the page's bytes. */
+  get entryOffset(): number {
+    return this.#offset
+  }
+
+  /** Goes on to the next job to be settled. */
+  advance(): void {
+    const slice = this.slices[this.#slice]!
+    this.#index++
+    if (this.#index < slice.to) {
+      this.#offset = entryEnd(slice.page.bytes!, this.#offset)
+      return
+    }
+    const next = this.slices[++this.#slice]
+    this.#index = next?.from ?? 0
+    this.#offset = next?.offset ?? 0
+  }
+
+  /** Takes back what the thread has not taken. Returns those jobs. */
+  steal(): Slice[] {
+    const kept = this.control.steal()
+    const slices = this.range(kept, this.limit)
+    this.limit = Math.min(this.limit, kept)
+    return slices
+  }
+
+  /** The jobs from `from` up to `to`, by index in the batch. */
+  range(from: number, to: number): Slice[] {
+    const found: Slice[] = []
+    for (const [number, slice] of this.slices.entries()) {
+      const start = this.#starts[number]!
+      const first = Math.max(from, start)
+      const end = Math.min(to, start + slice.to - slice.from)
+      if (first >= end) continue
+      found.push({
+        page: slice.page,
+        from: slice.from + first - start,
+        to: slice.from + end - start,
+        offset: this.#offsetIn(slice, first - start),
+      })
+    }
+    return found
+  }
+
+  /** The job with the given index in the batch. */
+  job(index: number): BatchJob {
+    const [slice] = this.range(index, index + 1)
+    assert(slice !== undefined, 'a job of the batch is within it')
+    return { page: slice.page, index: slice.from, offset: slice.offset }
+  }
+
+  /** The index in the batch of a job of a page, or -1. */
+  find(page: PageRef, pageIndex: number): number {
+    for (const [number, slice] of this.slices.entries()) {
+      if (slice.page === page && pageIndex >= slice.from && pageIndex < slice.to)
+        return this.#starts[number]! + pageIndex - slice.from
+    }
+    return -1
+  }
+
+  #offsetIn(slice: Slice, steps: number): number {
+    let { offset } = slice
+    for (let step = 0; step < steps; step++) offset = entryEnd(slice.page.bytes!, offset)
+    return offset
+  }
+}

@@ -1,0 +1,317 @@
+/**
+ * A place for one thread: the batches it holds, their clocks, and the ways a thread ends.
+ *
+ * Modes, changed only by `#become`:
+ *   open         takes batches
+ *   terminating  its worker is being ended for one job's sake; takes none until the exit
+ *   recycling    finishes what it holds, then its worker is replaced; takes none
+ *   waiting      its worker died at once several times; takes none until a pause is over
+ *   closed       for good
+ *
+ * A watch looks at the running batch: when it has run longer than a batch should, outcomes are fetched and the jobs behind the
+ * slow one are taken back; at the soft timeout the job's signal is aborted; at the timeout the worker is terminated. The clock
+ * of a job is the one its thread writes when it starts it, so time spent waiting behind others does not count.
+ */
+import { assert } from '../base/assert.js'
+import type { Clock, Timer } from '../base/clock.js'
+import { BATCH_YIELD_MS, STUCK_AFTER_MS } from '../base/limits.js'
+import { PHASE_RUNNING } from '../codec/batch-control.js'
+import type { BatchResult, BatchTask, ThreadToMain } from '../protocol/messages.js'
+import type { Slice } from '../store/page-ref.js'
+import type { Batch, BatchJob, TerminationCause } from './batch.js'
+import type { PoolThreadOptions } from './pool-thread.js'
+import { PoolThread } from './pool-thread.js'
+
+type Mode = 'open' | 'terminating' | 'recycling' | 'waiting' | 'closed'
+
+/** A worker that dies younger than this without ending a batch has failed to start. */
+const STARTUP_MS = 2000
+const MAX_PAUSE_MS = 30_000
+
+export interface SlotOptions {
+  readonly clock: Clock
+  readonly pool: PoolThreadOptions
+  readonly recycle: { readonly afterJobs: number; readonly heapBytes: number }
+  /** The limits of a job, both in ms. */
+  readonly limitsOf: (job: BatchJob) => { readonly timeoutMs: number; readonly softTimeoutMs: number }
+  /** The shortest limit of any job in the batch, in ms. */
+  readonly shortestLimitMs: (batch: Batch) => number
+}
+
+export interface SlotEvents {
+  /** Outcomes can be read, jobs have come back, or a batch has ended. */
+  news(slot: ThreadSlot): void
+  message(slot: ThreadSlot, message: ThreadToMain): void
+  /** The worker does not end although it was told to. True if it may be left behind and replaced. */
+  stuck(slot: ThreadSlot, batch: Batch | undefined): boolean
+  /** A worker that was left behind has ended after all. */
+  unstuck(batches: readonly Batch[]): void
+  /** Workers die while they start. */
+  startFailed(exitCode: number, error: Error | undefined, pauseMs: number): void
+}
+
+/** What was asked of a worker when it was terminated. */
+interface Termination {
+  readonly cause: TerminationCause
+  readonly batch: Batch | undefined
+  readonly target: number | undefined
+}
+
+export class ThreadSlot {
+  readonly index: number
+  /** The running batch first. */
+  batches: Batch[] = []
+  /** Jobs the present worker has finished. */
+  jobsDone = 0
+  readonly #options: SlotOptions
+  readonly #events: SlotEvents
+  #thread: PoolThread
+  #mode: Mode = 'open'
+  #termination: Termination | undefined
+  #watch: Timer | undefined
+  #stuck: Timer | undefined
+  #bornMs: number
+  #failedStarts = 0
+  #endedOne = false
+  #tornDown: (() => void) | undefined
+  #onExit: (() => void)[] = []
+
+  constructor(index: number, options: SlotOptions, events: SlotEvents) {
+    this.index = index
+    this.#options = options
+    this.#events = events
+    this.#bornMs = options.clock.monotonicMs()
+    this.#thread = this.#startThread()
+  }
+
+  get mode(): Mode {
+    return this.#mode
+  }
+
+  get threadId(): number {
+    return this.#thread.threadId
+  }
+
+  get thread(): PoolThread {
+    return this.#thread
+  }
+
+  send(batch: Batch, task: BatchTask, transfer: ArrayBuffer[]): void {
+    assert(this.#mode === 'open', `a batch was sent to a thread that is ${this.#mode}`)
+    const ports = task.settings === undefined ? [] : [task.settings.port]
+    this.batches.push(batch)
+    const thread = this.#thread
+    thread.send(task, [...transfer, ...ports]).then(
+      (result) => this.#returned(batch, result),
+      (error: unknown) => {
+        // The task never reached the worker. Treat it like a worker that died, so that every path back is the same one.
+        batch.end = { kind: 'died', cause: undefined, target: undefined, exitCode: -1, error: error as Error }
+        this.#drop(batch)
+        this.#events.news(this)
+      },
+    )
+    if (this.batches.length === 1) this.#watchIn(Math.min(BATCH_YIELD_MS, this.#options.shortestLimitMs(batch)))
+  }
+
+  /** Takes back every job that no thread has started. Empty slices when there is none. */
+  reclaim(): { batch: Batch; slices: Slice[] }[] {
+    return this.batches.map((batch) => ({ batch, slices: batch.steal() })).filter(({ slices }) => slices.length > 0)
+  }
+
+  /** Aborts the signal of the job the thread is at. */
+  abort(batch: Batch, index: number, reason: string): void {
+    this.#thread.post({ type: 'abort', batchId: batch.id, index, reason })
+  }
+
+  /** Ends the worker for a job's sake, or for everybody's when no target is given. */
+  terminate(cause: TerminationCause, batch?: Batch, target?: number): void {
+    if (this.#mode === 'terminating' || this.#mode === 'closed' || this.#mode === 'waiting') return
+    this.#become('terminating')
+    this.#termination = { cause, batch, target }
+    this.#thread.terminate()
+    this.#stuck = this.#options.clock.after(STUCK_AFTER_MS, () => this.#tooLong())
+    this.#stuck.setRef(true)
+  }
+
+  /** Replaces the worker once it has finished what it holds. */
+  recycle(): void {
+    if (this.#mode !== 'open') return
+    this.#become('recycling')
+    this.#recycleWhenIdle()
+  }
+
+  /** Runs the teardowns of an idle worker. Resolves when they are done or the worker is gone. */
+  tearDown(): Promise<void> {
+    if (!this.#thread.isIntroduced) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#tornDown = resolve
+      this.#onExit.push(resolve)
+      this.#thread.post({ type: 'tearDown' })
+    })
+  }
+
+  /** Ends the slot for good. Resolves when its worker is gone. */
+  async close(): Promise<void> {
+    this.#become('closed')
+    this.#watch?.cancel()
+    this.#stuck?.cancel()
+    await this.#thread.destroy()
+  }
+
+  #become(mode: Mode): void {
+    assert(this.#mode !== 'closed', 'a closed thread slot stays closed')
+    this.#mode = mode
+  }
+
+  #startThread(): PoolThread {
+    this.#bornMs = this.#options.clock.monotonicMs()
+    this.jobsDone = 0
+    this.#endedOne = false
+    const thread: PoolThread = new PoolThread(this.#options.pool, {
+      message: (message) => {
+        if (message.type === 'tornDown') this.#tornDown?.()
+        else this.#events.message(this, message)
+      },
+      exit: (exitCode, error) => {
+        if (thread === this.#thread) this.#exited(exitCode, error)
+      },
+    })
+    return thread
+  }
+
+  #returned(batch: Batch, result: BatchResult): void {
+    if (!this.batches.includes(batch)) return
+    this.#endedOne = true
+    this.#failedStarts = 0
+    batch.end = { kind: 'returned', apart: result.apart }
+    this.jobsDone += batch.control.finished
+    this.#drop(batch)
+    const { afterJobs, heapBytes } = this.#options.recycle
+    if (this.#mode === 'open' && (result.retire || this.jobsDone >= afterJobs || result.heapBytes > heapBytes))
+      this.#become('recycling')
+    this.#recycleWhenIdle()
+    this.#events.news(this)
+  }
+
+  #drop(batch: Batch): void {
+    this.batches = this.batches.filter((held) => held !== batch)
+    const [next] = this.batches
+    if (next !== undefined) this.#watchIn(Math.min(BATCH_YIELD_MS, this.#options.shortestLimitMs(next)))
+    else this.#watch?.cancel()
+  }
+
+  #recycleWhenIdle(): void {
+    if (this.#mode !== 'recycling' || this.batches.length > 0) return
+    void this.tearDown().then(() => {
+      if (this.#mode === 'recycling') this.terminate('recycle')
+    })
+  }
+
+  #exited(exitCode: number, error: Error | undefined): void {
+    const termination = this.#termination
+    this.#watch?.cancel()
+    this.#stuck?.cancel()
+    const ended = this.batches
+    this.batches = []
+    for (const batch of ended) {
+      const target = termination?.batch === batch ? termination.target : undefined
+      batch.end = { kind: 'died', cause: termination?.cause, target, exitCode, error }
+    }
+    for (const resolve of this.#onExit.splice(0)) resolve()
+    const failedToStart =
+      termination === undefined &&
+      !this.#endedOne &&
+      this.#options.clock.monotonicMs() - this.#bornMs < STARTUP_MS &&
+      ended.every(notBegun)
+    this.#bornMs = this.#options.clock.monotonicMs()
+    this.#endedOne = false
+    this.jobsDone = 0
+    this.#termination = undefined
+    if (this.#mode !== 'closed') {
+      if (failedToStart) this.#pause(exitCode, error)
+      else this.#become('open')
+    }
+    this.#events.news(this)
+  }
+
+  /** Workers that die at birth would be started in a loop: each pause is twice the last. */
+  #pause(exitCode: number, error: Error | undefined): void {
+    this.#failedStarts++
+    if (this.#failedStarts < 3) {
+      this.#become('open')
+      return
+    }
+    const pauseMs = Math.min(MAX_PAUSE_MS, 100 * 2 ** (this.#failedStarts - 3))
+    this.#become('waiting')
+    this.#events.startFailed(exitCode, error, pauseMs)
+    this.#watch = this.#options.clock.after(pauseMs, () => {
+      if (this.#mode !== 'waiting') return
+      this.#become('open')
+      this.#events.news(this)
+    })
+  }
+
+  /** The worker was told to end and has not: native code holds it. */
+  #tooLong(): void {
+    if (this.#mode !== 'terminating') return
+    const batch = this.#termination?.batch
+    if (!this.#events.stuck(this, batch)) return
+    const left = this.#thread
+    const batches = this.batches
+    const termination = this.#termination
+    this.batches = []
+    this.#termination = undefined
+    this.#become('open')
+    this.#thread = this.#startThread()
+    void left.destroy().then(() => {
+      for (const held of batches) {
+        const target = termination?.batch === held ? termination.target : undefined
+        held.end = { kind: 'died', cause: termination?.cause, target, exitCode: 1, error: undefined }
+      }
+      this.#events.unstuck(batches)
+    })
+    this.#events.news(this)
+  }
+
+  #watchIn(delayMs: number): void {
+    this.#watch?.cancel()
+    if (delayMs === Infinity) return
+    // A timer counts in whole milliseconds and may fire a little early.
+    this.#watch = this.#options.clock.after(Math.ceil(delayMs), () => this.#look())
+  }
+
+  /** Looks at the running batch and sets the next look. */
+  #look(): void {
+    const [batch] = this.batches
+    if (batch === undefined || this.#mode === 'terminating') return
+    const { control } = batch
+    const { running } = batch
+    const startedMs = control.startedMs
+    let nextMs = BATCH_YIELD_MS
+    if (running >= 0) {
+      const elapsedMs = this.#options.clock.monotonicMs() - startedMs
+      const { timeoutMs, softTimeoutMs } = this.#options.limitsOf(batch.job(running))
+      if (elapsedMs >= timeoutMs) {
+        this.terminate('timeout', batch, running)
+        return
+      }
+      if (elapsedMs >= softTimeoutMs && control.phase <= PHASE_RUNNING && batch.warned !== running) {
+        batch.warned = running
+        this.abort(batch, running, 'The soft timeout has passed.')
+      }
+      nextMs = timeoutMs - elapsedMs
+      if (batch.warned !== running) nextMs = Math.min(nextMs, softTimeoutMs - elapsedMs)
+      const slow = elapsedMs >= BATCH_YIELD_MS
+      const alone = batch.limit === running + 1 && this.batches.length === 1 && batch.collected === running
+      if (!slow || !alone) nextMs = Math.min(nextMs, BATCH_YIELD_MS)
+      if (slow && !alone) this.#events.news(this)
+    } else if (batch.hasNews) {
+      this.#events.news(this)
+    }
+    this.#watchIn(Math.max(1, nextMs))
+  }
+}
+
+function notBegun(batch: Batch): boolean {
+  return batch.control.taken === 0
+}

@@ -1,0 +1,105 @@
+/** Cancels a job wherever it is: scheduled, waiting, waiting inside a batch, or running. */
+import type { Clock } from '../base/clock.js'
+import { INDEX_GROUP, INDEX_SOLO, indexKey } from '../codec/keys.js'
+import { ENTRY_RETRY } from '../codec/page.js'
+import type { JobAddress } from '../job/job-id.js'
+import type { WriteBatch } from '../store/engine.js'
+import type { LocateOptions, Place } from './locate.js'
+import { locate } from './locate.js'
+import type { Settlement } from './settlement.js'
+import type { Turns } from './turns.js'
+
+export interface CancelOptions extends LocateOptions {
+  readonly turns: Turns
+  readonly clock: Clock
+  readonly abortGraceMs: number
+}
+
+/** Resolves with true once the job is durably cancelled, with false when it was over already or ended first. */
+export function cancelJob(address: JobAddress, reason: string | undefined, options: CancelOptions): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const { failure } = options.turns
+    if (failure !== undefined) {
+      reject(failure)
+      return
+    }
+    options.turns.request((settlement, writes) => {
+      const place = locate(address, options)
+      if (place === undefined) {
+        resolve(false)
+        return
+      }
+      if (place.at === 'scheduled') cancelScheduled(place, reason, settlement, writes, options)
+      else if (!cancelWaiting(place, reason, settlement, options)) {
+        stopRunning(place, address.seq, reason, resolve, options)
+        return
+      }
+      settlement.afterCommit(() => resolve(true))
+    })
+  })
+}
+
+function cancelScheduled(
+  place: Place & { at: 'scheduled' },
+  reason: string | undefined,
+  settlement: Settlement,
+  writes: WriteBatch,
+  { store }: CancelOptions,
+): void {
+  const { scheduled, page, index } = place
+  const key = scheduled.key.toString('latin1')
+  if (settlement.unscheduled.has(key)) return
+  settlement.cancelScheduled(place, reason)
+  if ((page.bytes![place.offset + 6]! & ENTRY_RETRY) !== 0) store.counters.retryable--
+  else store.counters.scheduled--
+  page.markDone(index)
+  if (!page.isOver) {
+    writes.put('marks', scheduled.key, page.marks())
+    return
+  }
+  settlement.unscheduled.add(key)
+  writes.remove('scheduled', scheduled.key)
+  if (page.marked) writes.remove('marks', scheduled.key)
+  writes.remove('index', indexKey(page.header.solo ? INDEX_SOLO : INDEX_GROUP, page.header.firstSeq))
+}
+
+/** True when the job was waiting, in its lane or inside a batch, and is cancelled now. */
+function cancelWaiting(
+  place: Place & { at: 'page' },
+  reason: string | undefined,
+  settlement: Settlement,
+  { dispatcher, ready, store }: CancelOptions,
+): boolean {
+  const { page, index } = place
+  const held = dispatcher.find(page, index)
+  if (held !== undefined && held.index < held.batch.limit) {
+    if (held.index >= held.batch.control.taken) ready.putBack(held.batch.steal())
+    if (held.index < held.batch.limit) return false
+  }
+  settlement.cancelWaiting(place, reason)
+  store.changing(page)
+  return true
+}
+
+/** Asks the running job to stop, and ends its thread if it does not. */
+function stopRunning(
+  place: Place & { at: 'page' },
+  seq: number,
+  reason: string | undefined,
+  resolve: (cancelled: boolean) => void,
+  options: CancelOptions,
+): void {
+  const held = options.dispatcher.find(place.page, place.index)
+  if (held === undefined || held.index < held.batch.control.finished) {
+    resolve(false)
+    return
+  }
+  const { batch, slot, index } = held
+  batch.cancelled.set(index, reason ?? '')
+  options.turns.awaitCancel({ batch, index, seq, resolve })
+  slot.abort(batch, index, reason ?? 'The job was cancelled.')
+  const timer = options.clock.after(options.abortGraceMs, () => {
+    if (batch.end === undefined && batch.running === index) slot.terminate('cancel', batch, index)
+  })
+  timer.setRef(true)
+}

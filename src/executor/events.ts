@@ -1,0 +1,89 @@
+/**
+ * What an executor tells of its jobs. Events follow the commit that made them true; a listener that throws breaks nothing.
+ */
+import type { ErrorRecord } from '../base/errors.js'
+import type { LogLevel } from '../protocol/messages.js'
+
+/** The job an event is about. */
+export interface EventJob {
+  readonly id: string
+  /** The definition's name. */
+  readonly name: string
+  readonly queue: string
+}
+
+/** Event names and what listeners are called with. */
+export interface ExecutorEvents {
+  /** A job was stored. */
+  enqueued: { readonly job: EventJob; readonly runAt: number | undefined }
+  /** A thread began an attempt. Not preceded by a commit of its own: the claim was durable before. */
+  started: { readonly job: EventJob; readonly attempt: number; readonly threadId: number; readonly at: number }
+  /** A handler called `ctx.progress()`. Not stored. */
+  progress: { readonly job: EventJob; readonly fraction: number; readonly message: string | undefined }
+  /** A handler called `ctx.log`. Not stored. Without a listener, warnings and errors go to stderr. */
+  log: {
+    readonly jobId: string
+    readonly name: string
+    readonly level: LogLevel
+    readonly message: string
+    readonly data: unknown
+  }
+  completed: { readonly job: EventJob; readonly attempt: number; readonly runMs: number }
+  /** An attempt failed or timed out. `retried` or `discarded` follows. */
+  failed: { readonly job: EventJob; readonly attempt: number; readonly error: ErrorRecord; readonly timedOut: boolean }
+  /** The job waits for its next attempt: after a failure, or a snooze. */
+  retried: { readonly job: EventJob; readonly runAt: number; readonly snoozed: boolean }
+  discarded: { readonly job: EventJob; readonly error: ErrorRecord }
+  cancelled: { readonly job: EventJob; readonly reason: string | undefined }
+  /** A run was stopped for a reason that is not the job's. It is available again, uncharged. */
+  interrupted: { readonly job: EventJob }
+  /** At open: the job was in flight when the process died, and is available again. */
+  rescued: { readonly id: string; readonly suspect: boolean }
+  /** A thread was told to end and does not: native code holds it. */
+  stuck: { readonly threadId: number; readonly job: EventJob | undefined }
+  /** Something went wrong that no call reports: the store failed, a thread cannot start, an exception nobody caught. */
+  error: { readonly error: Error; readonly jobId: string | undefined }
+  /** Nothing is available or running any more. */
+  idle: Record<string, never>
+}
+
+export type EventName = keyof ExecutorEvents
+
+export type EventListener<Name extends EventName> = (event: ExecutorEvents[Name]) => void
+
+type Listeners = { [Name in EventName]?: Set<EventListener<Name>> }
+
+export class EventHub {
+  readonly #listeners: Listeners = {}
+
+  on<Name extends EventName>(name: Name, listener: EventListener<Name>): void {
+    const listeners: Set<EventListener<Name>> | undefined = this.#listeners[name]
+    if (listeners === undefined) this.#listeners[name] = new Set([listener]) as Listeners[Name]
+    else listeners.add(listener)
+  }
+
+  off<Name extends EventName>(name: Name, listener: EventListener<Name>): void {
+    this.#listeners[name]?.delete(listener)
+  }
+
+  /** Whether anybody listens: events are made only then. */
+  has(name: EventName): boolean {
+    return (this.#listeners[name]?.size ?? 0) > 0
+  }
+
+  emit<Name extends EventName>(name: Name, event: ExecutorEvents[Name]): void {
+    const listeners: Set<EventListener<Name>> | undefined = this.#listeners[name]
+    if (listeners === undefined) return
+    for (const listener of [...listeners]) {
+      try {
+        listener(event)
+      } catch (error) {
+        // Not thrown: the executor is in the middle of its work. Not swallowed either.
+        process.emitWarning(error instanceof Error ? error : String(error), {
+          type: 'MillraceListenerError',
+          detail: `a listener of "${name}" threw`,
+        })
+      }
+    }
+  }
+}

@@ -1,0 +1,321 @@
+/**
+ * The door: checks and encodes what is enqueued, and gathers it until the next commit.
+ *
+ * Jobs go straight from the caller's value into the bytes of a page, once. Everything enqueued between two commits becomes one
+ * commit; an `enqueueMany` fills pages of its own, which join the gathering only when its last input was fine.
+ */
+import type { InputIssue } from '../base/errors.js'
+import { InvalidInputError, MillraceError } from '../base/errors.js'
+import { BACKPRESSURE_BYTES, BACKPRESSURE_CALLS, INLINE_PAYLOAD_BYTES } from '../base/limits.js'
+import type { StandardResult } from '../base/standard-schema.js'
+import { rankOf } from '../codec/keys.js'
+import { ENTRY_EXTERNAL, ENTRY_SAME, PageBuilder } from '../codec/page.js'
+import { isSamePlain, writePayload } from '../codec/payload.js'
+import type { CompiledDefinition } from '../job/define-job.js'
+import { formatIssues, toInputIssues } from '../job/input-issues.js'
+import type { CompiledEnqueueOptions, ResolvedEnqueue } from '../options/enqueue-options.js'
+import { resolveEnqueue } from '../options/enqueue-options.js'
+import type { JobStore } from '../store/job-store.js'
+import { JobHandle } from './job-handle.js'
+import type { ResultRegistry } from './results.js'
+import { PageHandles } from './results.js'
+
+/** A page ready to be stored. */
+export interface GatheredPage {
+  readonly queueId: number
+  readonly rank: number
+  /** Epoch ms; 0 for at once. */
+  readonly runAt: number
+  readonly builder: PageBuilder
+  readonly handles: PageHandles
+  readonly externals: readonly External[]
+}
+
+interface External {
+  readonly index: number
+  readonly bytes: Buffer
+}
+
+/** A page being filled. */
+interface OpenPage {
+  readonly queueId: number
+  readonly rank: number
+  readonly runAt: number
+  readonly builder: PageBuilder
+  readonly handles: PageHandles
+  readonly externals: External[]
+}
+
+/** What was gathered for one commit. */
+export interface Gathered {
+  readonly pages: readonly GatheredPage[]
+  resolve(): void
+  reject(error: Error): void
+}
+
+export interface IntakeOptions {
+  readonly store: JobStore
+  readonly results: ResultRegistry
+  readonly payloadBytes: number
+  readonly queues: ReadonlyMap<string, unknown>
+  readonly now: () => number
+  /** Something waits to be committed. */
+  readonly onGathered: () => void
+  /** Throws when nothing may be enqueued any more. */
+  readonly assertOpen: () => void
+  /** Lets the event loop turn. */
+  readonly yieldToLoop: () => Promise<void>
+}
+
+/** How many inputs of an `enqueueMany` are checked and encoded before the event loop turns: about two milliseconds. */
+const MANY_CHUNK = 1000
+
+class Gathering {
+  readonly pages: GatheredPage[] = []
+  readonly promise: Promise<void>
+  resolve!: () => void
+  reject!: (error: Error) => void
+
+  constructor() {
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve
+      this.reject = reject
+    })
+    // Every caller awaits it; when there is none left, nobody needs to hear.
+    this.promise.catch(() => undefined)
+  }
+}
+
+export class Intake {
+  readonly #options: IntakeOptions
+  #gathering = new Gathering()
+  #open = new Map<string, OpenPage>()
+  /** Encoded and not yet durable. */
+  #pendingBytes = 0
+  /** Bytes of the job written last. */
+  #written = 0
+  /** Calls that wait for the bytes to become fewer. */
+  #held: (() => void)[] = []
+
+  constructor(options: IntakeOptions) {
+    this.#options = options
+  }
+
+  get hasPending(): boolean {
+    return this.#gathering.pages.length > 0 || this.#open.size > 0
+  }
+
+  async enqueue(
+    definition: CompiledDefinition,
+    input: unknown,
+    options: CompiledEnqueueOptions | undefined,
+  ): Promise<JobHandle<unknown>> {
+    this.#options.assertOpen()
+    if (this.#pendingBytes > BACKPRESSURE_BYTES) await this.#hold()
+    let same = true
+    let parsed = input
+    if (definition.schema !== undefined) {
+      const checked = definition.schema['~standard'].validate(input)
+      const result = checked instanceof Promise ? await checked : checked
+      parsed = accept(result, definition.name)
+      same = parsed === input || isSamePlain(input, parsed)
+      if (checked instanceof Promise) {
+        this.#options.assertOpen()
+        if (!same) refuseAsyncChange(definition)
+      }
+    }
+    const resolved = this.#resolve(definition, parsed, options)
+    const handle = this.#write(this.#open, this.#gathering.pages, definition, resolved, input, same, false)
+    this.#pendingBytes += this.#written
+    const { promise } = this.#gathering
+    this.#options.onGathered()
+    await promise
+    return handle
+  }
+
+  async enqueueMany(
+    definition: CompiledDefinition,
+    inputs: Iterable<unknown>,
+    options: CompiledEnqueueOptions | undefined,
+  ): Promise<JobHandle<unknown>[]> {
+    this.#options.assertOpen()
+    if (this.#pendingBytes > BACKPRESSURE_BYTES) await this.#hold()
+    const open = new Map<string, OpenPage>()
+    const pages: GatheredPage[] = []
+    const handles: JobHandle<unknown>[] = []
+    const refused: InputIssue[] = []
+    let bytes = 0
+    let index = 0
+    for (const input of inputs) {
+      if (index > 0 && index % MANY_CHUNK === 0) {
+        await this.#options.yieldToLoop()
+        this.#options.assertOpen()
+      }
+      let same = true
+      let parsed = input
+      if (definition.schema !== undefined) {
+        const checked = definition.schema['~standard'].validate(input)
+        const result = checked instanceof Promise ? await checked : checked
+        if (result.issues !== undefined) {
+          const at = index
+          refused.push(...toInputIssues(result.issues).map(({ message, path }) => ({ message, path: [at, ...path] })))
+          if (refused.length >= MAX_ISSUES) break
+          index++
+          continue
+        }
+        parsed = result.value
+        same = parsed === input || isSamePlain(input, parsed)
+        if (checked instanceof Promise && !same) refuseAsyncChange(definition)
+      }
+      if (refused.length === 0) {
+        const resolved = this.#resolve(definition, parsed, options)
+        handles.push(this.#write(open, pages, definition, resolved, input, same, true))
+        bytes += this.#written
+      }
+      index++
+    }
+    if (refused.length > 0) throw refusal(definition.name, refused)
+    this.#options.assertOpen()
+    if (handles.length === 0) return handles
+    this.#pendingBytes += bytes
+    // Single enqueues of this turn came first: seal their pages, so that order holds across both.
+    this.#seal(this.#open, this.#gathering.pages)
+    this.#seal(open, pages)
+    for (const page of pages) this.#gathering.pages.push(page)
+    const { promise } = this.#gathering
+    this.#options.onGathered()
+    await promise
+    return handles
+  }
+
+  /** Hands over what was gathered, for the commit being put together. */
+  take(): Gathered {
+    this.#seal(this.#open, this.#gathering.pages)
+    const gathered = this.#gathering
+    this.#gathering = new Gathering()
+    return gathered
+  }
+
+  /** What was taken is durable, or refused: its bytes are no longer pending. */
+  release(bytes: number): void {
+    this.#pendingBytes = Math.max(0, this.#pendingBytes - bytes)
+    if (this.#pendingBytes > BACKPRESSURE_BYTES) return
+    for (const resolve of this.#held.splice(0)) resolve()
+  }
+
+  /** Rejects everything that waits. */
+  fail(error: Error): void {
+    this.take().reject(error)
+    // The held ones find the executor closed when they go on.
+    this.#pendingBytes = 0
+    for (const resolve of this.#held.splice(0)) resolve()
+  }
+
+  async #hold(): Promise<void> {
+    if (this.#held.length >= BACKPRESSURE_CALLS) {
+      throw new MillraceError(
+        'MILLRACE_BACKPRESSURE',
+        `${BACKPRESSURE_CALLS} calls of enqueue wait for ${Math.round(this.#pendingBytes / 2 ** 20)} MB of earlier ones to reach the disk. Await enqueue, or use enqueueMany: awaiting slows the producer down to the disk's pace.`,
+      )
+    }
+    await new Promise<void>((resolve) => this.#held.push(resolve))
+    this.#options.assertOpen()
+  }
+
+  #resolve(definition: CompiledDefinition, input: unknown, options: CompiledEnqueueOptions | undefined): ResolvedEnqueue {
+    const resolved = resolveEnqueue(definition, input, options, this.#options.now())
+    if (!this.#options.queues.has(resolved.queue)) {
+      const known = [...this.#options.queues.keys()].map((name) => `"${name}"`).join(', ')
+      throw new MillraceError(
+        'MILLRACE_UNKNOWN_QUEUE',
+        `Job "${definition.name}" was to go to queue "${resolved.queue}", which this executor does not have. It has ${known}; name the queue in the option queues of openExecutor.`,
+      )
+    }
+    return resolved
+  }
+
+  /** Encodes a job into a page of its lane. Nothing has changed when it throws. */
+  #write(
+    open: Map<string, OpenPage>,
+    sealed: GatheredPage[],
+    definition: CompiledDefinition,
+    resolved: ResolvedEnqueue,
+    input: unknown,
+    same: boolean,
+    together: boolean,
+  ): JobHandle<unknown> {
+    const { store, results, payloadBytes } = this.#options
+    const queueId = store.queueId(resolved.queue)
+    const rank = rankOf(resolved.priority)
+    const runAt = resolved.runAt ?? 0
+    const lane = `${queueId}.${rank}.${runAt}.${together ? definition.name : ''}`
+    let page = open.get(lane)
+    if (page === undefined || page.builder.isFull) {
+      if (page !== undefined) sealed.push(page)
+      page = {
+        queueId,
+        rank,
+        runAt,
+        builder: new PageBuilder(),
+        handles: new PageHandles(results, queueId, rank, together),
+        externals: [],
+      }
+      open.set(lane, page)
+    }
+    const { builder } = page
+    builder.begin(store.definitionId(definition.name), same ? ENTRY_SAME : 0, resolved.overrides)
+    const { writer } = builder
+    const from = writer.position
+    try {
+      writePayload(writer, input, payloadBytes, 'input')
+    } catch (error) {
+      builder.abandon()
+      if (builder.count === 0) open.delete(lane)
+      throw error
+    }
+    const index = builder.count
+    if (writer.position - from > INLINE_PAYLOAD_BYTES) {
+      page.externals.push({ index, bytes: Buffer.from(writer.buffer.subarray(from, writer.position)) })
+      this.#written = writer.position - from
+      writer.position = from
+      builder.flag(ENTRY_EXTERNAL)
+    } else {
+      this.#written = builder.entryBytes
+    }
+    builder.end()
+    return new JobHandle(page.handles, index, definition.name)
+  }
+
+  #seal(open: Map<string, OpenPage>, into: GatheredPage[]): void {
+    if (open.size === 0) return
+    for (const page of open.values()) if (page.builder.count > 0) into.push(page)
+    open.clear()
+  }
+}
+
+/**
+ * The thread of a handler that lies apart does not know the schema, so the main thread applies it again when it hands the job
+ * over; it cannot wait for it there.
+ */
+function refuseAsyncChange({ apart, name }: CompiledDefinition): void {
+  if (!apart) return
+  throw new MillraceError(
+    'MILLRACE_INVALID_DEFINITION',
+    `The schema of job "${name}" is asynchronous and changes its input, and the handler lies in a module of its own, which does not know the schema. Make the schema synchronous, or define run beside it.`,
+  )
+}
+
+/** Issues reported of one `enqueueMany`. */
+const MAX_ISSUES = 20
+
+function accept(result: StandardResult<unknown>, name: string): unknown {
+  if (result.issues === undefined) return result.value
+  throw refusal(name, toInputIssues(result.issues))
+}
+
+function refusal(name: string, issues: readonly InputIssue[]): InvalidInputError {
+  return new InvalidInputError(
+    `The input of job "${name}" does not fit its schema: ${formatIssues(issues)}. Nothing was enqueued.`,
+    issues,
+  )
+}

@@ -1,0 +1,31 @@
+import type { PageHandles } from './results.js'
+
+/** An enqueued job. Holding it keeps the job's outcome at hand; letting go of it costs nothing. */
+export class JobHandle<Output> {
+  /** The name of the job's definition. */
+  readonly name: string
+  readonly #handles: PageHandles
+  readonly #index: number
+
+  /** @internal */
+  constructor(handles: PageHandles, index: number, name: string) {
+    this.#handles = handles
+    this.#index = index
+    this.name = name
+  }
+
+  /** Finds the job again, also after a restart: `executor.get(id)`, `executor.job(id)`. 20 characters; ids sort by time of enqueueing. */
+  get id(): string {
+    return this.#handles.id(this.#index)
+  }
+
+  /**
+   * The handler's output, once the job is completed. Settles always.
+   *
+   * @throws JobFailedError `MILLRACE_JOB_FAILED` when the job was discarded; its `error` is what ended the last attempt
+   * @throws MillraceError `MILLRACE_JOB_CANCELLED`, `MILLRACE_JOB_PRUNED`; `MILLRACE_RESULT_PENDING` when the executor closes first
+   */
+  async result(): Promise<Output> {
+    return (await this.#handles.result(this.#index, this.name)) as Output
+  }
+}

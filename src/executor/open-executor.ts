@@ -1,0 +1,262 @@
+/** Puts an executor together. Composition only: what is checked here is what only the whole can know. */
+import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
+import type { Clock } from '../base/clock.js'
+import { systemClock } from '../base/clock.js'
+import { MillraceError } from '../base/errors.js'
+import type { Random } from '../base/random.js'
+import { systemRandom } from '../base/random.js'
+import type { BatchJob } from '../dispatcher/batch.js'
+import { Dispatcher } from '../dispatcher/dispatcher.js'
+import { Retention } from '../maintenance/retention.js'
+import type { CompiledExecutorOptions, ExecutorOptions } from '../options/executor-options.js'
+import { compileExecutorOptions } from '../options/executor-options.js'
+import { DueTimer } from '../scheduler/due-timer.js'
+import { ReadyQueues } from '../scheduler/ready-queues.js'
+import { RunTimes } from '../scheduler/run-times.js'
+import type { Engine } from '../store/engine.js'
+import { JobStore } from '../store/job-store.js'
+import { acquireDirectoryLock } from '../store/lmdb/directory-lock.js'
+import { openLmdbEngine } from '../store/lmdb/lmdb-engine.js'
+import { createMemoryEngine } from '../store/memory-engine.js'
+import { checkModules } from './check-modules.js'
+import { Claims } from './claims.js'
+import { EventHub } from './events.js'
+import { Executor } from './executor.js'
+import { Intake } from './intake.js'
+import type { ExecutorParts } from './parts.js'
+import { recover } from './recovery.js'
+import { Registry } from './registry.js'
+import { ResultRegistry } from './results.js'
+import { inspect } from './inspect.js'
+import { parseJobId } from '../job/job-id.js'
+import { ThreadMessages } from './thread-messages.js'
+import { Turns } from './turns.js'
+import { outputOf } from './stored-job.js'
+
+/** What tests put in the place of the system. */
+export interface Surroundings {
+  readonly clock?: Clock
+  readonly random?: Random
+  /** Instead of the engine that `path` asks for. */
+  readonly engine?: Engine
+}
+
+/**
+ * Opens a store, or makes one, and starts the threads. What a dead process had in flight is rescued before it resolves.
+ *
+ * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, `MILLRACE_INVALID_DEFINITION`, `MILLRACE_STORE_UNUSABLE`,
+ * `MILLRACE_STORE_TOO_NEW`, `MILLRACE_STORE_CORRUPT`, `MILLRACE_OPEN_IN_THREAD`
+ * @throws LockedError `MILLRACE_LOCKED` when another executor holds the directory
+ */
+export async function openExecutor(options: ExecutorOptions): Promise<Executor> {
+  return await openExecutorWith(options, {})
+}
+
+/** As `openExecutor`, in the given surroundings. For tests. */
+export async function openExecutorWith(options: ExecutorOptions, surroundings: Surroundings): Promise<Executor> {
+  if (insideThread()) return await new Promise<never>(() => undefined)
+  const compiled = compileExecutorOptions(options, { threads: availableParallelism() })
+  await checkModules(compiled.definitions.values())
+  const clock = surroundings.clock ?? systemClock
+  const { engine, where, release } = await openEngine(compiled, clock, surroundings.engine)
+  try {
+    return await assemble(compiled, engine, where, release, clock, surroundings.random ?? systemRandom)
+  } catch (error) {
+    await engine.close().catch(() => undefined)
+    await release()
+    throw error
+  }
+}
+
+/**
+ * Whether this is one of an executor's threads, loading a module that is itself a program. The call then never settles: what the
+ * thread came for, the definitions above the call, is there already. A handler that opens an executor is refused.
+ */
+function insideThread(): boolean {
+  const hooks = (globalThis as Record<symbol, unknown>)[Symbol.for('millrace.thread')] as { openCalled(): boolean } | undefined
+  if (hooks === undefined) return false
+  if (hooks.openCalled()) return true
+  throw new MillraceError(
+    'MILLRACE_OPEN_IN_THREAD',
+    'openExecutor was called in a job thread. A handler cannot open an executor; enqueue from the main thread, for instance when the job has completed.',
+  )
+}
+
+async function openEngine(
+  { path, durability }: CompiledExecutorOptions,
+  clock: Clock,
+  given: Engine | undefined,
+): Promise<{ engine: Engine; where: string; release: () => void | Promise<void> }> {
+  if (given !== undefined) return { engine: given, where: path, release: () => undefined }
+  if (path === ':memory:') return { engine: createMemoryEngine(), where: path, release: () => undefined }
+  const directory = resolve(path)
+  const lock = await acquireDirectoryLock(directory)
+  try {
+    return { engine: await openLmdbEngine(directory, { durability, clock }), where: directory, release: () => lock.release() }
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+}
+
+async function assemble(
+  options: CompiledExecutorOptions,
+  engine: Engine,
+  where: string,
+  release: () => void | Promise<void>,
+  clock: Clock,
+  random: Random,
+): Promise<Executor> {
+  const store = JobStore.open(engine, random, where)
+  const registry = new Registry(store, options.definitions.values())
+  const now = (): number => clock.now()
+  const retention = new Retention(store, options.retain, now)
+  const events = new EventHub()
+  const runTimes = new RunTimes()
+  const due = new DueTimer(clock, () => parts.turns.poke())
+  const results = new ResultRegistry(store.mark, {
+    fromStore: (id) => fromStore(id, parts),
+    assertOpen: () => parts.assertOpen(),
+    onWaiting: (waiting) => due.keepAlive(waiting),
+  })
+  const settlement = { store, registry, retention, results, events, runTimes, random, maxCrashes: options.maxCrashes }
+  const recovery = await recover(settlement, now())
+
+  const ready = new ReadyQueues({
+    store,
+    runTimes,
+    queues: options.queues,
+    canRun: (id) => registry.canRun(id),
+    onUnknown: (id) => warnUnknown(registry.name(id), where),
+  })
+  const intake = new Intake({
+    store,
+    results,
+    payloadBytes: options.payloadBytes,
+    queues: options.queues,
+    now,
+    onGathered: () => parts.turns.poke(),
+    assertOpen: () => parts.assertOpen(),
+    yieldToLoop: () => new Promise((done) => setImmediate(done)),
+  })
+  const messages = new ThreadMessages({ store, registry, events })
+  const limitsOf = (job: BatchJob): { timeoutMs: number; softTimeoutMs: number } => {
+    const bytes = store.bytesOf(job.page)
+    const { timeoutMs, softTimeoutMs } = registry.settings(
+      bytes.readUInt16LE(job.offset + 4),
+      job.page.overrides(bytes[job.offset + 7] ?? 0),
+    )
+    return { timeoutMs, softTimeoutMs: softTimeoutMs ?? Infinity }
+  }
+  const dispatcher = new Dispatcher(
+    {
+      clock,
+      threads: options.threads,
+      maxStuckThreads: options.maxStuckThreads,
+      pool: { resourceLimits: options.resourceLimits, env: options.env, execArgv: options.execArgv },
+      recycle: options.recycle,
+      storeMark: store.mark,
+      payloadBytes: options.payloadBytes,
+      limitsOf,
+      shortestLimitMs: (batch) => shortestLimit(batch.slices, limitsOf, registry),
+    },
+    {
+      news: () => parts.turns.poke(),
+      message: (slot, message) => messages.handle(slot, message, dispatcher),
+      stuck: (slot, batch) => messages.stuck(slot, batch),
+      startFailed: (exitCode, error, pauseMs) => messages.startFailed(exitCode, error, pauseMs),
+    },
+  )
+  const claims = new Claims({ store, ready, dispatcher, registry, events, payloadBytes: options.payloadBytes })
+  const turns = new Turns({
+    ...settlement,
+    clock,
+    intake,
+    ready,
+    dispatcher,
+    claims,
+    due,
+    onFailure: (error) => onFailure(error, parts),
+    onQuiet: () => {
+      parts.onQuiet()
+      events.emit('idle', {})
+    },
+  })
+  const parts: ExecutorParts = {
+    options,
+    abortGraceMs: options.abortGraceMs,
+    clock,
+    store,
+    registry,
+    retention,
+    results,
+    events,
+    intake,
+    ready,
+    due,
+    dispatcher,
+    claims,
+    turns,
+    release,
+    onQuiet: () => undefined,
+    assertOpen: () => undefined,
+  }
+  const executor = new Executor(parts, recovery)
+  messages.rescued(recovery)
+  turns.poke()
+  return executor
+}
+
+/** The shortest limit of any job in a batch: when its thread must first be looked at. */
+function shortestLimit(
+  slices: readonly { readonly page: BatchJob['page']; readonly from: number; readonly to: number; readonly offset: number }[],
+  limitsOf: (job: BatchJob) => { timeoutMs: number; softTimeoutMs: number },
+  registry: Registry,
+): number {
+  let shortest = Infinity
+  for (const { page, from, to, offset } of slices) {
+    if (page.uniformDefinition >= 0) {
+      const { timeoutMs, softTimeoutMs } = registry.settings(page.uniformDefinition, undefined)
+      shortest = Math.min(shortest, timeoutMs, softTimeoutMs ?? Infinity)
+      continue
+    }
+    const bytes = page.bytes!
+    let at = offset
+    for (let index = from; index < to; index++) {
+      const { timeoutMs, softTimeoutMs } = limitsOf({ page, index, offset: at })
+      shortest = Math.min(shortest, timeoutMs, softTimeoutMs)
+      at += 4 + bytes.readUInt32LE(at)
+    }
+  }
+  return shortest
+}
+
+/** The store has failed: nothing may run whose outcome could not be recorded. */
+function onFailure(error: Error, { results, dispatcher, events }: ExecutorParts): void {
+  results.abandon(error)
+  for (const slot of dispatcher.slots) slot.terminate('close')
+  if (events.has('error')) events.emit('error', { error, jobId: undefined })
+  else process.emitWarning(error, { type: 'MillraceError' })
+}
+
+async function fromStore(id: string, parts: ExecutorParts): Promise<unknown> {
+  const address = parseJobId(id, parts.store.mark)
+  parts.assertOpen()
+  return await new Promise<unknown>((resolve, reject) => {
+    parts.turns.request(() => {
+      try {
+        resolve(outputOf(id, inspect(address, parts)))
+      } catch (error) {
+        reject(error as Error)
+      }
+    })
+  })
+}
+
+function warnUnknown(name: string, where: string): void {
+  process.emitWarning(
+    `The store in ${where} holds jobs named "${name}", which no definition here can run. They are kept until an executor that has one opens the store.`,
+    { type: 'MillraceUnknownJob' },
+  )
+}

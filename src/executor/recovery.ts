@@ -1,0 +1,43 @@
+/** Settles at open what a dead process held, in one commit. */
+import { formatJobId } from '../job/job-id.js'
+import { findInFlight } from '../maintenance/rescuer.js'
+import { WriteBatch } from '../store/engine.js'
+import type { SettlementOptions } from './settlement.js'
+import { Settlement } from './settlement.js'
+
+/** What `openExecutor` found in flight. */
+export interface Recovery {
+  /** Ids of jobs that were in flight when the process died, and are available again. */
+  readonly rescued: readonly string[]
+  /** Those of them that ran beside others: each is run alone, once, so that the one that crashes the process shows itself. */
+  readonly suspects: readonly string[]
+  /** Ids of jobs that were discarded because they took the process down too often. */
+  readonly quarantined: readonly string[]
+}
+
+export async function recover(options: SettlementOptions, now: number): Promise<Recovery> {
+  const { store } = options
+  const { jobs, batchIds, alone } = findInFlight(store)
+  const rescued: string[] = []
+  const suspects: string[] = []
+  const quarantined: string[] = []
+  const writes = new WriteBatch()
+  const settlement = new Settlement(options, writes, now, 0)
+  for (const { page, index, offset, claimedAt } of jobs) {
+    const id = formatJobId(page.seqOf(index), page.queueId, page.rank, store.mark)
+    const before = store.counters.discarded
+    settlement.end({ page, index, offset }, { kind: alone ? 'crashed' : 'suspect', startedAt: claimedAt, endedAt: now })
+    if (store.counters.discarded > before) {
+      quarantined.push(id)
+    } else {
+      rescued.push(id)
+      if (!alone) suspects.push(id)
+    }
+  }
+  settlement.write()
+  for (const batchId of batchIds) store.removeClaim(writes, batchId)
+  store.writeMeta(writes)
+  await store.engine.commit(writes)
+  store.committed()
+  return { rescued, suspects, quarantined }
+}

@@ -1,0 +1,59 @@
+/** The executor's definitions, by the numbers under which the store knows them. */
+import { assert } from '../base/assert.js'
+import type { StandardResult } from '../base/standard-schema.js'
+import type { CompiledDefinition } from '../job/define-job.js'
+import type { EffectiveSettings, JobOverrides } from '../options/enqueue-options.js'
+import { effectiveSettings } from '../options/enqueue-options.js'
+import type { JobStore } from '../store/job-store.js'
+
+export class Registry {
+  readonly #store: JobStore
+  readonly #byId: (CompiledDefinition | undefined)[] = []
+  /** Settings of jobs without overrides. */
+  readonly #settings: (EffectiveSettings | undefined)[] = []
+
+  constructor(store: JobStore, definitions: Iterable<CompiledDefinition>) {
+    this.#store = store
+    for (const definition of definitions) {
+      const id = store.definitionId(definition.name)
+      this.#byId[id] = definition
+      this.#settings[id] = effectiveSettings(definition, undefined)
+    }
+  }
+
+  /** Whether a job of this definition can run here. */
+  canRun(id: number): boolean {
+    return this.#byId[id] !== undefined
+  }
+
+  find(id: number): CompiledDefinition | undefined {
+    return this.#byId[id]
+  }
+
+  byId(id: number): CompiledDefinition {
+    const definition = this.#byId[id]
+    assert(definition !== undefined, `a job of definition ${id} was claimed, which is not registered here`)
+    return definition
+  }
+
+  name(id: number): string {
+    return this.#store.definitionName(id)
+  }
+
+  /** What holds for a job when it runs. */
+  settings(id: number, overrides: JobOverrides | undefined): EffectiveSettings {
+    if (overrides === undefined) return (this.#settings[id] ??= effectiveSettings(undefined, undefined))
+    return effectiveSettings(this.#byId[id], overrides)
+  }
+
+  /** Whether inputs are checked here because the handler's module does not know the schema. */
+  checksForThread(id: number): boolean {
+    const definition = this.#byId[id]
+    return definition !== undefined && definition.apart && definition.schema !== undefined
+  }
+
+  parse(id: number, value: unknown): StandardResult<unknown> | Promise<StandardResult<unknown>> {
+    const { schema } = this.byId(id)
+    return schema === undefined ? { value } : schema['~standard'].validate(value)
+  }
+}

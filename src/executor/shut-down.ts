@@ -1,0 +1,88 @@
+/**
+ * How an executor ends, in stages: stop claiming → take back what no thread has started → wait `graceMs` → abort signals → wait
+ * `abortGrace` → terminate → settle what was interrupted → teardowns → last commit → files.
+ *
+ * Each stage has an end, so the whole always resolves: a thread that native code holds beyond its termination is given up, and its
+ * job is available again.
+ */
+import { STUCK_AFTER_MS } from '../base/limits.js'
+import type { Clock } from '../base/clock.js'
+import type { CloseReport } from './executor.js'
+import type { ExecutorParts } from './parts.js'
+
+export async function shutDown(parts: ExecutorParts, graceMs: number): Promise<CloseReport> {
+  const { turns, dispatcher, due, clock, store, results, events, intake } = parts
+  const interrupted: string[] = []
+  events.on('interrupted', ({ job }) => interrupted.push(job.id))
+  turns.draining = true
+  due.stop()
+  if (turns.failure === undefined) {
+    const quiet = new Quiet(parts)
+    for (const slot of dispatcher.slots) slot.reclaim()
+    turns.poke()
+    await quiet.within(graceMs)
+    if (!quiet.reached) {
+      for (const slot of dispatcher.slots) {
+        const [batch] = slot.batches
+        if (batch !== undefined && batch.running >= 0) slot.abort(batch, batch.running, 'The executor is closing.')
+      }
+      await quiet.within(parts.abortGraceMs)
+    }
+    if (!quiet.reached) {
+      for (const slot of dispatcher.slots) if (slot.batches.length > 0) slot.terminate('close')
+      await quiet.within(STUCK_AFTER_MS * 2)
+    }
+    if (!quiet.reached) {
+      dispatcher.giveUp()
+      turns.poke()
+      await quiet.within(STUCK_AFTER_MS)
+    }
+    await tearDown(parts)
+  }
+  intake.fail(turns.failure ?? new Error('closed'))
+  await Promise.race([Promise.all(dispatcher.slots.map((slot) => slot.close())), pause(clock, STUCK_AFTER_MS)])
+  await turns.stop()
+  results.abandon()
+  await store.engine.close()
+  await parts.release()
+  return { interrupted }
+}
+
+/** Runs the teardowns of idle threads, for as long as a cancelled job would get. */
+async function tearDown({ dispatcher, clock, abortGraceMs }: ExecutorParts): Promise<void> {
+  const idle = dispatcher.slots.filter((slot) => slot.mode === 'open' && slot.batches.length === 0)
+  await Promise.race([Promise.all(idle.map((slot) => slot.tearDown())), pause(clock, Math.max(abortGraceMs, STUCK_AFTER_MS))])
+}
+
+function pause(clock: Clock, delayMs: number): Promise<void> {
+  return new Promise((resolve) => clock.after(delayMs, resolve).setRef(true))
+}
+
+/** Waits until no batch is in flight and nothing is on its way into the store. */
+class Quiet {
+  readonly #parts: ExecutorParts
+
+  constructor(parts: ExecutorParts) {
+    this.#parts = parts
+  }
+
+  get reached(): boolean {
+    const { turns } = this.#parts
+    return turns.failure !== undefined || turns.isSettled
+  }
+
+  async within(delayMs: number): Promise<void> {
+    if (this.reached) return
+    const { clock, turns } = this.#parts
+    await new Promise<void>((resolve) => {
+      const timer = delayMs === Infinity ? undefined : clock.after(delayMs, done)
+      timer?.setRef(true)
+      const stop = turns.onSettled(done)
+      function done(): void {
+        timer?.cancel()
+        stop()
+        resolve()
+      }
+    })
+  }
+}

@@ -1,0 +1,72 @@
+import { PHASE_LOADING, PHASE_SETUP } from '../codec/batch-control.js'
+import { formatJobId } from '../job/job-id.js'
+import type { ExecutorParts } from './parts.js'
+
+/** What one thread is doing. */
+export interface ThreadStats {
+  readonly threadId: number
+  /** `idle`, `starting` a handler (loading its module, running `setup`), `running` a job, or being `terminating`. */
+  readonly state: 'idle' | 'starting' | 'running' | 'terminating'
+  /** Present while it is at a job. */
+  readonly job?: {
+    readonly id: string
+    readonly name: string
+    readonly queue: string
+    /** Since its clock started, in ms. */
+    readonly runMs: number
+    /** `Infinity` included. */
+    readonly timeoutMs: number
+  }
+  /** Jobs this thread has finished since it started. */
+  readonly jobsDone: number
+}
+
+export interface ExecutorStats {
+  readonly threads: readonly ThreadStats[]
+  /** Threads that were told to end and that native code still holds. */
+  readonly stuckThreads: number
+  /** Jobs that were in flight at a crash and wait to be run alone. */
+  readonly suspects: number
+  readonly store: {
+    /** Of the data file; of the bytes held for `:memory:`. */
+    readonly sizeBytes: number
+    readonly commits: number
+    /** How long the latest commit took, syncing included, in ms. */
+    readonly lastCommitMs: number
+  }
+  /** Since the store was made. */
+  readonly totals: { readonly completed: number; readonly cancelled: number; readonly discarded: number }
+}
+
+export function readStats({ dispatcher, claims, store, turns, clock, registry }: ExecutorParts): ExecutorStats {
+  const threads = dispatcher.slots.map((slot): ThreadStats => {
+    const [batch] = slot.batches
+    const base = { threadId: slot.threadId, jobsDone: slot.jobsDone + (batch?.control.finished ?? 0) }
+    const running = batch?.running ?? -1
+    if (batch === undefined || running < 0 || running >= batch.limit)
+      return { ...base, state: slot.mode === 'terminating' ? 'terminating' : 'idle' }
+    const { page, index, offset } = batch.job(running)
+    const definitionId = store.bytesOf(page).readUInt16LE(offset + 4)
+    const { phase } = batch.control
+    return {
+      ...base,
+      state:
+        slot.mode === 'terminating' ? 'terminating' : phase === PHASE_LOADING || phase === PHASE_SETUP ? 'starting' : 'running',
+      job: {
+        id: formatJobId(page.seqOf(index), page.queueId, page.rank, store.mark),
+        name: registry.name(definitionId),
+        queue: store.queueName(page.queueId),
+        runMs: Math.max(0, clock.monotonicMs() - batch.control.startedMs),
+        timeoutMs: registry.settings(definitionId, page.overrides(store.bytesOf(page)[offset + 7] ?? 0)).timeoutMs,
+      },
+    }
+  })
+  const { completed, cancelled, discarded } = turns.durable
+  return {
+    threads,
+    stuckThreads: dispatcher.stuckThreads,
+    suspects: claims.suspects,
+    store: store.engine.stats(),
+    totals: { completed, cancelled, discarded },
+  }
+}

@@ -1,0 +1,331 @@
+/**
+ * The heart: one turn after another, each of which ends in one commit.
+ *
+ * A turn begins when the commit before it is durable, and gathers everything that has come up since: requests (cancel, look up),
+ * outcomes, enqueues, jobs that became due, and the next claims. It is the only place where the state of jobs is read and changed,
+ * so memory and store never disagree, and there are no locks. What the turn makes true is told after its commit: promises settle,
+ * events fire, claimed batches are sent to their threads.
+ *
+ * After the first commit that fails nothing is acknowledged any more: every promise rejects, threads are ended, and the store is to
+ * be opened again.
+ */
+import type { Clock } from '../base/clock.js'
+import { PROMOTE_JOBS } from '../base/limits.js'
+import { INDEX_GROUP, INDEX_SOLO, PAYLOAD_INPUT } from '../codec/keys.js'
+import { ENTRY_RETRY, PAGE_HEADER_BYTES, readEntry } from '../codec/page.js'
+import type { Batch } from '../dispatcher/batch.js'
+import type { Dispatcher } from '../dispatcher/dispatcher.js'
+import type { DueTimer } from '../scheduler/due-timer.js'
+import type { ReadyQueues } from '../scheduler/ready-queues.js'
+import { WriteBatch } from '../store/engine.js'
+import type { Counters, JobStore } from '../store/job-store.js'
+import type { Slice } from '../store/page-ref.js'
+import { PageRef } from '../store/page-ref.js'
+import type { Claims } from './claims.js'
+import type { EventHub } from './events.js'
+import type { Gathered, Intake } from './intake.js'
+import { scheduledPageRef } from './locate.js'
+import type { ResultRegistry } from './results.js'
+import type { SettlementOptions } from './settlement.js'
+import { Settlement } from './settlement.js'
+
+export interface TurnsOptions extends SettlementOptions {
+  readonly clock: Clock
+  readonly store: JobStore
+  readonly intake: Intake
+  readonly ready: ReadyQueues
+  readonly dispatcher: Dispatcher
+  readonly claims: Claims
+  readonly due: DueTimer
+  readonly results: ResultRegistry
+  readonly events: EventHub
+  /** The store has failed. */
+  readonly onFailure: (error: Error) => void
+  /** A commit is durable, and nothing is left to do for now. */
+  readonly onQuiet: () => void
+}
+
+/** Something to be done while no commit is under way. Its writes join the next commit. */
+export type TurnRequest = (settlement: Settlement, writes: WriteBatch, now: number) => void
+
+interface PendingCancel {
+  readonly batch: Batch
+  readonly index: number
+  readonly seq: number
+  readonly resolve: (cancelled: boolean) => void
+}
+
+export class Turns {
+  /** As of the last durable commit. */
+  durable: Counters
+  /** No new claims: the executor is closing. */
+  draining = false
+  readonly #options: TurnsOptions
+  #requests: TurnRequest[] = []
+  #scheduled = false
+  #committing: Promise<void> | undefined
+  #failure: Error | undefined
+  #dueAt: number
+  #dueIsStale = false
+  #stopped = false
+  readonly #cancels = new Set<PendingCancel>()
+  readonly #settledListeners = new Set<() => void>()
+
+  constructor(options: TurnsOptions) {
+    this.#options = options
+    this.durable = { ...options.store.counters }
+    this.#dueAt = options.store.nextDueAt()
+    options.due.arm(this.#dueAt)
+  }
+
+  get failure(): Error | undefined {
+    return this.#failure
+  }
+
+  /** Nothing is available, running, due, or on its way into the store. */
+  get isQuiet(): boolean {
+    const { intake, dispatcher, claims, due } = this.#options
+    return (
+      this.#committing === undefined &&
+      this.#requests.length === 0 &&
+      !intake.hasPending &&
+      dispatcher.inFlight === 0 &&
+      !claims.hasWork &&
+      !due.isDue(this.#dueAt)
+    )
+  }
+
+  /** No batch is in flight and nothing is on its way into the store; jobs may wait. */
+  get isSettled(): boolean {
+    const { intake, dispatcher } = this.#options
+    return this.#committing === undefined && this.#requests.length === 0 && !intake.hasPending && dispatcher.inFlight === 0
+  }
+
+  /** Calls `listener` when `isSettled` becomes true, or the store fails. Returns what takes it off again. */
+  onSettled(listener: () => void): () => void {
+    this.#settledListeners.add(listener)
+    return () => this.#settledListeners.delete(listener)
+  }
+
+  /** No turn follows any more. Resolves when the commit under way has settled. */
+  async stop(): Promise<void> {
+    await this.#committing
+    this.#stopped = true
+    this.#options.due.stop()
+    for (const pending of this.#cancels) pending.resolve(false)
+    this.#cancels.clear()
+  }
+
+  /** Runs `request` in the next turn. */
+  request(request: TurnRequest): void {
+    this.#requests.push(request)
+    this.poke()
+  }
+
+  /** Tells whether the job was cancelled, once its outcome is durable. */
+  awaitCancel(pending: PendingCancel): void {
+    this.#cancels.add(pending)
+  }
+
+  /** Something has come up. The turn follows when the event loop turns, so that it takes in everything of this one. */
+  poke(): void {
+    if (this.#stopped || this.#scheduled || this.#committing !== undefined || this.#failure !== undefined) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      if (this.#committing === undefined && this.#failure === undefined && !this.#stopped) this.#turn()
+    })
+  }
+
+  /** Resolves when the commit under way, if any, has settled. */
+  async settled(): Promise<void> {
+    await this.#committing
+  }
+
+  #turn(): void {
+    const { clock, store, intake, dispatcher } = this.#options
+    const now = clock.now()
+    const writes = new WriteBatch()
+    let gathered: Gathered | undefined
+    try {
+      const news = dispatcher.collect()
+      const settlement = new Settlement(this.#options, writes, now, countNew(news))
+      const requests = this.#requests
+      this.#requests = []
+      for (const request of requests) request(settlement, writes, now)
+      this.#settle(news, settlement, writes)
+      gathered = intake.take()
+      const bytes = this.#store(gathered, settlement, writes, now)
+      this.#promote(settlement, writes, now)
+      const batches = this.draining ? [] : this.#options.claims.make(writes, now)
+      settlement.write()
+      this.#dueAt = Math.min(this.#dueAt, settlement.dueAt)
+      if (writes.length === 0) {
+        gathered.resolve()
+        settlement.tell()
+        this.#goOn()
+        return
+      }
+      store.writeMeta(writes)
+      const counters = { ...store.counters }
+      this.#committing = store.engine.commit(writes).then(
+        () => this.#durable(gathered, settlement, counters, batches, bytes),
+        (error: Error) => this.#fail(error, gathered),
+      )
+    } catch (error) {
+      this.#fail(error as Error, gathered)
+    }
+  }
+
+  /** Outcomes, ended batches, and jobs that come back. */
+  #settle(news: ReturnType<Dispatcher['collect']>, settlement: Settlement, writes: WriteBatch): void {
+    const { ready, claims } = this.#options
+    const returned: Slice[] = []
+    for (const { batch, returned: slices } of news) {
+      settlement.collect(batch)
+      returned.push(...slices)
+      claims.reconsider(batch, writes)
+      for (const pending of this.#cancels) {
+        if (pending.batch !== batch || (batch.collected <= pending.index && batch.end === undefined)) continue
+        this.#cancels.delete(pending)
+        const cancelled = settlement.cancelled.has(pending.seq)
+        settlement.afterCommit(() => pending.resolve(cancelled))
+      }
+    }
+    returned.sort((left, right) => left.page.ord - right.page.ord || left.page.sub - right.page.sub || left.from - right.from)
+    ready.putBack(returned)
+    const back = settlement.back.map((page) => ({ page, from: 0, to: 1, offset: PAGE_HEADER_BYTES }))
+    ready.putBack(back.sort((left, right) => left.page.ord - right.page.ord || left.page.sub - right.page.sub))
+  }
+
+  /** Gives the gathered jobs their numbers and stores their pages. Returns the bytes that are pending no more afterwards. */
+  #store(gathered: Gathered, settlement: Settlement, writes: WriteBatch, now: number): number {
+    const { store, ready, results, events } = this.#options
+    const { counters } = store
+    let total = 0
+    for (const { queueId, rank, runAt, builder, handles, externals } of gathered.pages) {
+      const { count, uniformDefinition } = builder
+      const firstSeq = counters.nextSeq
+      counters.nextSeq += count
+      const header = { solo: false, count, firstSeq, enqueuedAt: now, runAt, epoch: counters.epoch }
+      const bytes = builder.seal(header)
+      total += bytes.length
+      results.register(firstSeq, handles)
+      for (const { index, bytes: payload } of externals) {
+        store.putPayload(writes, firstSeq + index, PAYLOAD_INPUT, payload)
+        total += payload.length
+      }
+      const page = new PageRef(queueId, rank, firstSeq, 0, header, bytes, uniformDefinition)
+      if (runAt > now) {
+        store.putScheduled(writes, runAt, queueId, rank, bytes, firstSeq, false)
+        counters.scheduled += count
+        this.#dueAt = Math.min(this.#dueAt, runAt)
+      } else {
+        store.putPage(writes, page)
+        counters.waiting += count
+        ready.append(page)
+      }
+      if (events.has('enqueued')) this.#tellEnqueued(page, settlement)
+    }
+    return total
+  }
+
+  #tellEnqueued(page: PageRef, settlement: Settlement): void {
+    const { events } = this.#options
+    const bytes = page.bytes!
+    let offset = PAGE_HEADER_BYTES
+    for (let index = 0; index < page.header.count; index++) {
+      const entry = readEntry(bytes, offset)
+      const job = settlement.eventJob(page, index, entry.definitionId)
+      const runAt = page.header.runAt === 0 ? undefined : page.header.runAt
+      settlement.afterCommit(() => events.emit('enqueued', { job, runAt }))
+      offset = entry.end
+    }
+  }
+
+  /** Moves jobs that have become due to their queues. */
+  #promote(settlement: Settlement, writes: WriteBatch, now: number): void {
+    const { store, ready, due } = this.#options
+    if (!due.isDue(this.#dueAt) || this.draining) return
+    const { counters } = store
+    let jobs = 0
+    for (const scheduled of store.readDue(now, PROMOTE_JOBS)) {
+      if (jobs >= PROMOTE_JOBS) break
+      const waiting = scheduledPageRef(store, scheduled)
+      // Cancelled in this very turn: the record is on its way out.
+      if (settlement.unscheduled.has(scheduled.key.toString('latin1'))) continue
+      const { header, bytes, queueId, rank } = scheduled
+      const page = new PageRef(queueId, rank, counters.nextSeq++, 0, header, bytes, -1)
+      if (waiting.doneCount > 0) {
+        page.restoreMarks(waiting.marks())
+        writes.remove('marks', scheduled.key)
+        writes.put('marks', page.key, page.marks())
+      }
+      const left = header.count - page.doneCount
+      jobs += left
+      writes.remove('scheduled', scheduled.key)
+      store.putPage(writes, page)
+      store.putLocation(writes, header.solo ? INDEX_SOLO : INDEX_GROUP, header.firstSeq, page.key)
+      if ((bytes[PAGE_HEADER_BYTES + 6]! & ENTRY_RETRY) === 0) counters.scheduled -= left
+      else counters.retryable -= left
+      counters.waiting += left
+      ready.append(page)
+    }
+    this.#dueIsStale = true
+  }
+
+  #durable(
+    gathered: Gathered | undefined,
+    settlement: Settlement,
+    counters: Counters,
+    batches: readonly (() => void)[],
+    bytes: number,
+  ): void {
+    const { store, intake, ready } = this.#options
+    this.#committing = undefined
+    this.durable = counters
+    store.committed()
+    for (const send of batches) send()
+    gathered?.resolve()
+    intake.release(bytes)
+    settlement.tell()
+    ready.trimWindow()
+    if (this.#dueIsStale || settlement.unscheduled.size > 0) {
+      this.#dueIsStale = false
+      this.#dueAt = store.nextDueAt()
+    }
+    this.#goOn()
+  }
+
+  /** Arms the timer and sees whether there is more to do at once. */
+  #goOn(): void {
+    const { due, claims, intake, retention, onQuiet } = this.#options
+    due.arm(this.#dueAt)
+    const more =
+      this.#requests.length > 0 ||
+      intake.hasPending ||
+      retention.hasExpired ||
+      (!this.draining && (due.isDue(this.#dueAt) || claims.canMake))
+    if (more || this.#options.dispatcher.hasNews) this.poke()
+    else if (this.isQuiet) onQuiet()
+    if (this.isSettled) for (const listener of this.#settledListeners) listener()
+  }
+
+  #fail(error: Error, gathered: Gathered | undefined): void {
+    this.#committing = undefined
+    this.#failure = error
+    gathered?.reject(error)
+    this.#options.intake.fail(error)
+    for (const pending of this.#cancels) pending.resolve(false)
+    this.#cancels.clear()
+    this.#options.due.stop()
+    this.#options.onFailure(error)
+    for (const listener of this.#settledListeners) listener()
+  }
+}
+
+function countNew(news: ReturnType<Dispatcher['collect']>): number {
+  let count = 0
+  for (const { batch } of news) count += Math.max(0, Math.min(batch.control.finished, batch.limit) - batch.collected)
+  return count
+}

@@ -1,0 +1,28 @@
+/** Everything the package exports. */
+export { defineJob, handlerOf } from './job/define-job.js'
+export type { HandlerType, JobDefinition } from './job/define-job.js'
+export { cancel, FatalError, RetryError, snooze } from './job/outcome.js'
+export type { Cancel, Snooze } from './job/outcome.js'
+export type { Backoff, BackoffFailure } from './job/backoff.js'
+export type { JobContext, JobLog, JobReference, ThreadInfo } from './job/job-context-types.js'
+export type { Attempt, AttemptOutcome, FinalState, JobInfo, JobProgress, JobState } from './job/job-info.js'
+export type { Duration } from './base/duration.js'
+export { InvalidInputError, isMillraceError, JobFailedError, LockedError, MillraceError } from './base/errors.js'
+export type {
+  AttemptErrorCode,
+  CallErrorCode,
+  ErrorRecord,
+  InputIssue,
+  MillraceErrorCode,
+  ResultErrorCode,
+} from './base/errors.js'
+export type { EnqueueOptions } from './options/enqueue-options.js'
+export type { ExecutorOptions, QueueOptions, RetainOptions, RetainRule } from './options/executor-options.js'
+export { openExecutor } from './executor/open-executor.js'
+export type { CloseOptions, CloseReport, EnqueueArguments, Executor, JobCounts } from './executor/executor.js'
+export type { JobHandle } from './executor/job-handle.js'
+export type { StoredJob } from './executor/stored-job.js'
+export type { Recovery } from './executor/recovery.js'
+export type { ExecutorStats, ThreadStats } from './executor/stats.js'
+export type { EventJob, EventListener, EventName, ExecutorEvents } from './executor/events.js'
+export type { ListFilter } from './executor/inspect.js'

@@ -1,0 +1,218 @@
+/**
+ * The memory of finished jobs: which blocks there are, how many of their jobs still count, and what goes.
+ *
+ * Exactly the last `jobs` of a state count, and none older than `ageMs`. Whole blocks are removed when none of their jobs counts;
+ * of the oldest block that remains, the first ones may not count any more (`skip`). That follows from the numbers alone, so it
+ * needs no record of its own and is the same after a restart.
+ */
+import { PRUNE_BLOCKS } from '../base/limits.js'
+import { PAYLOAD_INPUT, PAYLOAD_OUTPUT } from '../codec/keys.js'
+import type { FinishedDetails, FinishedEntry } from '../codec/finished-block.js'
+import { FinishedBlockBuilder, findInBlock, readBlock, readBlockHeader } from '../codec/finished-block.js'
+import type { FinalState } from '../job/job-info.js'
+import type { WriteBatch } from '../store/engine.js'
+import type { JobStore } from '../store/job-store.js'
+
+export const FINAL_STATES: readonly FinalState[] = ['completed', 'cancelled', 'discarded']
+
+export interface RetentionRule {
+  readonly jobs: number
+  readonly ageMs: number
+}
+
+interface Block {
+  readonly number: number
+  readonly count: number
+  readonly finishedAt: number
+  readonly lowestSeq: number
+  readonly highestSeq: number
+  /** Payloads that lie apart and go with the block. */
+  readonly payloads: readonly Apart[]
+}
+
+interface Apart {
+  readonly seq: number
+  readonly kind: number
+}
+
+/** The blocks of one state, oldest first. */
+class Shelf {
+  readonly state: FinalState
+  readonly rule: RetentionRule
+  blocks: Block[] = []
+  /** Jobs in all blocks. */
+  total = 0
+  builder: FinishedBlockBuilder | undefined
+  payloads: Apart[] = []
+
+  constructor(state: FinalState, rule: RetentionRule) {
+    this.state = state
+    this.rule = rule
+  }
+
+  /** Jobs at the beginning of the oldest block that do not count any more. */
+  get skip(): number {
+    return Math.max(0, this.total - this.rule.jobs)
+  }
+}
+
+/** The fixed part of a finished job. */
+export type FinishedJob = Parameters<FinishedBlockBuilder['add']>[0]
+
+export interface FoundJob {
+  readonly state: FinalState
+  readonly finishedAt: number
+  readonly entry: FinishedEntry
+}
+
+const LOAD_BLOCKS = 64
+
+export class Retention {
+  readonly #store: JobStore
+  readonly #shelves: Record<FinalState, Shelf>
+  readonly #now: () => number
+
+  constructor(store: JobStore, rules: Readonly<Record<FinalState, RetentionRule>>, now: () => number) {
+    this.#store = store
+    this.#now = now
+    this.#shelves = {
+      completed: new Shelf('completed', rules.completed),
+      cancelled: new Shelf('cancelled', rules.cancelled),
+      discarded: new Shelf('discarded', rules.discarded),
+    }
+    for (const state of FINAL_STATES) this.#load(this.#shelves[state])
+  }
+
+  /** Jobs that count, by state. */
+  count(state: FinalState): number {
+    const shelf = this.#shelves[state]
+    return Math.min(shelf.total, shelf.rule.jobs)
+  }
+
+  /**
+   * How many of `expected` jobs that end in this commit need not be kept at all, because as many newer ones follow them.
+   */
+  passOver(state: FinalState, expected: number): number {
+    const { jobs, ageMs } = this.#shelves[state].rule
+    return ageMs === 0 ? expected : Math.max(0, expected - jobs)
+  }
+
+  /** Keeps a job that ends in the commit under way. */
+  add(
+    state: FinalState,
+    job: FinishedJob,
+    details: FinishedDetails | undefined,
+    input: Buffer,
+    inputFrom: number,
+    inputTo: number,
+    output: Buffer,
+    outputFrom: number,
+    outputTo: number,
+  ): void {
+    const shelf = this.#shelves[state]
+    shelf.builder ??= new FinishedBlockBuilder()
+    shelf.builder.add(job, details, input, inputFrom, inputTo, output, outputFrom, outputTo)
+    if (job.inputApart) shelf.payloads.push({ seq: job.seq, kind: PAYLOAD_INPUT })
+    if (job.outputApart) shelf.payloads.push({ seq: job.seq, kind: PAYLOAD_OUTPUT })
+  }
+
+  /** Writes the commit's blocks and removes, in bounded number, those that do not count any more. */
+  write(batch: WriteBatch): void {
+    const now = this.#now()
+    for (const state of FINAL_STATES) {
+      const shelf = this.#shelves[state]
+      if (shelf.builder !== undefined) this.#seal(shelf, shelf.builder, batch, now)
+      this.#prune(shelf, batch, now)
+    }
+  }
+
+  /** Whether there is something to remove although nothing is being written. */
+  get hasExpired(): boolean {
+    const now = this.#now()
+    return FINAL_STATES.some((state) => this.#removable(this.#shelves[state], now))
+  }
+
+  /** A finished job that counts, from the committed store. */
+  find(seq: number): FoundJob | undefined {
+    const oldest = this.#now()
+    for (const state of FINAL_STATES) {
+      const shelf = this.#shelves[state]
+      for (let index = shelf.blocks.length - 1; index >= 0; index--) {
+        const block = shelf.blocks[index]!
+        if (seq < block.lowestSeq || seq > block.highestSeq || block.finishedAt + shelf.rule.ageMs <= oldest) continue
+        const bytes = this.#store.readBlock(state, block.number)
+        const entry = bytes === undefined ? undefined : findInBlock(bytes, seq, index === 0 ? shelf.skip : 0)
+        if (entry !== undefined) return { state, finishedAt: block.finishedAt, entry }
+      }
+    }
+    return undefined
+  }
+
+  /** Finished jobs of a state, oldest first, block by block. */
+  *blocks(state: FinalState): Generator<FoundJob[]> {
+    const shelf = this.#shelves[state]
+    let after = -1
+    for (;;) {
+      const index = shelf.blocks.findIndex(({ number }) => number > after)
+      const block = shelf.blocks[index]
+      if (block === undefined) return
+      after = block.number
+      if (block.finishedAt + shelf.rule.ageMs <= this.#now()) continue
+      const bytes = this.#store.readBlock(state, block.number)
+      if (bytes === undefined) continue
+      yield Array.from(readBlock(bytes, index === 0 ? shelf.skip : 0), (entry) => ({
+        state,
+        finishedAt: block.finishedAt,
+        entry,
+      }))
+    }
+  }
+
+  #load(shelf: Shelf): void {
+    let from = 0
+    for (;;) {
+      const found = this.#store.readBlocks(shelf.state, from, LOAD_BLOCKS)
+      for (const { block, bytes } of found) {
+        const { count, finishedAt, lowestSeq, highestSeq } = readBlockHeader(bytes)
+        const payloads: Apart[] = []
+        for (const { seq, inputApart, outputApart } of readBlock(bytes)) {
+          if (inputApart) payloads.push({ seq, kind: PAYLOAD_INPUT })
+          if (outputApart) payloads.push({ seq, kind: PAYLOAD_OUTPUT })
+        }
+        shelf.blocks.push({ number: block, count, finishedAt, lowestSeq, highestSeq, payloads })
+        shelf.total += count
+        from = block + 1
+      }
+      if (found.length < LOAD_BLOCKS) return
+    }
+  }
+
+  #seal(shelf: Shelf, builder: FinishedBlockBuilder, batch: WriteBatch, now: number): void {
+    const number = this.#store.counters.nextBlock++
+    const { count, lowestSeq, highestSeq } = builder
+    this.#store.putBlock(batch, shelf.state, number, builder.seal(now))
+    shelf.blocks.push({ number, count, finishedAt: now, lowestSeq, highestSeq, payloads: shelf.payloads })
+    shelf.total += count
+    shelf.builder = undefined
+    shelf.payloads = []
+  }
+
+  #removable(shelf: Shelf, now: number): boolean {
+    const [oldest] = shelf.blocks
+    if (oldest === undefined) return false
+    return shelf.total - oldest.count >= shelf.rule.jobs || oldest.finishedAt + shelf.rule.ageMs <= now
+  }
+
+  #prune(shelf: Shelf, batch: WriteBatch, now: number): void {
+    let removed = 0
+    while (removed < PRUNE_BLOCKS && this.#removable(shelf, now)) {
+      const [block] = shelf.blocks
+      if (block === undefined) break
+      this.#store.removeBlock(batch, shelf.state, block.number)
+      for (const { seq, kind } of block.payloads) this.#store.removePayload(batch, seq, kind)
+      shelf.total -= block.count
+      shelf.blocks.shift()
+      removed++
+    }
+  }
+}

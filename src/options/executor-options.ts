@@ -1,0 +1,341 @@
+/** The options of `openExecutor`: the documented interface, and its compiled form that the rest of the library reads. */
+import { fileURLToPath } from 'node:url'
+import type { ResourceLimits } from 'node:worker_threads'
+import type { Duration } from '../base/duration.js'
+import {
+  DEFAULT_ABORT_GRACE_MS,
+  DEFAULT_MAX_CRASHES,
+  DEFAULT_PAYLOAD_BYTES,
+  DEFAULT_RETAIN_AGE_MS,
+  DEFAULT_RETAIN_JOBS,
+  MAX_PAYLOAD_BYTES,
+} from '../base/limits.js'
+import {
+  builtinTag,
+  describeThrown,
+  describeValue,
+  isArray,
+  nearestName,
+  Problems,
+  readEntries,
+  readFields,
+} from '../base/problems.js'
+import { durationMs, printableName, wholeNumber, type NumberRule } from '../base/rules.js'
+import { compiledDefinition, type CompiledDefinition, type JobDefinition } from '../job/define-job.js'
+import type { FinalState } from '../job/job-info.js'
+import { DEFAULT_QUEUE } from '../job/job-settings.js'
+
+/** How long finished jobs are kept: the latest `jobs` of a state, and none older than `age`; whichever keeps less. */
+export interface RetainRule {
+  /** Per state. 0: none is kept. `Infinity`: no limit. @defaultValue 1000 */
+  readonly jobs?: number
+  /** Since the job ended. 0: none is kept. `Infinity`: no limit. @defaultValue `'24h'` */
+  readonly age?: Duration
+}
+
+/** One rule for every final state, and beside or instead of it rules for single states, whose fields win. */
+export interface RetainOptions extends RetainRule {
+  readonly completed?: RetainRule
+  readonly cancelled?: RetainRule
+  readonly discarded?: RetainRule
+}
+
+export interface QueueOptions {
+  /** Jobs of this queue that run at the same time, 1 or more. `Infinity`: as many as there are threads. @defaultValue `Infinity` */
+  readonly concurrency?: number
+}
+
+/** Options of `openExecutor`. */
+export interface ExecutorOptions {
+  /** The directory of the store, made if absent; a path or a `file:` URL. `':memory:'`: nothing is written, all is lost at close. Not on network drives. */
+  readonly path: string | URL
+  /** The definitions whose jobs this executor takes and runs. Stored jobs of others are kept, and wait. */
+  readonly jobs: readonly JobDefinition[]
+  /** Threads that run jobs, 1 or more. @defaultValue `os.availableParallelism()` */
+  readonly threads?: number
+  /**
+   * The queues by name. `default` always exists. An enqueue into any other queue than these is refused.
+   * @defaultValue `default` and the queues that the definitions name as constants, without limits
+   */
+  readonly queues?: Readonly<Record<string, QueueOptions>>
+  /**
+   * When `enqueue` resolves. `'disk'`: the job survives a power loss. `'process'`: it survives the end of the process (`kill -9`), but
+   * a power loss may lose it, and may even damage the file; for scratch work. @defaultValue `'disk'`
+   */
+  readonly durability?: 'disk' | 'process'
+  /** How long finished jobs, with their outputs, are kept. @defaultValue the last 1000 per state, for 24 hours */
+  readonly retain?: RetainOptions
+  readonly limits?: {
+    /** Largest encoded input or output, in bytes, from 1 to 1 GiB. @defaultValue 16 MiB */
+    readonly payloadBytes?: number
+  }
+  /** How often a job may take the process down, running alone, before it is quarantined. 1 or more; `Infinity`: no limit. @defaultValue 3 */
+  readonly maxCrashes?: number
+  /** Threads that native code holds beyond their end and that are replaced meanwhile; above it capacity shrinks. 0: none. @defaultValue `threads` */
+  readonly maxStuckThreads?: number
+  /** What a job has between the abort of its signal, on cancel or close, and the end of its thread; finite. 0: nothing. @defaultValue `'1s'` */
+  readonly abortGrace?: Duration
+  /** When a thread is replaced by a fresh one, between jobs. */
+  readonly recycle?: {
+    /** After so many jobs, 1 or more. @defaultValue `Infinity`, never */
+    readonly afterJobs?: number
+    /** When its JavaScript heap uses more bytes than this after a batch. @defaultValue `Infinity`, never */
+    readonly heapBytes?: number
+  }
+  /** Node's limits of each thread's JavaScript heap and stack, in MB. They do not count Buffers. @defaultValue Node's own */
+  readonly resourceLimits?: ResourceLimits
+  /** The threads' `process.env`. @defaultValue a copy of this process's */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Node's command line flags for the threads, such as `['--import', 'tsx']`. @defaultValue those of this process */
+  readonly execArgv?: readonly string[]
+}
+
+export interface CompiledRetain {
+  readonly jobs: number
+  readonly ageMs: number
+}
+
+/** Checked, with every default filled in. `Infinity` where something has no limit. */
+export interface CompiledExecutorOptions {
+  /** As given, or `:memory:`. */
+  readonly path: string
+  readonly definitions: ReadonlyMap<string, CompiledDefinition>
+  readonly threads: number
+  readonly queues: ReadonlyMap<string, { readonly concurrency: number }>
+  readonly durability: 'disk' | 'process'
+  readonly retain: Readonly<Record<FinalState, CompiledRetain>>
+  readonly payloadBytes: number
+  readonly maxCrashes: number
+  readonly maxStuckThreads: number
+  readonly abortGraceMs: number
+  readonly recycle: { readonly afterJobs: number; readonly heapBytes: number }
+  readonly resourceLimits: Readonly<ResourceLimits> | undefined
+  readonly env: Readonly<Record<string, string>> | undefined
+  readonly execArgv: readonly string[] | undefined
+}
+
+const FIELDS = [
+  'path',
+  'jobs',
+  'threads',
+  'queues',
+  'durability',
+  'retain',
+  'limits',
+  'maxCrashes',
+  'maxStuckThreads',
+  'abortGrace',
+  'recycle',
+  'resourceLimits',
+  'env',
+  'execArgv',
+] as const
+
+/**
+ * Checks the options of `openExecutor`.
+ *
+ * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, listing everything that is wrong.
+ */
+export function compileExecutorOptions(options: unknown, defaults: { readonly threads: number }): CompiledExecutorOptions {
+  const problems = new Problems()
+  const fields = readFields(options, FIELDS, '', problems)
+  const limits = fields.limits === undefined ? {} : readFields(fields.limits, ['payloadBytes'], 'limits', problems)
+  const recycle = fields.recycle === undefined ? {} : readFields(fields.recycle, ['afterJobs', 'heapBytes'], 'recycle', problems)
+  const number = (value: unknown, field: string, fallback: number, rule: NumberRule): number =>
+    value === undefined ? fallback : (wholeNumber(value, field, problems, rule) ?? fallback)
+
+  const definitions = compileJobs(fields.jobs, problems)
+  const threads = number(fields.threads, 'threads', defaults.threads, { min: 1 })
+  const abortGrace = fields.abortGrace ?? DEFAULT_ABORT_GRACE_MS
+  const compiled: CompiledExecutorOptions = {
+    path: compilePath(fields.path, problems),
+    definitions,
+    threads,
+    queues: compileQueues(fields.queues, definitions, problems),
+    durability: compileDurability(fields.durability, problems),
+    retain: compileRetain(fields.retain, problems),
+    payloadBytes: number(limits.payloadBytes, 'limits.payloadBytes', DEFAULT_PAYLOAD_BYTES, { min: 1, max: MAX_PAYLOAD_BYTES }),
+    maxCrashes: number(fields.maxCrashes, 'maxCrashes', DEFAULT_MAX_CRASHES, { min: 1, infinity: 'no limit' }),
+    maxStuckThreads: number(fields.maxStuckThreads, 'maxStuckThreads', threads, { min: 0 }),
+    abortGraceMs: durationMs(abortGrace, 'abortGrace', problems, { zero: true }) ?? DEFAULT_ABORT_GRACE_MS,
+    recycle: Object.freeze({
+      afterJobs: number(recycle.afterJobs, 'recycle.afterJobs', Infinity, { min: 1, infinity: 'never' }),
+      heapBytes: number(recycle.heapBytes, 'recycle.heapBytes', Infinity, { min: 1, infinity: 'never' }),
+    }),
+    resourceLimits: compileResourceLimits(fields.resourceLimits, problems),
+    env: compileEnv(fields.env, problems),
+    execArgv: compileExecArgv(fields.execArgv, problems),
+  }
+  problems.throwIfAny('MILLRACE_INVALID_OPTIONS', 'The options of openExecutor cannot be used')
+  return Object.freeze(compiled)
+}
+
+const PATH_WAY_OUT = "give a directory such as './data/jobs', or ':memory:'"
+
+function compilePath(value: unknown, problems: Problems): string {
+  if (value === undefined) {
+    problems.add('path', `is missing; ${PATH_WAY_OUT}`)
+    return ''
+  }
+  try {
+    if (builtinTag(value) === 'URL' || (typeof value === 'string' && value.startsWith('file:')))
+      return fileURLToPath(String(value))
+  } catch (thrown) {
+    problems.add('path', `${describeValue(String(value))} is not a usable file: URL (${describeThrown(thrown)}); ${PATH_WAY_OUT}`)
+    return ''
+  }
+  if (typeof value === 'string' && value.trim() !== '' && !value.includes('\0')) return value
+  problems.refuse('path', value, 'a path', PATH_WAY_OUT)
+  return ''
+}
+
+function compileJobs(value: unknown, problems: Problems): ReadonlyMap<string, CompiledDefinition> {
+  const definitions = new Map<string, CompiledDefinition>()
+  if (!isArray(value)) {
+    const wayOut =
+      compiledDefinition(value) === undefined
+        ? 'give the results of defineJob, such as [thumbnail]'
+        : 'put it into one: jobs: [it]'
+    if (value === undefined) problems.add('jobs', `is missing; ${wayOut}`)
+    else problems.refuse('jobs', value, 'an array of job definitions', wayOut)
+    return definitions
+  }
+  const places = new Map<string, number>()
+  for (const [index, job] of Array.from(value).entries()) {
+    const definition = compiledDefinition(job)
+    if (definition === undefined) {
+      problems.add(`jobs[${index}]`, notADefinition(job))
+      continue
+    }
+    const { name } = definition
+    const before = places.get(name)
+    if (before === undefined) {
+      places.set(name, index)
+      definitions.set(name, definition)
+      continue
+    }
+    const same = definitions.get(name) === definition
+    const wayOut = same ? 'the same definition is listed twice' : 'names are stored with the jobs and must be unique; rename one'
+    problems.add(`jobs[${index}]`, `its name '${name}' is that of jobs[${before}] too; ${wayOut}`)
+  }
+  return definitions
+}
+
+/** Says what the value probably is instead: each of these happens in real programs. */
+function notADefinition(value: unknown): string {
+  const what = `${describeValue(value)} is not a job definition`
+  if (value === undefined) return `${what}; its module does not export that name, or has not run yet because of a circular import`
+  if (typeof value !== 'object' || value === null) return `${what}; give what defineJob returned`
+  try {
+    if (builtinTag(value) === 'Module') {
+      const [name] = Object.keys(value).filter((key) => compiledDefinition(Reflect.get(value, key)) !== undefined)
+      return `the namespace of a module is not a job definition; give its export${name === undefined ? '' : `, such as namespace.${name}`}`
+    }
+    if (value instanceof Promise) return `${what}; await the import, then give the module's export`
+    if ('name' in value && ('run' in value || 'module' in value)) return `${what}; wrap it: defineJob({ … })`
+  } catch {
+    // An object that cannot be read: the general advice will do.
+  }
+  return `${what}; give what defineJob returned`
+}
+
+function compileQueues(
+  value: unknown,
+  definitions: ReadonlyMap<string, CompiledDefinition>,
+  problems: Problems,
+): CompiledExecutorOptions['queues'] {
+  const queues = new Map<string, { readonly concurrency: number }>()
+  if (value !== undefined) {
+    for (const [name, options] of readEntries(
+      value,
+      'queues',
+      'an object of queues by name, such as { images: { concurrency: 2 } }',
+      problems,
+    )) {
+      const field = `queues.${name}`
+      if (printableName(name, field, problems) === undefined) continue
+      const { concurrency = Infinity } = options === undefined ? {} : readFields(options, ['concurrency'], field, problems)
+      const checked = wholeNumber(concurrency, `${field}.concurrency`, problems, { min: 1, infinity: 'no limit' })
+      queues.set(name, Object.freeze({ concurrency: checked ?? Infinity }))
+    }
+  }
+  if (!queues.has(DEFAULT_QUEUE)) queues.set(DEFAULT_QUEUE, Object.freeze({ concurrency: Infinity }))
+  for (const { name, queue } of definitions.values()) {
+    if (typeof queue !== 'string' || queues.has(queue)) continue
+    if (value === undefined) {
+      queues.set(queue, Object.freeze({ concurrency: Infinity }))
+      continue
+    }
+    const nearest = nearestName(queue, [...queues.keys()])
+    const wayOut =
+      nearest === undefined ? `add it: { '${queue}': {} }` : `did you mean '${nearest}'? Else add it: { '${queue}': {} }`
+    problems.add('queues', `the job '${name}' waits in the queue '${queue}', which is not among them; ${wayOut}`)
+  }
+  return queues
+}
+
+function compileDurability(value: unknown, problems: Problems): 'disk' | 'process' {
+  if (value === undefined || value === 'disk' || value === 'process') return value ?? 'disk'
+  problems.refuse('durability', value, "'disk' or 'process'")
+  return 'disk'
+}
+
+function compileRetain(value: unknown, problems: Problems): CompiledExecutorOptions['retain'] {
+  const fields =
+    value === undefined ? {} : readFields(value, ['jobs', 'age', 'completed', 'cancelled', 'discarded'], 'retain', problems)
+  const general = compileRule(fields, 'retain', { jobs: DEFAULT_RETAIN_JOBS, ageMs: DEFAULT_RETAIN_AGE_MS }, problems)
+  const rule = (state: FinalState): CompiledRetain => {
+    if (fields[state] === undefined) return general
+    return compileRule(
+      readFields(fields[state], ['jobs', 'age'], `retain.${state}`, problems),
+      `retain.${state}`,
+      general,
+      problems,
+    )
+  }
+  return Object.freeze({ completed: rule('completed'), cancelled: rule('cancelled'), discarded: rule('discarded') })
+}
+
+function compileRule(
+  { jobs, age }: { readonly jobs?: unknown; readonly age?: unknown },
+  field: string,
+  fallback: CompiledRetain,
+  problems: Problems,
+): CompiledRetain {
+  const keptJobs = jobs === undefined ? undefined : wholeNumber(jobs, `${field}.jobs`, problems, { min: 0, infinity: 'no limit' })
+  const keptMs = age === undefined ? undefined : durationMs(age, `${field}.age`, problems, { zero: true, infinity: 'no limit' })
+  return Object.freeze({ jobs: keptJobs ?? fallback.jobs, ageMs: keptMs ?? fallback.ageMs })
+}
+
+const RESOURCE_LIMITS = ['maxYoungGenerationSizeMb', 'maxOldGenerationSizeMb', 'codeRangeSizeMb', 'stackSizeMb'] as const
+
+function compileResourceLimits(value: unknown, problems: Problems): Readonly<ResourceLimits> | undefined {
+  if (value === undefined) return undefined
+  const fields = readFields(value, RESOURCE_LIMITS, 'resourceLimits', problems)
+  const limits: ResourceLimits = {}
+  for (const name of RESOURCE_LIMITS) {
+    const megabytes = fields[name]
+    if (megabytes === undefined) continue
+    if (typeof megabytes === 'number' && megabytes > 0 && megabytes < Infinity) limits[name] = megabytes
+    else problems.refuse(`resourceLimits.${name}`, megabytes, 'a number of MB above 0', 'omit it for the default of Node')
+  }
+  return Object.freeze(limits)
+}
+
+function compileEnv(value: unknown, problems: Problems): Readonly<Record<string, string>> | undefined {
+  if (value === undefined) return undefined
+  const entries = readEntries(value, 'env', 'an object of strings, such as { ...process.env, NAME: "value" }', problems)
+  const env: [string, string][] = []
+  for (const [name, text] of entries) {
+    if (typeof text === 'string') env.push([name, text])
+    else if (text !== undefined) problems.refuse(`env.${name}`, text, 'a string')
+  }
+  return Object.freeze(Object.fromEntries(env))
+}
+
+function compileExecArgv(value: unknown, problems: Problems): readonly string[] | undefined {
+  if (value === undefined) return undefined
+  if (isArray(value) && value.every((flag) => typeof flag === 'string')) return Object.freeze([...value])
+  problems.refuse('execArgv', value, "an array of strings, such as ['--import', 'tsx']")
+  return undefined
+}

@@ -1,0 +1,97 @@
+/**
+ * A lane: the waiting jobs of one queue and one priority, in order. In memory is a window at the head; the rest stays in the
+ * store until the window runs low.
+ *
+ * Invariant: every stored page of the lane at or before `#loaded` is in the window, or handed out, or holds only jobs that no
+ * definition here can run. Pages behind it are not in memory. `#complete` says that there are none.
+ */
+import { assert } from '../base/assert.js'
+import { WINDOW_PAGES } from '../base/limits.js'
+import { ENTRY_SUSPECT, PAGE_HEADER_BYTES } from '../codec/page.js'
+import type { JobStore } from '../store/job-store.js'
+import type { PageRef, Slice } from '../store/page-ref.js'
+
+/** An entry's flags lie behind its length and its definition. */
+const ENTRY_FLAGS_OFFSET = 6
+
+export class Lane {
+  readonly queueId: number
+  readonly rank: number
+  readonly #store: JobStore
+  /** A ring would save little: slices are taken from the front, some hundreds of jobs at a time. */
+  #slices: Slice[] = []
+  #loaded = { ord: 0, sub: 0 }
+  #lastOrd: number
+  #complete: boolean
+  /** Bytes read into the window since the last `takeLoadedBytes`. */
+  #loadedBytes = 0
+
+  /** @param lastOrd - the highest place taken in the lane; 0 for a lane without stored pages */
+  constructor(store: JobStore, queueId: number, rank: number, lastOrd: number) {
+    this.#store = store
+    this.queueId = queueId
+    this.rank = rank
+    this.#lastOrd = lastOrd
+    this.#complete = lastOrd === 0
+  }
+
+  /** Whether a job may wait here. It may still turn out that none can be claimed. */
+  get hasWork(): boolean {
+    return this.#slices.length > 0 || !this.#complete
+  }
+
+  /** Puts a new page at the end. It becomes part of the commit under way, and may be handed out in it. */
+  append(page: PageRef): void {
+    assert(page.ord > this.#lastOrd, 'pages of a lane are appended in order')
+    this.#lastOrd = page.ord
+    if (!this.#complete || this.#slices.length >= WINDOW_PAGES) {
+      this.#complete = false
+      return
+    }
+    this.#loaded = page
+    this.#loadedBytes += page.bytes?.length ?? 0
+    this.#slices.push({ page, from: 0, to: page.header.count, offset: PAGE_HEADER_BYTES })
+  }
+
+  /** Bytes that have come into the window since the last call. */
+  takeLoadedBytes(): number {
+    const bytes = this.#loadedBytes
+    this.#loadedBytes = 0
+    return bytes
+  }
+
+  /** Puts jobs back at the front, in the order given. */
+  putBack(slices: readonly Slice[]): void {
+    this.#slices.unshift(...slices)
+  }
+
+  /** The slice at the front, after reading more of the lane if the window is empty. */
+  front(): Slice | undefined {
+    if (this.#slices.length === 0 && !this.#complete) this.#refill()
+    return this.#slices[0]
+  }
+
+  /** Removes the slice at the front, or moves its beginning. */
+  shift(rest: Slice | undefined): void {
+    if (rest === undefined) this.#slices.shift()
+    else this.#slices[0] = rest
+  }
+
+  /** Every page of the window, for the memory account. */
+  get window(): readonly Slice[] {
+    return this.#slices
+  }
+
+  #refill(): void {
+    const pages = this.#store.readLane(this.queueId, this.rank, this.#loaded, WINDOW_PAGES)
+    for (const page of pages) {
+      this.#loadedBytes += page.bytes?.length ?? 0
+      const isSuspect = page.header.solo && ((page.bytes?.[PAGE_HEADER_BYTES + ENTRY_FLAGS_OFFSET] ?? 0) & ENTRY_SUSPECT) !== 0
+      if (!isSuspect && !page.isOver) this.#slices.push({ page, from: 0, to: page.header.count, offset: PAGE_HEADER_BYTES })
+    }
+    const last = pages.at(-1)
+    if (last !== undefined) this.#loaded = { ord: last.ord, sub: last.sub }
+    // A page that belongs to the commit under way cannot be read yet; `#lastOrd` knows of it.
+    this.#complete = pages.length < WINDOW_PAGES && this.#loaded.ord >= this.#lastOrd
+  }
+}

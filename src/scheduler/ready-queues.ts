@@ -1,0 +1,290 @@
+/**
+ * Which jobs run next. Holds every queue's lanes and picks batches: among queues the one that has had the least thread time,
+ * within a queue by priority, within a priority in order.
+ *
+ * Called only while a commit is being put together, so what it reads from the store is never behind what it holds in memory.
+ */
+import { BATCH_BUDGET_MS, BATCH_BYTES, BATCH_JOBS, BATCH_JOBS_UNMEASURED, WINDOW_BYTES } from '../base/limits.js'
+import { ENTRY_EXTERNAL, entryEnd } from '../codec/page.js'
+import type { JobStore } from '../store/job-store.js'
+import type { PageRef, Slice } from '../store/page-ref.js'
+import { Lane } from './lane.js'
+import type { RunTimes } from './run-times.js'
+
+/** Pages without a job that can run which one pick passes over; the next pick goes on behind them. */
+const FRUITLESS_SLICES = 256
+
+/** A queue of the executor. */
+export class ReadyQueue {
+  readonly id: number
+  readonly name: string
+  /** How many threads may work for it at once. */
+  readonly concurrency: number
+  /** By rank: the highest priority first. */
+  readonly lanes: Lane[] = []
+  /** Batches that each thread slot holds of this queue. */
+  readonly held = new Map<number, number>()
+  /** Thread time it has had, in ms, on a scale that all queues share. */
+  virtualMs = 0
+
+  constructor(id: number, name: string, concurrency: number) {
+    this.id = id
+    this.name = name
+    this.concurrency = concurrency
+  }
+
+  get hasWork(): boolean {
+    return this.lanes.some((lane) => lane.hasWork)
+  }
+
+  /** Whether a slot may take a batch: it works for the queue already, or one more may. */
+  admits(slot: number): boolean {
+    return this.held.has(slot) || this.held.size < this.concurrency
+  }
+}
+
+/** Jobs picked for one thread. */
+export interface Pick {
+  readonly queue: ReadyQueue
+  /** In order; without jobs that are over. */
+  readonly slices: readonly Slice[]
+  readonly jobs: number
+  readonly estimateMs: number
+}
+
+export interface ReadyQueuesOptions {
+  readonly store: JobStore
+  readonly runTimes: RunTimes
+  /** Names and how many threads each may use; `Infinity` for no bound. */
+  readonly queues: ReadonlyMap<string, { readonly concurrency: number }>
+  /** Whether a definition is registered here. */
+  readonly canRun: (definitionId: number) => boolean
+  /** Told once of each definition whose jobs are passed over. */
+  readonly onUnknown: (definitionId: number) => void
+}
+
+export class ReadyQueues {
+  readonly #options: ReadyQueuesOptions
+  readonly #queues = new Map<number, ReadyQueue>()
+  readonly #unknown = new Set<number>()
+  /** The lowest `virtualMs` among queues with work, as of the last pick. */
+  #virtualNow = 0
+  /** Upper bound of the bytes in all windows: counted up as pages come in, counted anew by `trimWindow`. */
+  #windowBytes = 0
+
+  constructor(options: ReadyQueuesOptions) {
+    this.#options = options
+    for (const [name, { concurrency }] of options.queues) {
+      const queue = new ReadyQueue(options.store.queueId(name), name, concurrency)
+      this.#queues.set(queue.id, queue)
+    }
+    this.#findLanes()
+  }
+
+  get queues(): Iterable<ReadyQueue> {
+    return this.#queues.values()
+  }
+
+  get hasWork(): boolean {
+    for (const queue of this.#queues.values()) if (queue.hasWork) return true
+    return false
+  }
+
+  /** Adds a page that the commit under way stores. Jobs of a queue that is not configured here wait for one that is. */
+  append(page: PageRef): void {
+    const queue = this.#queues.get(page.queueId)
+    if (queue === undefined) return
+    const lane = this.#lane(queue, page.rank, 0)
+    lane.append(page)
+    this.#windowBytes += lane.takeLoadedBytes()
+  }
+
+  /** Puts jobs of one batch back where they came from. */
+  putBack(slices: readonly Slice[]): void {
+    const byLane = new Map<Lane, Slice[]>()
+    for (const slice of slices) {
+      const queue = this.#queues.get(slice.page.queueId)
+      if (queue === undefined) continue
+      const lane = this.#lane(queue, slice.page.rank, 0)
+      const list = byLane.get(lane)
+      if (list === undefined) byLane.set(lane, [slice])
+      else list.push(slice)
+    }
+    for (const [lane, list] of byLane) lane.putBack(list)
+  }
+
+  /**
+   * Picks a batch for a thread slot, or undefined when nothing may run there.
+   * @param slots - how many slots there are, to share out what has not been measured yet
+   */
+  pick(slot: number, slots: number): Pick | undefined {
+    const tried = new Set<ReadyQueue>()
+    for (;;) {
+      let best: ReadyQueue | undefined
+      for (const queue of this.#queues.values()) {
+        if (tried.has(queue) || !queue.admits(slot) || !queue.hasWork) continue
+        if (best === undefined || queue.virtualMs < best.virtualMs) best = queue
+      }
+      if (best === undefined) return undefined
+      const pick = this.#take(best, slots)
+      if (pick !== undefined) {
+        // A queue that was idle starts level with the others; it has not saved up a claim on all threads.
+        best.virtualMs = Math.max(best.virtualMs, this.#virtualNow)
+        this.#virtualNow = best.virtualMs
+        best.virtualMs += pick.estimateMs
+        best.held.set(slot, (best.held.get(slot) ?? 0) + 1)
+        return pick
+      }
+      tried.add(best)
+    }
+  }
+
+  /** A batch has left its slot. `usedMs` is the thread time it took, to put right what was estimated. */
+  release(pick: Pick, slot: number, usedMs: number): void {
+    const { queue } = pick
+    const left = (queue.held.get(slot) ?? 1) - 1
+    if (left === 0) queue.held.delete(slot)
+    else queue.held.set(slot, left)
+    queue.virtualMs += usedMs - pick.estimateMs
+  }
+
+  /** Lets go of bytes of waiting pages beyond `WINDOW_BYTES`, last ones first. Not while a commit that stores them is under way. */
+  trimWindow(): void {
+    if (this.#windowBytes <= WINDOW_BYTES) return
+    let bytes = 0
+    for (const queue of this.#queues.values()) {
+      for (const lane of queue.lanes) {
+        for (const { page } of lane.window) {
+          if (page.bytes === undefined || page.pins > 0) continue
+          // Half the bound, so that the next round is a while away.
+          if (bytes + page.bytes.length > WINDOW_BYTES / 2) page.bytes = undefined
+          else bytes += page.bytes.length
+        }
+      }
+    }
+    this.#windowBytes = bytes
+  }
+
+  /** The page with the given place, if it is in a window. */
+  findPage(queueId: number, rank: number, ord: number, sub: number): PageRef | undefined {
+    const lane = this.#queues.get(queueId)?.lanes.find((candidate) => candidate.rank === rank)
+    return lane?.window.find(({ page }) => page.ord === ord && page.sub === sub)?.page
+  }
+
+  /** The earliest place in the order of every lane is where its window begins; finds the lanes that have stored pages. */
+  #findLanes(): void {
+    const { store } = this.#options
+    let queueId = 0
+    let rank = 0
+    for (;;) {
+      const found = store.nextLane(queueId, rank)
+      if (found === undefined) return
+      const queue = this.#queues.get(found.queueId)
+      if (queue !== undefined) this.#lane(queue, found.rank, store.lastOrd(found.queueId, found.rank))
+      if (found.rank === 255) {
+        queueId = found.queueId + 1
+        rank = 0
+      } else {
+        queueId = found.queueId
+        rank = found.rank + 1
+      }
+    }
+  }
+
+  #lane(queue: ReadyQueue, rank: number, lastOrd: number): Lane {
+    let index = 0
+    for (; index < queue.lanes.length; index++) {
+      const lane = queue.lanes[index]!
+      if (lane.rank === rank) return lane
+      if (lane.rank > rank) break
+    }
+    const lane = new Lane(this.#options.store, queue.id, rank, lastOrd)
+    queue.lanes.splice(index, 0, lane)
+    return lane
+  }
+
+  #take(queue: ReadyQueue, slots: number): Pick | undefined {
+    const taken = new Taken(this.#options.runTimes, slots)
+    let fruitless = 0
+    for (const lane of queue.lanes) {
+      while (!taken.full && fruitless < FRUITLESS_SLICES) {
+        const slice = lane.front()
+        if (slice === undefined) break
+        const before = taken.jobs
+        lane.shift(this.#takeFrom(slice, taken))
+        fruitless = taken.jobs > before ? 0 : fruitless + 1
+      }
+      this.#windowBytes += lane.takeLoadedBytes()
+    }
+    if (taken.jobs === 0) return undefined
+    return { queue, slices: taken.slices, jobs: taken.jobs, estimateMs: taken.estimateMs }
+  }
+
+  /** Takes jobs from the front of a slice. Returns what is left of it. */
+  #takeFrom(slice: Slice, taken: Taken): Slice | undefined {
+    const { page } = slice
+    const bytes = this.#options.store.bytesOf(page)
+    let offset = slice.offset
+    let start = slice.from
+    let startOffset = offset
+    for (let index = slice.from; index < slice.to; index++) {
+      if (taken.full) {
+        taken.end(page, start, index, startOffset)
+        return { page, from: index, to: slice.to, offset }
+      }
+      const end = entryEnd(bytes, offset)
+      const definitionId = page.uniformDefinition >= 0 ? page.uniformDefinition : bytes.readUInt16LE(offset + 4)
+      if (page.isDone(index) || !this.#known(definitionId)) {
+        taken.end(page, start, index, startOffset)
+        start = index + 1
+        startOffset = end
+      } else {
+        taken.add(definitionId, end - offset, (bytes[offset + 6]! & ENTRY_EXTERNAL) !== 0)
+      }
+      offset = end
+    }
+    taken.end(page, start, slice.to, startOffset)
+    return undefined
+  }
+
+  #known(definitionId: number): boolean {
+    if (this.#options.canRun(definitionId)) return true
+    if (!this.#unknown.has(definitionId)) {
+      this.#unknown.add(definitionId)
+      this.#options.onUnknown(definitionId)
+    }
+    return false
+  }
+}
+
+/** A batch being filled. */
+class Taken {
+  readonly slices: Slice[] = []
+  jobs = 0
+  estimateMs = 0
+  full = false
+  readonly #runTimes: RunTimes
+  readonly #unmeasured: number
+  #bytes = 0
+
+  constructor(runTimes: RunTimes, slots: number) {
+    this.#runTimes = runTimes
+    this.#unmeasured = Math.max(1, Math.floor(BATCH_JOBS_UNMEASURED / slots))
+  }
+
+  add(definitionId: number, bytes: number, external: boolean): void {
+    this.jobs++
+    this.#bytes += bytes
+    this.estimateMs += this.#runTimes.estimateMs(definitionId)
+    this.full =
+      external ||
+      this.estimateMs >= BATCH_BUDGET_MS ||
+      this.jobs >= BATCH_JOBS ||
+      this.#bytes >= BATCH_BYTES ||
+      (this.jobs >= this.#unmeasured && !this.#runTimes.isMeasured(definitionId))
+  }
+
+  end(page: PageRef, from: number, to: number, offset: number): void {
+    if (to > from) this.slices.push({ page, from, to, offset })
+  }
+}

@@ -1,0 +1,28 @@
+/** How long jobs of each definition run: an exponentially weighted mean, from which the size of a batch follows. */
+import { BATCH_BUDGET_MS, BATCH_JOBS_UNMEASURED } from '../base/limits.js'
+
+/** Weight of a batch's mean; about the last ten batches count. */
+const WEIGHT = 0.2
+/** No job is estimated below this: taking, decoding and recording a job cost about so much. */
+const FLOOR_MS = 0.001
+
+export class RunTimes {
+  readonly #meanMs: number[] = []
+
+  /** Estimated run time of one job in ms. Unknown definitions are taken to fill a budget with a few jobs. */
+  estimateMs(definitionId: number): number {
+    return this.#meanMs[definitionId] ?? BATCH_BUDGET_MS / BATCH_JOBS_UNMEASURED
+  }
+
+  isMeasured(definitionId: number): boolean {
+    return this.#meanMs[definitionId] !== undefined
+  }
+
+  /** Takes in `jobs` runs that took `totalMs` together. */
+  measure(definitionId: number, jobs: number, totalMs: number): void {
+    const mean = Math.max(FLOOR_MS, totalMs / jobs)
+    const known = this.#meanMs[definitionId]
+    // A job that suddenly takes longer must not be batched by hundreds while the mean catches up.
+    this.#meanMs[definitionId] = known === undefined || mean > known * 8 ? mean : known + (mean - known) * WEIGHT
+  }
+}

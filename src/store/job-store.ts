@@ -1,0 +1,509 @@
+/**
+ * What lies where in the store. Turns the words of the domain (a page, a claim, a finished block) into writes of a commit and
+ * reads them back; owns the counters and the interned names. It decides nothing.
+ *
+ * Tables (keys in `codec/keys`):
+ *   meta       'format' · 'counters' · 'queue:<id>' · 'definition:<id>'
+ *   pages      waiting and running jobs, in run order
+ *   marks      which jobs of a page are over, while others are not
+ *   scheduled  delayed pages and retries, in due order
+ *   index      the way to jobs that left the page in which they were enqueued
+ *   claims     what is handed to threads: one record a batch
+ *   finished   jobs that are over, in blocks
+ *   payloads   inputs and outputs too large to be carried along
+ */
+import { MillraceError } from '../base/errors.js'
+import { MAX_NAMES } from '../base/limits.js'
+import type { Random } from '../base/random.js'
+import {
+  finishedEnd,
+  finishedKey,
+  INDEX_GROUP,
+  INDEX_SOLO,
+  INDEX_SUSPECT,
+  indexKey,
+  metaKey,
+  numberKey,
+  PAGE_KEY_BYTES,
+  pageKey,
+  payloadKey,
+  readPageKey,
+  readScheduledKey,
+  scheduledKey,
+} from '../codec/keys.js'
+import { readPageHeader } from '../codec/page.js'
+import { STORE_MARKS } from '../job/job-id.js'
+import type { FinalState } from '../job/job-info.js'
+import type { Engine, WriteBatch } from './engine.js'
+import { PageRef } from './page-ref.js'
+
+export const FORMAT = 1
+
+/** Kept in memory, written with every commit that changed them. */
+export interface Counters {
+  nextSeq: number
+  nextBatch: number
+  nextBlock: number
+  /** How often the store was opened. */
+  epoch: number
+  scheduled: number
+  /** Available and running. */
+  waiting: number
+  retryable: number
+  /** Since the store was made. */
+  completed: number
+  cancelled: number
+  discarded: number
+}
+
+/** Where a job that left its page lies now. */
+export type Location = { readonly table: 'pages'; readonly key: Buffer } | { readonly table: 'scheduled'; readonly key: Buffer }
+
+/** One run of consecutive jobs in a claim. */
+export interface ClaimedSlice {
+  readonly key: Buffer
+  readonly from: number
+  readonly to: number
+}
+
+export interface Claim {
+  readonly batchId: number
+  /** Epoch ms. */
+  readonly claimedAt: number
+  /** The batch was a suspect, run with nothing else in flight. */
+  readonly alone: boolean
+  readonly slices: readonly ClaimedSlice[]
+}
+
+export class JobStore {
+  readonly engine: Engine
+  readonly mark: number
+  readonly counters: Counters
+  readonly #names = { queue: new Names('queue'), definition: new Names('definition') }
+  #newMeta: { key: string; value: string }[] = []
+  /** Pages that the commit under way changes: what is read meanwhile must not be older than that. */
+  readonly #changing = new Map<string, PageRef>()
+
+  private constructor(engine: Engine, mark: number, counters: Counters) {
+    this.engine = engine
+    this.mark = mark
+    this.counters = counters
+  }
+
+  /**
+   * Reads what the store says of itself, and makes a fresh one.
+   * @throws MillraceError `MILLRACE_STORE_TOO_NEW`, `MILLRACE_STORE_CORRUPT`
+   */
+  static open(engine: Engine, random: Random, where: string): JobStore {
+    const format = readMeta<{ format: number; mark: number }>(engine, 'format')
+    if (format !== undefined && format.format > FORMAT) {
+      throw new MillraceError(
+        'MILLRACE_STORE_TOO_NEW',
+        `The store in ${where} has format ${format.format}; this version of millrace reads up to ${FORMAT}. Install the newer version that wrote it.`,
+      )
+    }
+    const mark = format?.mark ?? Math.floor(random.next() * STORE_MARKS)
+    const counters = readMeta<Counters>(engine, 'counters') ?? {
+      nextSeq: 1,
+      nextBatch: 1,
+      nextBlock: 1,
+      epoch: 0,
+      scheduled: 0,
+      waiting: 0,
+      retryable: 0,
+      completed: 0,
+      cancelled: 0,
+      discarded: 0,
+    }
+    counters.epoch++
+    const store = new JobStore(engine, mark, counters)
+    if (format === undefined) store.#newMeta.push({ key: 'format', value: JSON.stringify({ format: FORMAT, mark }) })
+    store.#names.queue.load(engine)
+    store.#names.definition.load(engine)
+    return store
+  }
+
+  // ---- names ----
+
+  /** The number under which a name is stored; a new one is stored with the next commit. */
+  queueId(name: string): number {
+    return this.#intern(this.#names.queue, name)
+  }
+
+  definitionId(name: string): number {
+    return this.#intern(this.#names.definition, name)
+  }
+
+  queueName(id: number): string {
+    return this.#names.queue.name(id)
+  }
+
+  definitionName(id: number): string {
+    return this.#names.definition.name(id)
+  }
+
+  /** Every definition the store has ever held a job of, by id. */
+  definitionNames(): readonly (string | undefined)[] {
+    return this.#names.definition.all
+  }
+
+  #intern(names: Names, name: string): number {
+    const known = names.id(name)
+    if (known !== undefined) return known
+    const id = names.add(name)
+    this.#newMeta.push({ key: `${names.kind}:${id}`, value: name })
+    return id
+  }
+
+  /** New names and the counters, once per commit that writes anything. */
+  writeMeta(batch: WriteBatch): void {
+    for (const { key, value } of this.#newMeta) batch.put('meta', metaKey(key), Buffer.from(value, 'utf8'))
+    this.#newMeta = []
+    batch.put('meta', metaKey('counters'), Buffer.from(JSON.stringify(this.counters), 'utf8'))
+  }
+
+  // ---- pages ----
+
+  putPage(batch: WriteBatch, page: PageRef): void {
+    if (page.bytes === undefined) throw new TypeError('a page is stored with its bytes')
+    batch.put('pages', page.key, page.bytes)
+  }
+
+  /** Writes what has become of a page's jobs: new marks, or its removal when the last one is over. */
+  putProgress(batch: WriteBatch, page: PageRef): void {
+    if (!page.isOver) {
+      page.marked = true
+      batch.put('marks', page.key, page.marks())
+      return
+    }
+    batch.remove('pages', page.key)
+    if (page.marked) batch.remove('marks', page.key)
+    if (!page.header.solo && page.header.firstSeq !== page.ord) batch.remove('index', indexKey(INDEX_GROUP, page.header.firstSeq))
+  }
+
+  /** The pages of a lane behind `after`, in order, with their marks. */
+  readLane(queueId: number, rank: number, after: { ord: number; sub: number }, limit: number): PageRef[] {
+    const entries = this.engine.range('pages', { start: keyAfter(queueId, rank, after), end: laneEnd(queueId, rank), limit })
+    return entries.map(({ key, value }) => this.#pageOf(key, value))
+  }
+
+  /** The highest place taken in a lane, 0 when it is empty. */
+  lastOrd(queueId: number, rank: number): number {
+    const [last] = this.engine.range('pages', {
+      start: pageKey(queueId, rank, 0, 0),
+      end: laneEnd(queueId, rank),
+      limit: 1,
+      reverse: true,
+    })
+    return last === undefined ? 0 : readPageKey(last.key).ord
+  }
+
+  /** The first lane at or behind a place in the run order. */
+  nextLane(queueId: number, rank: number): { queueId: number; rank: number } | undefined {
+    const [first] = this.engine.range('pages', { start: pageKey(queueId, rank, 0, 0), limit: 1 })
+    return first === undefined ? undefined : readPageKey(first.key)
+  }
+
+  readPage(key: Buffer): PageRef | undefined {
+    const value = this.engine.get('pages', key)
+    return value === undefined ? undefined : this.#pageOf(key, value)
+  }
+
+  /** Pages of any lane from `after` on, for listing. */
+  readPages(after: Buffer | undefined, limit: number): PageRef[] {
+    const start = after === undefined ? {} : { start: Buffer.concat([after, Buffer.of(0)]) }
+    return this.engine.range('pages', { ...start, limit }).map(({ key, value }) => this.#pageOf(key, value))
+  }
+
+  /** A page's bytes, read again when memory let go of them. */
+  bytesOf(page: PageRef): Buffer {
+    const bytes = page.bytes ?? this.engine.get('pages', page.key)
+    if (bytes === undefined)
+      throw new MillraceError('MILLRACE_STORE_CORRUPT', `The page of job ${page.header.firstSeq} is missing.`)
+    page.bytes = bytes
+    return bytes
+  }
+
+  /** Makes reads return this very page until `committed`. */
+  changing(page: PageRef): void {
+    this.#changing.set(page.name, page)
+  }
+
+  /** The commit under way has become durable. */
+  committed(): void {
+    this.#changing.clear()
+  }
+
+  readMarks(key: Buffer): Buffer | undefined {
+    return this.engine.get('marks', key)
+  }
+
+  #pageOf(key: Buffer, value: Buffer): PageRef {
+    const { queueId, rank, ord, sub } = readPageKey(key)
+    const changing = this.#changing.get(`${ord}.${sub}`)
+    if (changing !== undefined) return changing
+    const page = new PageRef(queueId, rank, ord, sub, readPageHeader(value), value, -1)
+    const marks = this.engine.get('marks', key)
+    if (marks !== undefined) page.restoreMarks(marks)
+    return page
+  }
+
+  // ---- scheduled ----
+
+  /** Stores a page under the instant at which it becomes due. The lane it will go to travels in front of its bytes. */
+  putScheduled(
+    batch: WriteBatch,
+    runAt: number,
+    queueId: number,
+    rank: number,
+    page: Buffer,
+    firstSeq: number,
+    solo: boolean,
+  ): void {
+    const key = scheduledKey(runAt, firstSeq)
+    const lane = Buffer.allocUnsafe(3)
+    lane.writeUInt16BE(queueId, 0)
+    lane[2] = rank
+    batch.put('scheduled', key, Buffer.concat([lane, page]))
+    batch.put('index', indexKey(solo ? INDEX_SOLO : INDEX_GROUP, firstSeq), Buffer.concat([Buffer.of(1), key]))
+  }
+
+  /** What is due at `now`, in due order. */
+  readDue(now: number, limit: number): ScheduledPage[] {
+    return this.engine
+      .range('scheduled', { end: scheduledKey(now + 1, 0), limit })
+      .map(({ key, value }) => scheduledPage(key, value))
+  }
+
+  readScheduled(after: Buffer | undefined, limit: number): ScheduledPage[] {
+    const start = after === undefined ? {} : { start: Buffer.concat([after, Buffer.of(0)]) }
+    return this.engine.range('scheduled', { ...start, limit }).map(({ key, value }) => scheduledPage(key, value))
+  }
+
+  readScheduledAt(key: Buffer): ScheduledPage | undefined {
+    const value = this.engine.get('scheduled', key)
+    return value === undefined ? undefined : scheduledPage(key, value)
+  }
+
+  /** The earliest instant at which something becomes due; Infinity when nothing waits. */
+  nextDueAt(): number {
+    const [first] = this.engine.range('scheduled', { limit: 1 })
+    return first === undefined ? Infinity : readScheduledKey(first.key).runAt
+  }
+
+  // ---- where a job is ----
+
+  putLocation(batch: WriteBatch, kind: typeof INDEX_SOLO | typeof INDEX_GROUP, seq: number, key: Buffer): void {
+    batch.put('index', indexKey(kind, seq), Buffer.concat([Buffer.of(0), key]))
+  }
+
+  removeLocation(batch: WriteBatch, seq: number): void {
+    batch.remove('index', indexKey(INDEX_SOLO, seq))
+  }
+
+  /** The place of a job that has a page of its own, or was delayed with others. */
+  locate(seq: number): Location | undefined {
+    const solo = this.engine.get('index', indexKey(INDEX_SOLO, seq))
+    if (solo !== undefined) return readLocation(solo)
+    const [group] = this.engine.range('index', {
+      start: indexKey(INDEX_GROUP, 0),
+      end: indexKey(INDEX_GROUP, seq + 1),
+      limit: 1,
+      reverse: true,
+    })
+    if (group === undefined) return undefined
+    const location = readLocation(group.value)
+    const page = location.table === 'pages' ? this.readPage(location.key)?.header : this.readScheduledAt(location.key)?.header
+    return page !== undefined && seq < page.firstSeq + page.count ? location : undefined
+  }
+
+  /** The page of its lane in which a job was enqueued, if it is still there. */
+  homePage(queueId: number, rank: number, seq: number): Buffer | undefined {
+    const [entry] = this.engine.range('pages', {
+      start: pageKey(queueId, rank, 0, 0),
+      end: pageKey(queueId, rank, seq, 1),
+      limit: 1,
+      reverse: true,
+    })
+    // A job put back behind its page has a `sub`, and may lie between.
+    if (entry === undefined) return undefined
+    const { ord, sub } = readPageKey(entry.key)
+    return sub === 0 ? entry.key : pageKey(queueId, rank, ord, 0)
+  }
+
+  // ---- suspects ----
+
+  putSuspect(batch: WriteBatch, seq: number, key: Buffer): void {
+    batch.put('index', indexKey(INDEX_SUSPECT, seq), Buffer.concat([Buffer.of(0), key]))
+  }
+
+  removeSuspect(batch: WriteBatch, seq: number): void {
+    batch.remove('index', indexKey(INDEX_SUSPECT, seq))
+  }
+
+  readSuspects(after: number, limit: number): { seq: number; key: Buffer }[] {
+    return this.engine
+      .range('index', { start: indexKey(INDEX_SUSPECT, after + 1), end: Buffer.of(INDEX_SUSPECT + 1), limit })
+      .map(({ key, value }) => ({ seq: key.readUIntBE(1, 6), key: readLocation(value).key }))
+  }
+
+  // ---- claims ----
+
+  putClaim(batch: WriteBatch, claim: Claim): void {
+    const bytes = Buffer.allocUnsafe(9 + claim.slices.length * (PAGE_KEY_BYTES + 4))
+    bytes.writeDoubleLE(claim.claimedAt, 0)
+    bytes[8] = claim.alone ? 1 : 0
+    let at = 9
+    for (const { key, from, to } of claim.slices) {
+      at += key.copy(bytes, at)
+      at = bytes.writeUInt16LE(from, at)
+      at = bytes.writeUInt16LE(to, at)
+    }
+    batch.put('claims', numberKey(claim.batchId), bytes)
+  }
+
+  removeClaim(batch: WriteBatch, batchId: number): void {
+    batch.remove('claims', numberKey(batchId))
+  }
+
+  readClaims(limit: number): Claim[] {
+    return this.engine.range('claims', { limit }).map(({ key, value }) => {
+      const slices: ClaimedSlice[] = []
+      for (let at = 9; at < value.length; at += PAGE_KEY_BYTES + 4) {
+        const to = at + PAGE_KEY_BYTES
+        slices.push({ key: Buffer.from(value.subarray(at, to)), from: value.readUInt16LE(to), to: value.readUInt16LE(to + 2) })
+      }
+      return { batchId: key.readUIntBE(0, 6), claimedAt: value.readDoubleLE(0), alone: value[8] === 1, slices }
+    })
+  }
+
+  // ---- finished ----
+
+  putBlock(batch: WriteBatch, state: FinalState, block: number, bytes: Buffer): void {
+    batch.put('finished', finishedKey(state, block), bytes)
+  }
+
+  removeBlock(batch: WriteBatch, state: FinalState, block: number): void {
+    batch.remove('finished', finishedKey(state, block))
+  }
+
+  readBlocks(state: FinalState, fromBlock: number, limit: number): { block: number; bytes: Buffer }[] {
+    return this.engine
+      .range('finished', { start: finishedKey(state, fromBlock), end: finishedEnd(state), limit })
+      .map(({ key, value }) => ({ block: key.readUIntBE(1, 6), bytes: value }))
+  }
+
+  readBlock(state: FinalState, block: number): Buffer | undefined {
+    return this.engine.get('finished', finishedKey(state, block))
+  }
+
+  // ---- payloads that lie apart ----
+
+  putPayload(batch: WriteBatch, seq: number, kind: number, bytes: Uint8Array): void {
+    batch.put('payloads', payloadKey(seq, kind), bytes)
+  }
+
+  removePayload(batch: WriteBatch, seq: number, kind: number): void {
+    batch.remove('payloads', payloadKey(seq, kind))
+  }
+
+  readPayload(seq: number, kind: number): Buffer | undefined {
+    return this.engine.get('payloads', payloadKey(seq, kind))
+  }
+}
+
+/** A page that waits for its instant. */
+export interface ScheduledPage {
+  readonly key: Buffer
+  readonly runAt: number
+  readonly queueId: number
+  readonly rank: number
+  readonly bytes: Buffer
+  readonly header: ReturnType<typeof readPageHeader>
+}
+
+function scheduledPage(key: Buffer, value: Buffer): ScheduledPage {
+  const bytes = value.subarray(3)
+  return {
+    key,
+    runAt: readScheduledKey(key).runAt,
+    queueId: value.readUInt16BE(0),
+    rank: value.readUInt8(2),
+    bytes,
+    header: readPageHeader(bytes),
+  }
+}
+
+function readLocation(value: Buffer): Location {
+  const key = Buffer.from(value.subarray(1))
+  return value[0] === 0 ? { table: 'pages', key } : { table: 'scheduled', key }
+}
+
+/** The smallest key behind a place in a lane. */
+function keyAfter(queueId: number, rank: number, { ord, sub }: { ord: number; sub: number }): Buffer {
+  return Buffer.concat([pageKey(queueId, rank, ord, sub), Buffer.of(0)])
+}
+
+/** The first key behind a lane. */
+function laneEnd(queueId: number, rank: number): Buffer {
+  return rank < 255 ? pageKey(queueId, rank + 1, 0, 0) : Buffer.from([(queueId + 1) >> 8, (queueId + 1) & 0xff])
+}
+
+function readMeta<T>(engine: Engine, name: string): T | undefined {
+  const bytes = engine.get('meta', metaKey(name))
+  if (bytes === undefined) return undefined
+  try {
+    return JSON.parse(bytes.toString('utf8')) as T
+  } catch (error) {
+    throw new MillraceError('MILLRACE_STORE_CORRUPT', `The store's record "${name}" cannot be read.`, { cause: error })
+  }
+}
+
+/** Names and the numbers they are stored under. */
+class Names {
+  readonly kind: 'queue' | 'definition'
+  readonly all: (string | undefined)[] = []
+  readonly #ids = new Map<string, number>()
+
+  constructor(kind: 'queue' | 'definition') {
+    this.kind = kind
+  }
+
+  load(engine: Engine): void {
+    const prefix = `${this.kind}:`
+    let start = metaKey(prefix)
+    const end = metaKey(`${this.kind};`)
+    for (;;) {
+      const entries = engine.range('meta', { start, end, limit: 1000 })
+      for (const { key, value } of entries) this.#set(Number(key.toString('utf8').slice(prefix.length)), value.toString('utf8'))
+      const last = entries.at(-1)
+      if (last === undefined || entries.length < 1000) return
+      start = Buffer.concat([last.key, Buffer.of(0)])
+    }
+  }
+
+  id(name: string): number | undefined {
+    return this.#ids.get(name)
+  }
+
+  name(id: number): string {
+    return this.all[id] ?? `(unknown ${this.kind} ${id})`
+  }
+
+  add(name: string): number {
+    const id = this.all.length
+    if (id >= MAX_NAMES) {
+      throw new MillraceError(
+        'MILLRACE_INVALID_OPTIONS',
+        `The store has met ${MAX_NAMES} different ${this.kind} names; "${name}" is one too many.`,
+      )
+    }
+    this.#set(id, name)
+    return id
+  }
+
+  #set(id: number, name: string): void {
+    this.all[id] = name
+    this.#ids.set(name, id)
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * Turns a rejected LMDB commit into the store's typed error, with the cause and the way out. Called by the LMDB engine.
+ */
+import { statfsSync } from 'node:fs'
+
+import { MillraceError } from '../../base/errors.js'
+
+/** What every write after the one that failed reports, and with it, as the last word, the transaction. */
+const MDB_BAD_TXN = -30782
+/** Also what LMDB makes of a write that the system cut short, as a disk that fills up does. */
+const EIO = 5
+const EFBIG = 27
+const ENOSPC = 28
+/** Less free space than this beside a commit's own bytes, and a commit that failed without a clear reason failed for that. */
+const SCARCE_BYTES = 2 ** 20
+
+/** The error for this commit and all later ones. `rejection` is what lmdb-js rejected with. */
+export async function commitFailure(rejection: unknown, directory: string, batchBytes: number): Promise<MillraceError> {
+  const cause = await rootCause(rejection)
+  return storeFailed(directory, reasonOf(cause, directory, batchBytes), cause)
+}
+
+/** The error for a commit that was not begun, because the file might outgrow its map. */
+export function outgrown(directory: string, mapSize: number): MillraceError {
+  const cause = new Error(`MDB_MAP_FULL: the map of ${mapSize} bytes is full`)
+  const reason =
+    `the data file has outgrown the ${mapSize} bytes of address space it was opened with (map full). ` +
+    'Opened again, it has room to double; let finished jobs be pruned sooner to keep it small.'
+  return storeFailed(directory, reason, cause)
+}
+
+function storeFailed(directory: string, reason: string, cause: unknown): MillraceError {
+  const message =
+    `The store at ${directory} failed to commit: ${reason} Nothing of this commit was stored, and nothing more will be ` +
+    'until the executor is closed and opened again.'
+  return new MillraceError('MILLRACE_STORE_FAILED', message, { cause })
+}
+
+/** lmdb-js rejects with a general error; the real one is what its `commitError`, a promise, rejects with. */
+async function rootCause(rejection: unknown): Promise<unknown> {
+  const detail: unknown = (rejection as { commitError?: unknown } | undefined)?.commitError
+  if (!(detail instanceof Promise)) return rejection
+  return detail.then(
+    () => rejection,
+    (error: unknown) => error,
+  )
+}
+
+function reasonOf(cause: unknown, directory: string, batchBytes: number): string {
+  const code = (cause as { code?: unknown } | undefined)?.code
+  const isUnclear = code === EIO || code === MDB_BAD_TXN
+  if (code === ENOSPC || (isUnclear && freeBytes(directory) < batchBytes + SCARCE_BYTES)) {
+    return 'the disk is full (ENOSPC). Free some space on it.'
+  }
+  if (code === EFBIG) return 'the data file has reached the largest size this process may write (EFBIG; see `ulimit -f`).'
+  return `${cause instanceof Error ? cause.message : String(cause)}. Check the disk, and the system's log.`
+}
+
+function freeBytes(directory: string): number {
+  try {
+    const disk = statfsSync(directory)
+    return disk.bavail * disk.bsize
+  } catch {
+    return Infinity
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * A page of waiting jobs as the main thread sees it: where it lies, what is in it, which of its jobs are over. The page's bytes
+ * never change once stored; what happens to its jobs is kept in marks beside it, until the last one is over and both are removed.
+ *
+ * Owned by the scheduler while its jobs wait, by a batch while they run.
+ */
+import { assert } from '../base/assert.js'
+import { pageKey } from '../codec/keys.js'
+import type { PageHeader } from '../codec/page.js'
+import { readOverrides } from '../codec/page.js'
+import type { JobOverrides } from '../options/enqueue-options.js'
+
+export class PageRef {
+  readonly queueId: number
+  readonly rank: number
+  /** Place in the order of arrival; the second part of the key. */
+  readonly ord: number
+  readonly sub: number
+  readonly key: Buffer
+  readonly header: PageHeader
+  /** The definition of every job, -1 when they differ, carry overrides or histories, or nobody has looked. */
+  readonly uniformDefinition: number
+  /** Undefined when it was left in the store to save memory. */
+  bytes: Buffer | undefined
+  /** Batches that hold jobs of this page; its bytes are needed as long as there are any. */
+  pins = 0
+  /** Marks lie in the store. */
+  marked = false
+  /** Jobs that are over or have moved away. */
+  doneCount = 0
+  #done: Uint8Array | undefined
+  #overrides: JobOverrides[] | undefined
+
+  constructor(
+    queueId: number,
+    rank: number,
+    ord: number,
+    sub: number,
+    header: PageHeader,
+    bytes: Buffer | undefined,
+    uniformDefinition: number,
+  ) {
+    this.queueId = queueId
+    this.rank = rank
+    this.ord = ord
+    this.sub = sub
+    this.key = pageKey(queueId, rank, ord, sub)
+    this.header = header
+    this.bytes = bytes
+    this.uniformDefinition = uniformDefinition
+  }
+
+  /** Unique among all pages: `ord` is drawn from one counter for all queues. */
+  get name(): string {
+    return `${this.ord}.${this.sub}`
+  }
+
+  get isOver(): boolean {
+    return this.doneCount === this.header.count
+  }
+
+  /** Nothing in it is over. */
+  get isWhole(): boolean {
+    return this.doneCount === 0
+  }
+
+  seqOf(index: number): number {
+    return this.header.firstSeq + index
+  }
+
+  isDone(index: number): boolean {
+    return this.#done !== undefined && (this.#done[index >> 3]! & (1 << (index & 7))) !== 0
+  }
+
+  markDone(index: number): void {
+    this.#done ??= new Uint8Array((this.header.count + 7) >> 3)
+    const bit = 1 << (index & 7)
+    assert((this.#done[index >> 3]! & bit) === 0, `job ${this.seqOf(index)} ended twice`)
+    this.#done[index >> 3]! |= bit
+    this.doneCount++
+  }
+
+  /** The marks as stored: one bit a job, in order. */
+  marks(): Uint8Array {
+    return Uint8Array.from(this.#done ?? [])
+  }
+
+  /** Takes over marks read from the store. */
+  restoreMarks(marks: Uint8Array): void {
+    this.#done = new Uint8Array((this.header.count + 7) >> 3)
+    this.#done.set(marks.subarray(0, this.#done.length))
+    this.marked = true
+    this.doneCount = 0
+    for (let index = 0; index < this.header.count; index++) if (this.isDone(index)) this.doneCount++
+  }
+
+  /** The overrides with the number that an entry gives, counted from 1. */
+  overrides(number: number): JobOverrides | undefined {
+    if (number === 0) return undefined
+    assert(this.bytes !== undefined, 'overrides are read while the page is at hand')
+    this.#overrides ??= readOverrides(this.bytes)
+    return this.#overrides[number - 1]
+  }
+}
+
+/** Consecutive jobs of a page. */
+export interface Slice {
+  readonly page: PageRef
+  /** Index of the first job. */
+  readonly from: number
+  /** Index behind the last job. */
+  readonly to: number
+  /** Where the first job's entry begins in the page's bytes. */
+  readonly offset: number
+}

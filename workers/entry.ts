@@ -1,0 +1,48 @@
+/** What every thread of the pool runs: Piscina calls the default export with each batch. */
+import type { BatchResult, BatchTask, MainToThread } from '../src/protocol/messages.js'
+import { openChannel, send } from './channel.js'
+import { installHooks } from './load-handler.js'
+import { BatchRunner } from './run-batch.js'
+import { ThreadState } from './thread-state.js'
+import { errorRecord } from '../src/codec/error-record.js'
+
+const thread = new ThreadState()
+const runner = new BatchRunner(thread)
+let last: Promise<unknown> = Promise.resolve()
+
+installHooks()
+process.on('uncaughtException', (error) => runner.uncaught(error, 'MILLRACE_UNCAUGHT_EXCEPTION'))
+process.on('unhandledRejection', (reason) => runner.uncaught(reason, 'MILLRACE_UNHANDLED_REJECTION'))
+
+function onMessage(message: MainToThread): void {
+  if (message.type === 'abort') {
+    runner.abort(message.batchId, message.index, message.reason)
+    return
+  }
+  void thread
+    .tearDown()
+    .catch((error: unknown) => {
+      const { name, message: text, stack } = errorRecord(error)
+      send({ type: 'stray', code: undefined, jobId: undefined, name, message: `A teardown failed: ${text}`, stack })
+    })
+    .finally(() => send({ type: 'tornDown' }))
+}
+
+/** Two batches may be here, one of them in reserve: they run one after the other, never together. */
+export default async function runTask(task: BatchTask): Promise<BatchResult> {
+  if (task.settings !== undefined) openChannel(task.settings.port, onMessage)
+  thread.learn(task)
+  const result = last.then(() => runner.run(task))
+  last = result.catch(() => undefined)
+  return await movable(await result)
+}
+
+/** A large output is moved to the main thread, not copied. Piscina is loaded for it only when one comes up. */
+async function movable(result: BatchResult): Promise<BatchResult> {
+  const { apart } = result
+  if (apart === undefined) return result
+  const { move, transferableSymbol, valueSymbol } = await import('piscina')
+  return move({ [transferableSymbol]: [apart], [valueSymbol]: result } as unknown as Transferable) as unknown as BatchResult
+}
+
+type Transferable = Parameters<(typeof import('piscina'))['move']>[0]

@@ -1,0 +1,235 @@
+/**
+ * Runs a batch: job after job, each with its own clock, each outcome left in the shared control as soon as it is there.
+ *
+ * A handler that returns without a promise costs no microtask. Whatever a job does (throw anything, reject, leave a promise or a
+ * timer behind that fails later, return what cannot be stored) becomes that job's outcome, and the next one runs.
+ */
+import { heapUsed } from './heap.js'
+import { ByteWriter } from '../src/codec/byte-writer.js'
+import { BatchReader } from '../src/codec/batch.js'
+import {
+  BatchControl,
+  OUTCOME_CANCELLED,
+  OUTCOME_COMPLETED,
+  OUTCOME_COMPLETED_APART,
+  OUTCOME_FAILED,
+  OUTCOME_FATAL,
+  OUTCOME_SNOOZED,
+  OUTCOME_UNFIT,
+  PHASE_LOADING,
+  PHASE_RUNNING,
+  PHASE_SETUP,
+} from '../src/codec/batch-control.js'
+import { errorRecord } from '../src/codec/error-record.js'
+import { ENTRY_EXTERNAL, ENTRY_SAME, ENTRY_UNFIT, readEntry } from '../src/codec/page.js'
+import { readPayload, writePayload } from '../src/codec/payload.js'
+import { formatIssues, toInputIssues } from '../src/job/input-issues.js'
+import { isCancel, isFatalError, isRetryError, isSnooze } from '../src/job/outcome.js'
+import { monotonicOffsetMs } from '../src/base/clock.js'
+import { MillraceError } from '../src/base/errors.js'
+import { BATCH_YIELD_MS } from '../src/base/limits.js'
+import type { BatchResult, BatchTask, OutcomeBody, UncaughtCode } from '../src/protocol/messages.js'
+import { send } from './channel.js'
+import { HandlerContext } from './job-context.js'
+import type { ThreadState } from './thread-state.js'
+
+/** Room a failure's record may need; a batch ends early when less is left. */
+const FAILURE_BYTES = 64 * 1024
+
+const offsetMs = monotonicOffsetMs()
+const scratch = new ByteWriter(4096)
+
+/** The asynchronous run in progress, for what happens outside its own call. */
+interface Run {
+  /** None while the handler is being loaded. */
+  readonly context: HandlerContext | undefined
+  /** Ends the run as failed. */
+  readonly fail: (error: unknown, code: UncaughtCode) => void
+}
+
+export class BatchRunner {
+  readonly #thread: ThreadState
+  #run: Run | undefined
+  #retire = false
+  #lastContext: HandlerContext | undefined
+
+  constructor(thread: ThreadState) {
+    this.#thread = thread
+  }
+
+  abort(batchId: number, index: number, reason: string): void {
+    this.#run?.context?.abort(batchId, index, reason)
+  }
+
+  /** An exception or rejection that nobody caught: the running job's fault when there is one, a stray otherwise. */
+  uncaught(error: unknown, code: UncaughtCode): void {
+    // An exception has unwound somebody's stack half way; a rejection has only gone unheard.
+    if (code === 'MILLRACE_UNCAUGHT_EXCEPTION') this.#retire = true
+    if (this.#run !== undefined) {
+      this.#run.fail(error, code)
+      return
+    }
+    const { name, message, stack } = errorRecord(error)
+    send({ type: 'stray', code, jobId: this.#lastContext?.job.id, name, message, stack })
+  }
+
+  async run(task: BatchTask): Promise<BatchResult> {
+    const control = new BatchControl(task.control)
+    const reader = new BatchReader(task.entries)
+    const { bytes } = reader
+    const base = control.baseMs
+    const thread = this.#thread
+    let record = control.firstRecord
+    let apart: ArrayBuffer | undefined
+    let now = performance.now() + offsetMs
+    const yieldAt = now + BATCH_YIELD_MS
+
+    for (let index = 0; index < reader.jobs && apart === undefined; index++) {
+      if (index > 0 && (now > yieldAt || this.#retire)) break
+      if (!control.fits(record, FAILURE_BYTES, reader.jobs - index)) break
+      if (!control.take(now - base)) break
+      const startMs = now - base
+      reader.advance()
+      if (task.announceStarts) send({ type: 'started', batchId: task.batchId, index, at: Date.now() })
+
+      let kind = OUTCOME_COMPLETED
+      scratch.position = 0
+      try {
+        const entry = readEntry(bytes, reader.entry)
+        let loaded = thread.ready(entry.definitionId)
+        if (loaded === undefined) {
+          control.enter(PHASE_LOADING, performance.now() + offsetMs - base)
+          loaded = await this.#guard(
+            undefined,
+            thread.prepare(entry.definitionId, () => control.enter(PHASE_SETUP, performance.now() + offsetMs - base)),
+          )
+          control.enter(PHASE_RUNNING, performance.now() + offsetMs - base)
+        }
+        let input = readInput(task, index, bytes, entry.flags, entry.payloadFrom, entry.end)
+        if ((entry.flags & ENTRY_UNFIT) !== 0) throw new UnfitInput(String(input))
+        const { schema, run } = loaded.handler
+        if (schema !== undefined && !(reader.checked && (entry.flags & ENTRY_SAME) !== 0)) {
+          const checked = schema['~standard'].validate(input)
+          const result = checked instanceof Promise ? await checked : checked
+          if (result.issues !== undefined) throw new UnfitInput(formatIssues(toInputIssues(result.issues)))
+          input = result.value
+        }
+        const context = new HandlerContext(
+          thread,
+          loaded.state,
+          entry.definitionId,
+          reader.seq,
+          reader.queueId,
+          reader.rank,
+          reader.attempt,
+          reader.enqueuedAt,
+          task.batchId,
+          index,
+        )
+        this.#lastContext = context
+        let output = run(input, context)
+        if (isThenable(output)) output = await this.#guard(context, output)
+        kind = encodeOutput(output, thread.payloadBytes)
+      } catch (error) {
+        kind = encodeFailure(error)
+      }
+
+      now = performance.now() + offsetMs
+      const bodyBytes = scratch.position
+      if (control.fits(record, bodyBytes, reader.jobs - index - 1)) {
+        if (bodyBytes > 0) scratch.buffer.copy(control.area, record + 16, 0, bodyBytes)
+        record = control.writeRecord(record, kind, startMs, now - base - startMs, bodyBytes)
+      } else {
+        // Only an output can be so large: failures are bounded, and room for one was kept.
+        apart = new ArrayBuffer(bodyBytes)
+        scratch.buffer.copy(new Uint8Array(apart), 0, 0, bodyBytes)
+        record = control.writeRecord(record, OUTCOME_COMPLETED_APART, startMs, now - base - startMs, 0)
+      }
+      control.publish(index + 1)
+    }
+    return { apart, heapBytes: thread.measureHeap ? heapUsed() : 0, retire: this.#retire }
+  }
+
+  /** Awaits a job's promise, or the failure of something else it left running. */
+  async #guard<T>(context: HandlerContext | undefined, promise: PromiseLike<T>): Promise<T> {
+    try {
+      return await new Promise<T>((resolve, reject) => {
+        this.#run = { context, fail: (error, code) => reject(new LeftBehind(error, code)) }
+        promise.then(resolve, reject)
+      })
+    } finally {
+      this.#run = undefined
+    }
+  }
+}
+
+/** The stored input does not fit the schema any more. */
+class UnfitInput extends Error {}
+
+/** A failure outside the handler's own promise. */
+class LeftBehind {
+  readonly error: unknown
+  readonly code: string
+
+  constructor(error: unknown, code: string) {
+    this.error = error
+    this.code = code
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}
+
+function readInput(task: BatchTask, index: number, bytes: Buffer, flags: number, from: number, to: number): unknown {
+  if ((flags & ENTRY_EXTERNAL) === 0) return readPayload(bytes, from, to)
+  const external = task.externals?.find((candidate) => candidate.index === index)
+  if (external === undefined) throw new MillraceError('MILLRACE_STORE_CORRUPT', 'The job was sent without its payload.')
+  return readPayload(Buffer.from(external.bytes), 0, external.bytes.byteLength, true)
+}
+
+/** Leaves the output in `scratch`. */
+function encodeOutput(output: unknown, maxBytes: number): number {
+  if (output === undefined) return OUTCOME_COMPLETED
+  if (typeof output === 'object' && output !== null) {
+    if (isSnooze(output))
+      return encodeBody(OUTCOME_SNOOZED, {
+        afterMs: output.afterMs,
+        ...(output.reason !== undefined && { reason: output.reason }),
+      })
+    if (isCancel(output)) return encodeBody(OUTCOME_CANCELLED, output.reason === undefined ? {} : { reason: output.reason })
+  }
+  try {
+    writePayload(scratch, output, maxBytes, 'output')
+  } catch (error) {
+    if (!(error instanceof MillraceError)) throw error
+    const code = error.code === 'MILLRACE_PAYLOAD_TOO_LARGE' ? 'MILLRACE_OUTPUT_TOO_LARGE' : 'MILLRACE_OUTPUT_UNENCODABLE'
+    throw new MillraceError(code, error.message, { cause: error.cause })
+  }
+  return OUTCOME_COMPLETED
+}
+
+/** Leaves the failure in `scratch`. */
+function encodeFailure(thrown: unknown): number {
+  scratch.position = 0
+  if (thrown instanceof UnfitInput) {
+    return encodeBody(OUTCOME_UNFIT, {
+      error: {
+        name: 'InvalidInputError',
+        code: 'MILLRACE_INPUT_MISMATCH',
+        message: `The stored input does not fit the schema any more: ${thrown.message}`,
+      },
+    })
+  }
+  if (thrown instanceof LeftBehind)
+    return encodeBody(OUTCOME_FAILED, { error: { ...errorRecord(thrown.error), code: thrown.code } })
+  const error = errorRecord(thrown)
+  if (isFatalError(thrown)) return encodeBody(OUTCOME_FATAL, { error })
+  if (isRetryError(thrown) && thrown.afterMs !== undefined) return encodeBody(OUTCOME_FAILED, { error, afterMs: thrown.afterMs })
+  return encodeBody(OUTCOME_FAILED, { error })
+}
+
+function encodeBody(kind: number, body: OutcomeBody): number {
+  scratch.bytes(Buffer.from(JSON.stringify(body), 'utf8'))
+  return kind
+}
