@@ -19,8 +19,10 @@ import {
   PHASE_LOADING,
   PHASE_RUNNING,
   PHASE_SETUP,
+  RECORD_HEADER_BYTES,
 } from '../src/codec/batch-control.js'
 import { errorRecord } from '../src/codec/error-record.js'
+import type { EntryView } from '../src/codec/page.js'
 import { ENTRY_EXTERNAL, ENTRY_SAME, ENTRY_UNFIT, readEntry } from '../src/codec/page.js'
 import { readPayload, writePayload } from '../src/codec/payload.js'
 import { formatIssues, toInputIssues } from '../src/job/input-issues.js'
@@ -76,9 +78,7 @@ export class BatchRunner {
   async run(task: BatchTask): Promise<BatchResult> {
     const control = new BatchControl(task.control)
     const reader = new BatchReader(task.entries)
-    const { bytes } = reader
     const base = control.baseMs
-    const thread = this.#thread
     let record = control.firstRecord
     let apart: ArrayBuffer | undefined
     let now = performance.now() + offsetMs
@@ -92,62 +92,107 @@ export class BatchRunner {
       reader.advance()
       if (task.announceStarts) send({ type: 'started', batchId: task.batchId, index, at: Date.now() })
 
-      let kind = OUTCOME_COMPLETED
-      scratch.position = 0
-      try {
-        const entry = readEntry(bytes, reader.entry)
-        let loaded = thread.ready(entry.definitionId)
-        if (loaded === undefined) {
-          control.enter(PHASE_LOADING, performance.now() + offsetMs - base)
-          loaded = await this.#guard(
-            undefined,
-            thread.prepare(entry.definitionId, () => control.enter(PHASE_SETUP, performance.now() + offsetMs - base)),
-          )
-          control.enter(PHASE_RUNNING, performance.now() + offsetMs - base)
-        }
-        let input = readInput(task, index, bytes, entry.flags, entry.payloadFrom, entry.end)
-        if ((entry.flags & ENTRY_UNFIT) !== 0) throw new UnfitInput(String(input))
-        const { schema, run } = loaded.handler
-        if (schema !== undefined && !(reader.checked && (entry.flags & ENTRY_SAME) !== 0)) {
-          const checked = schema['~standard'].validate(input)
-          const result = checked instanceof Promise ? await checked : checked
-          if (result.issues !== undefined) throw new UnfitInput(formatIssues(toInputIssues(result.issues)))
-          input = result.value
-        }
-        const context = new HandlerContext(
-          thread,
-          loaded.state,
-          entry.definitionId,
-          reader.seq,
-          reader.queueId,
-          reader.rank,
-          reader.attempt,
-          reader.enqueuedAt,
-          task.batchId,
-          index,
-        )
-        this.#lastContext = context
-        let output = run(input, context)
-        if (isThenable(output)) output = await this.#guard(context, output)
-        kind = encodeOutput(output, thread.payloadBytes)
-      } catch (error) {
-        kind = encodeFailure(error)
-      }
+      // A handler that returns no promise is not awaited: most of the cost of a short job would be that.
+      const running = this.#runJob(task, reader, control, index)
+      let kind = typeof running === 'number' ? running : await running
 
       now = performance.now() + offsetMs
       const bodyBytes = scratch.position
       if (control.fits(record, bodyBytes, reader.jobs - index - 1)) {
-        if (bodyBytes > 0) scratch.buffer.copy(control.area, record + 16, 0, bodyBytes)
+        if (bodyBytes > 0) scratch.buffer.copy(control.area, record + RECORD_HEADER_BYTES, 0, bodyBytes)
         record = control.writeRecord(record, kind, startMs, now - base - startMs, bodyBytes)
       } else {
         // Only an output can be so large: failures are bounded, and room for one was kept.
         apart = new ArrayBuffer(bodyBytes)
         scratch.buffer.copy(new Uint8Array(apart), 0, 0, bodyBytes)
-        record = control.writeRecord(record, OUTCOME_COMPLETED_APART, startMs, now - base - startMs, 0)
+        kind = OUTCOME_COMPLETED_APART
+        record = control.writeRecord(record, kind, startMs, now - base - startMs, 0)
       }
       control.publish(index + 1)
     }
-    return { apart, heapBytes: thread.measureHeap ? heapUsed() : 0, retire: this.#retire }
+    return { apart, heapBytes: this.#thread.measureHeap ? heapUsed() : 0, retire: this.#retire }
+  }
+
+  /** Runs the job the reader is at. Its outcome's body is left in `scratch`, its kind returned. */
+  #runJob(task: BatchTask, reader: BatchReader, control: BatchControl, index: number): number | Promise<number> {
+    scratch.position = 0
+    try {
+      const entry = readEntry(reader.bytes, reader.entry)
+      const loaded = this.#thread.ready(entry.definitionId)
+      const trusted = reader.checked && (entry.flags & ENTRY_SAME) !== 0
+      if (loaded === undefined || (loaded.handler.schema !== undefined && !trusted)) {
+        return this.#runSlowly(task, reader, control, index, entry)
+      }
+      const input = readInput(task, index, reader.bytes, entry)
+      const context = this.#contextOf(task, reader, index, entry, loaded.state)
+      const output = loaded.handler.run(input, context)
+      if (isThenable(output)) return this.#awaited(context, output)
+      return encodeOutput(output, this.#thread.payloadBytes)
+    } catch (error) {
+      return encodeFailure(error)
+    }
+  }
+
+  /** The way of a job whose handler is not loaded yet, or whose input this process has not checked. */
+  async #runSlowly(
+    task: BatchTask,
+    reader: BatchReader,
+    control: BatchControl,
+    index: number,
+    entry: EntryView,
+  ): Promise<number> {
+    const elapsedMs = (): number => performance.now() + offsetMs - control.baseMs
+    try {
+      const thread = this.#thread
+      let loaded = thread.ready(entry.definitionId)
+      if (loaded === undefined) {
+        control.enter(PHASE_LOADING, elapsedMs())
+        loaded = await this.#guard(
+          undefined,
+          thread.prepare(entry.definitionId, () => control.enter(PHASE_SETUP, elapsedMs())),
+        )
+        // The time that loading and setup took is not the job's.
+        control.enter(PHASE_RUNNING, elapsedMs())
+      }
+      let input = readInput(task, index, reader.bytes, entry)
+      const { schema, run } = loaded.handler
+      if (schema !== undefined) {
+        const result = await schema['~standard'].validate(input)
+        if (result.issues !== undefined) throw new UnfitInput(formatIssues(toInputIssues(result.issues)))
+        input = result.value
+      }
+      const context = this.#contextOf(task, reader, index, entry, loaded.state)
+      const output = run(input, context)
+      return isThenable(output) ? await this.#awaited(context, output) : encodeOutput(output, thread.payloadBytes)
+    } catch (error) {
+      return encodeFailure(error)
+    }
+  }
+
+  async #awaited(context: HandlerContext, output: PromiseLike<unknown>): Promise<number> {
+    try {
+      return encodeOutput(await this.#guard(context, output), this.#thread.payloadBytes)
+    } catch (error) {
+      return encodeFailure(error)
+    }
+  }
+
+  #contextOf(task: BatchTask, reader: BatchReader, index: number, entry: EntryView, state: unknown): HandlerContext {
+    const { seq, queueId, rank, attempt, enqueuedAt } = reader
+    const context = new HandlerContext(
+      this.#thread,
+      state,
+      entry.definitionId,
+      seq,
+      queueId,
+      rank,
+      attempt,
+      enqueuedAt,
+      task.batchId,
+      index,
+    )
+    this.#lastContext = context
+    return context
   }
 
   /** Awaits a job's promise, or the failure of something else it left running. */
@@ -181,8 +226,13 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }
 
-function readInput(task: BatchTask, index: number, bytes: Buffer, flags: number, from: number, to: number): unknown {
-  if ((flags & ENTRY_EXTERNAL) === 0) return readPayload(bytes, from, to)
+/** @throws UnfitInput when the main thread has found the input unfit */
+function readInput(task: BatchTask, index: number, bytes: Buffer, { flags, payloadFrom, end }: EntryView): unknown {
+  if ((flags & ENTRY_EXTERNAL) === 0) {
+    const input = readPayload(bytes, payloadFrom, end)
+    if ((flags & ENTRY_UNFIT) !== 0) throw new UnfitInput(String(input))
+    return input
+  }
   const external = task.externals?.find((candidate) => candidate.index === index)
   if (external === undefined) throw new MillraceError('MILLRACE_STORE_CORRUPT', 'The job was sent without its payload.')
   return readPayload(Buffer.from(external.bytes), 0, external.bytes.byteLength, true)

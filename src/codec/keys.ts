@@ -34,6 +34,16 @@ export function pageKey(queueId: number, rank: number, ord: number, sub: number)
   return key
 }
 
+/** The smallest key behind a place in a lane. */
+export function keyAfter(queueId: number, rank: number, { ord, sub }: { ord: number; sub: number }): Buffer {
+  return Buffer.concat([pageKey(queueId, rank, ord, sub), Buffer.of(0)])
+}
+
+/** The first key behind a lane. */
+export function laneEnd(queueId: number, rank: number): Buffer {
+  return rank < 255 ? pageKey(queueId, rank + 1, 0, 0) : Buffer.from([(queueId + 1) >> 8, (queueId + 1) & 0xff])
+}
+
 export interface PageKeyParts {
   readonly queueId: number
   readonly rank: number

@@ -5,8 +5,7 @@
  * the number of jobs that still belong to the thread. What was taken back has left the batch for good.
  */
 import { assert } from '../base/assert.js'
-import type { OutcomeRecord } from '../codec/batch-control.js'
-import { BatchControl } from '../codec/batch-control.js'
+import type { BatchControl, OutcomeRecord } from '../codec/batch-control.js'
 import { entryEnd } from '../codec/page.js'
 import type { PageRef, Slice } from '../store/page-ref.js'
 
@@ -97,7 +96,7 @@ export class Batch {
 
   /** The page of the next job to be settled. */
   get page(): PageRef {
-    return this.slices[this.#slice]!.page
+    return this.#current().page
   }
 
   /** Its index in the page. */
@@ -112,10 +111,10 @@ export class Batch {
 
   /** Goes on to the next job to be settled. */
   advance(): void {
-    const slice = this.slices[this.#slice]!
+    const slice = this.#current()
     this.#index++
     if (this.#index < slice.to) {
-      this.#offset = entryEnd(slice.page.bytes!, this.#offset)
+      this.#offset = entryEnd(slice.page.data, this.#offset)
       return
     }
     const next = this.slices[++this.#slice]
@@ -135,7 +134,7 @@ export class Batch {
   range(from: number, to: number): Slice[] {
     const found: Slice[] = []
     for (const [number, slice] of this.slices.entries()) {
-      const start = this.#starts[number]!
+      const start = this.#starts[number] ?? 0
       const first = Math.max(from, start)
       const end = Math.min(to, start + slice.to - slice.from)
       if (first >= end) continue
@@ -160,14 +159,20 @@ export class Batch {
   find(page: PageRef, pageIndex: number): number {
     for (const [number, slice] of this.slices.entries()) {
       if (slice.page === page && pageIndex >= slice.from && pageIndex < slice.to)
-        return this.#starts[number]! + pageIndex - slice.from
+        return (this.#starts[number] ?? 0) + pageIndex - slice.from
     }
     return -1
   }
 
+  #current(): Slice {
+    const slice = this.slices[this.#slice]
+    assert(slice !== undefined, 'there is a job left to be settled')
+    return slice
+  }
+
   #offsetIn(slice: Slice, steps: number): number {
     let { offset } = slice
-    for (let step = 0; step < steps; step++) offset = entryEnd(slice.page.bytes!, offset)
+    for (let step = 0; step < steps; step++) offset = entryEnd(slice.page.data, offset)
     return offset
   }
 }

@@ -77,7 +77,7 @@ export class Dispatcher {
               for (const batch of batches) this.#news.add(batch)
               events.news()
             },
-            startFailed: events.startFailed,
+            startFailed: (exitCode, error, pauseMs) => events.startFailed(exitCode, error, pauseMs),
           },
         ),
       )

@@ -90,10 +90,8 @@ export class PoolThread {
       this.#pool.run(task, { transferList: transfer }).then(
         (result: BatchResult) => resolve(result),
         (error: unknown) => {
-          // Rejections of a worker that is alive are ours: a task that cannot be sent.
-          setImmediate(() => {
-            if (!life.exited && life === this.#life && life.error === undefined && !this.#destroyed) reject(error as Error)
-          })
+          // Of a worker that is dying `exit` tells; this is a task that could not be sent.
+          if (!life.exited && life.error === undefined && !this.#destroyed) reject(error)
         },
       )
     })

@@ -34,7 +34,7 @@ export function cancelJob(address: JobAddress, reason: string | undefined, optio
         stopRunning(place, address.seq, reason, resolve, options)
         return
       }
-      settlement.afterCommit(() => resolve(true))
+      settlement.tidings.add(() => resolve(true))
     })
   })
 }
@@ -50,7 +50,7 @@ function cancelScheduled(
   const key = scheduled.key.toString('latin1')
   if (settlement.unscheduled.has(key)) return
   settlement.cancelScheduled(place, reason)
-  if ((page.bytes![place.offset + 6]! & ENTRY_RETRY) !== 0) store.counters.retryable--
+  if (((page.data[place.offset + 6] ?? 0) & ENTRY_RETRY) !== 0) store.counters.retryable--
   else store.counters.scheduled--
   page.markDone(index)
   if (!page.isOver) {

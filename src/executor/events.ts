@@ -74,7 +74,7 @@ export class EventHub {
   emit<Name extends EventName>(name: Name, event: ExecutorEvents[Name]): void {
     const listeners: Set<EventListener<Name>> | undefined = this.#listeners[name]
     if (listeners === undefined) return
-    for (const listener of [...listeners]) {
+    for (const listener of listeners) {
       try {
         listener(event)
       } catch (error) {

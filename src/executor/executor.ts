@@ -20,6 +20,7 @@ import type { ExecutorParts } from './parts.js'
 import type { Recovery } from './recovery.js'
 import type { ExecutorStats } from './stats.js'
 import { readStats } from './stats.js'
+import type { CloseReport } from './shut-down.js'
 import { shutDown } from './shut-down.js'
 
 /** How many jobs are in each state; those that are over as long as they are kept. */
@@ -28,12 +29,6 @@ export type JobCounts = Readonly<Record<JobState, number>>
 export interface CloseOptions {
   /** How long running jobs may go on before their signals are aborted. 0: not at all. @defaultValue `'25s'` */
   readonly grace?: Duration
-}
-
-/** What `close` had to do. */
-export interface CloseReport {
-  /** Ids of jobs whose run was stopped. They are available again, uncharged, at the next open. */
-  readonly interrupted: readonly string[]
 }
 
 /** The arguments behind the definition: an input that may be undefined may be left out. */
@@ -254,14 +249,14 @@ export class Executor {
       try {
         this.#assertOpen()
       } catch (error) {
-        reject(error as Error)
+        reject(error)
         return
       }
       this.#parts.turns.request(() => {
         try {
           resolve(read())
         } catch (error) {
-          reject(error as Error)
+          reject(error)
         }
       })
     })

@@ -4,7 +4,8 @@ import { entryOffset, PAGE_HEADER_BYTES } from '../codec/page.js'
 import type { Dispatcher } from '../dispatcher/dispatcher.js'
 import type { JobAddress } from '../job/job-id.js'
 import type { ReadyQueues } from '../scheduler/ready-queues.js'
-import type { JobStore, ScheduledPage } from '../store/job-store.js'
+import type { ScheduledPage } from '../codec/scheduled-record.js'
+import type { JobStore } from '../store/job-store.js'
 import { PageRef } from '../store/page-ref.js'
 
 export type Place =

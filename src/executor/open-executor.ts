@@ -6,6 +6,7 @@ import { systemClock } from '../base/clock.js'
 import { MillraceError } from '../base/errors.js'
 import type { Random } from '../base/random.js'
 import { systemRandom } from '../base/random.js'
+import { entryEnd } from '../codec/page.js'
 import type { BatchJob } from '../dispatcher/batch.js'
 import { Dispatcher } from '../dispatcher/dispatcher.js'
 import { Retention } from '../maintenance/retention.js'
@@ -18,6 +19,7 @@ import type { Engine } from '../store/engine.js'
 import { JobStore } from '../store/job-store.js'
 import { acquireDirectoryLock } from '../store/lmdb/directory-lock.js'
 import { openLmdbEngine } from '../store/lmdb/lmdb-engine.js'
+import type { Slice } from '../store/page-ref.js'
 import { createMemoryEngine } from '../store/memory-engine.js'
 import { checkModules } from './check-modules.js'
 import { Claims } from './claims.js'
@@ -95,7 +97,7 @@ async function openEngine(
   try {
     return { engine: await openLmdbEngine(directory, { durability, clock }), where: directory, release: () => lock.release() }
   } catch (error) {
-    await lock.release()
+    lock.release()
     throw error
   }
 }
@@ -123,30 +125,58 @@ async function assemble(
   const settlement = { store, registry, retention, results, events, runTimes, random, maxCrashes: options.maxCrashes }
   const recovery = await recover(settlement, now())
 
-  const ready = new ReadyQueues({
-    store,
-    runTimes,
-    queues: options.queues,
-    canRun: (id) => registry.canRun(id),
-    onUnknown: (id) => warnUnknown(registry.name(id), where),
-  })
+  const { queues, payloadBytes } = options
+  const canRun = (id: number): boolean => registry.canRun(id)
+  const ready = new ReadyQueues({ store, runTimes, queues, canRun, onUnknown: (id) => warnUnknown(registry.name(id), where) })
   const intake = new Intake({
     store,
     results,
-    payloadBytes: options.payloadBytes,
-    queues: options.queues,
+    payloadBytes,
+    queues,
     now,
     onGathered: () => parts.turns.poke(),
     assertOpen: () => parts.assertOpen(),
     yieldToLoop: () => new Promise((done) => setImmediate(done)),
   })
   const messages = new ThreadMessages({ store, registry, events })
-  const limitsOf = (job: BatchJob): { timeoutMs: number; softTimeoutMs: number } => {
-    const bytes = store.bytesOf(job.page)
-    const { timeoutMs, softTimeoutMs } = registry.settings(
-      bytes.readUInt16LE(job.offset + 4),
-      job.page.overrides(bytes[job.offset + 7] ?? 0),
-    )
+  const dispatcher = makeDispatcher(options, clock, store, registry, messages, () => parts.turns.poke())
+  const claims = new Claims({ store, ready, dispatcher, registry, events, payloadBytes })
+  const flow = { clock, store, registry, retention, results, events, intake, ready, due, dispatcher, claims }
+  const turns = new Turns({
+    ...settlement,
+    ...flow,
+    onFailure: (error) => onFailure(error, parts),
+    onQuiet: () => {
+      parts.onQuiet()
+      events.emit('idle', {})
+    },
+  })
+  const parts: ExecutorParts = {
+    ...flow,
+    options,
+    abortGraceMs: options.abortGraceMs,
+    turns,
+    release,
+    onQuiet: () => undefined,
+    assertOpen: () => undefined,
+  }
+  const executor = new Executor(parts, recovery)
+  messages.rescued(recovery)
+  turns.poke()
+  return executor
+}
+
+function makeDispatcher(
+  options: CompiledExecutorOptions,
+  clock: Clock,
+  store: JobStore,
+  registry: Registry,
+  messages: ThreadMessages,
+  onNews: () => void,
+): Dispatcher {
+  const limitsOf = ({ page, offset }: BatchJob): JobLimits => {
+    const bytes = store.bytesOf(page)
+    const { timeoutMs, softTimeoutMs } = registry.settings(bytes.readUInt16LE(offset + 4), page.overrides(bytes[offset + 7] ?? 0))
     return { timeoutMs, softTimeoutMs: softTimeoutMs ?? Infinity }
   }
   const dispatcher = new Dispatcher(
@@ -162,58 +192,22 @@ async function assemble(
       shortestLimitMs: (batch) => shortestLimit(batch.slices, limitsOf, registry),
     },
     {
-      news: () => parts.turns.poke(),
+      news: onNews,
       message: (slot, message) => messages.handle(slot, message, dispatcher),
       stuck: (slot, batch) => messages.stuck(slot, batch),
       startFailed: (exitCode, error, pauseMs) => messages.startFailed(exitCode, error, pauseMs),
     },
   )
-  const claims = new Claims({ store, ready, dispatcher, registry, events, payloadBytes: options.payloadBytes })
-  const turns = new Turns({
-    ...settlement,
-    clock,
-    intake,
-    ready,
-    dispatcher,
-    claims,
-    due,
-    onFailure: (error) => onFailure(error, parts),
-    onQuiet: () => {
-      parts.onQuiet()
-      events.emit('idle', {})
-    },
-  })
-  const parts: ExecutorParts = {
-    options,
-    abortGraceMs: options.abortGraceMs,
-    clock,
-    store,
-    registry,
-    retention,
-    results,
-    events,
-    intake,
-    ready,
-    due,
-    dispatcher,
-    claims,
-    turns,
-    release,
-    onQuiet: () => undefined,
-    assertOpen: () => undefined,
-  }
-  const executor = new Executor(parts, recovery)
-  messages.rescued(recovery)
-  turns.poke()
-  return executor
+  return dispatcher
+}
+
+interface JobLimits {
+  readonly timeoutMs: number
+  readonly softTimeoutMs: number
 }
 
 /** The shortest limit of any job in a batch: when its thread must first be looked at. */
-function shortestLimit(
-  slices: readonly { readonly page: BatchJob['page']; readonly from: number; readonly to: number; readonly offset: number }[],
-  limitsOf: (job: BatchJob) => { timeoutMs: number; softTimeoutMs: number },
-  registry: Registry,
-): number {
+function shortestLimit(slices: readonly Slice[], limitsOf: (job: BatchJob) => JobLimits, registry: Registry): number {
   let shortest = Infinity
   for (const { page, from, to, offset } of slices) {
     if (page.uniformDefinition >= 0) {
@@ -221,12 +215,11 @@ function shortestLimit(
       shortest = Math.min(shortest, timeoutMs, softTimeoutMs ?? Infinity)
       continue
     }
-    const bytes = page.bytes!
     let at = offset
     for (let index = from; index < to; index++) {
       const { timeoutMs, softTimeoutMs } = limitsOf({ page, index, offset: at })
       shortest = Math.min(shortest, timeoutMs, softTimeoutMs)
-      at += 4 + bytes.readUInt32LE(at)
+      at = entryEnd(page.data, at)
     }
   }
   return shortest
@@ -248,7 +241,7 @@ async function fromStore(id: string, parts: ExecutorParts): Promise<unknown> {
       try {
         resolve(outputOf(id, inspect(address, parts)))
       } catch (error) {
-        reject(error as Error)
+        reject(error)
       }
     })
   })

@@ -76,7 +76,7 @@ class Packer {
 
   add(page: PageRef, index: number, bytes: Buffer, from: number, to: number, checked: boolean): void {
     const definitionId = bytes.readUInt16LE(from + 4)
-    const flags = bytes[from + 6]!
+    const flags = bytes[from + 6] ?? 0
     if (definitionId !== this.#lastDefinition) this.#introduce(definitionId)
     const unchecked = this.#checksForThread && !(checked && (flags & ENTRY_SAME) !== 0)
     if (unchecked || (flags & (ENTRY_EXTERNAL | ENTRY_HISTORY)) !== 0)

@@ -5,10 +5,16 @@
  * Each stage has an end, so the whole always resolves: a thread that native code holds beyond its termination is given up, and its
  * job is available again.
  */
+import { MillraceError } from '../base/errors.js'
 import { STUCK_AFTER_MS } from '../base/limits.js'
 import type { Clock } from '../base/clock.js'
-import type { CloseReport } from './executor.js'
 import type { ExecutorParts } from './parts.js'
+
+/** What `close` had to do. */
+export interface CloseReport {
+  /** Ids of jobs whose run was stopped. They are available again, uncharged, at the next open. */
+  readonly interrupted: readonly string[]
+}
 
 export async function shutDown(parts: ExecutorParts, graceMs: number): Promise<CloseReport> {
   const { turns, dispatcher, due, clock, store, results, events, intake } = parts
@@ -39,7 +45,7 @@ export async function shutDown(parts: ExecutorParts, graceMs: number): Promise<C
     }
     await tearDown(parts)
   }
-  intake.fail(turns.failure ?? new Error('closed'))
+  intake.fail(turns.failure ?? new MillraceError('MILLRACE_CLOSED', 'The executor is closed.'))
   await Promise.race([Promise.all(dispatcher.slots.map((slot) => slot.close())), pause(clock, STUCK_AFTER_MS)])
   await turns.stop()
   results.abandon()

@@ -1,5 +1,5 @@
-import { MillraceError } from '../base/errors.js'
-import { JobFailedError } from '../base/errors.js'
+/** A job found again by its id: how it stands, and how it ends, also when an earlier process enqueued it. */
+import { JobFailedError, MillraceError } from '../base/errors.js'
 import type { JobAddress } from '../job/job-id.js'
 import type { JobInfo } from '../job/job-info.js'
 import type { ResultRegistry } from './results.js'

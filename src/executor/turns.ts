@@ -162,7 +162,7 @@ export class Turns {
       this.#dueAt = Math.min(this.#dueAt, settlement.dueAt)
       if (writes.length === 0) {
         gathered.resolve()
-        settlement.tell()
+        settlement.tidings.tell()
         this.#goOn()
         return
       }
@@ -170,7 +170,7 @@ export class Turns {
       const counters = { ...store.counters }
       this.#committing = store.engine.commit(writes).then(
         () => this.#durable(gathered, settlement, counters, batches, bytes),
-        (error: Error) => this.#fail(error, gathered),
+        (error: unknown) => this.#fail(error as Error, gathered),
       )
     } catch (error) {
       this.#fail(error as Error, gathered)
@@ -189,12 +189,12 @@ export class Turns {
         if (pending.batch !== batch || (batch.collected <= pending.index && batch.end === undefined)) continue
         this.#cancels.delete(pending)
         const cancelled = settlement.cancelled.has(pending.seq)
-        settlement.afterCommit(() => pending.resolve(cancelled))
+        settlement.tidings.add(() => pending.resolve(cancelled))
       }
     }
     returned.sort((left, right) => left.page.ord - right.page.ord || left.page.sub - right.page.sub || left.from - right.from)
     ready.putBack(returned)
-    const back = settlement.back.map((page) => ({ page, from: 0, to: 1, offset: PAGE_HEADER_BYTES }))
+    const back = settlement.moves.back.map((page) => ({ page, from: 0, to: 1, offset: PAGE_HEADER_BYTES }))
     ready.putBack(back.sort((left, right) => left.page.ord - right.page.ord || left.page.sub - right.page.sub))
   }
 
@@ -230,16 +230,14 @@ export class Turns {
     return total
   }
 
-  #tellEnqueued(page: PageRef, settlement: Settlement): void {
-    const { events } = this.#options
-    const bytes = page.bytes!
+  #tellEnqueued(page: PageRef, { tidings }: Settlement): void {
+    const { data, header } = page
+    const runAt = header.runAt === 0 ? undefined : header.runAt
     let offset = PAGE_HEADER_BYTES
-    for (let index = 0; index < page.header.count; index++) {
-      const entry = readEntry(bytes, offset)
-      const job = settlement.eventJob(page, index, entry.definitionId)
-      const runAt = page.header.runAt === 0 ? undefined : page.header.runAt
-      settlement.afterCommit(() => events.emit('enqueued', { job, runAt }))
-      offset = entry.end
+    for (let index = 0; index < header.count; index++) {
+      const { definitionId, end } = readEntry(data, offset)
+      tidings.event('enqueued', page, index, definitionId, () => ({ runAt }))
+      offset = end
     }
   }
 
@@ -266,7 +264,7 @@ export class Turns {
       writes.remove('scheduled', scheduled.key)
       store.putPage(writes, page)
       store.putLocation(writes, header.solo ? INDEX_SOLO : INDEX_GROUP, header.firstSeq, page.key)
-      if ((bytes[PAGE_HEADER_BYTES + 6]! & ENTRY_RETRY) === 0) counters.scheduled -= left
+      if (((bytes[PAGE_HEADER_BYTES + 6] ?? 0) & ENTRY_RETRY) === 0) counters.scheduled -= left
       else counters.retryable -= left
       counters.waiting += left
       ready.append(page)
@@ -288,7 +286,7 @@ export class Turns {
     for (const send of batches) send()
     gathered?.resolve()
     intake.release(bytes)
-    settlement.tell()
+    settlement.tidings.tell()
     ready.trimWindow()
     if (this.#dueIsStale || settlement.unscheduled.size > 0) {
       this.#dueIsStale = false

@@ -138,7 +138,8 @@ export class Retention {
     for (const state of FINAL_STATES) {
       const shelf = this.#shelves[state]
       for (let index = shelf.blocks.length - 1; index >= 0; index--) {
-        const block = shelf.blocks[index]!
+        const block = shelf.blocks[index]
+        if (block === undefined) continue
         if (seq < block.lowestSeq || seq > block.highestSeq || block.finishedAt + shelf.rule.ageMs <= oldest) continue
         const bytes = this.#store.readBlock(state, block.number)
         const entry = bytes === undefined ? undefined : findInBlock(bytes, seq, index === 0 ? shelf.skip : 0)

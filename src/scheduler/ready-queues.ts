@@ -192,14 +192,11 @@ export class ReadyQueues {
   }
 
   #lane(queue: ReadyQueue, rank: number, lastOrd: number): Lane {
-    let index = 0
-    for (; index < queue.lanes.length; index++) {
-      const lane = queue.lanes[index]!
-      if (lane.rank === rank) return lane
-      if (lane.rank > rank) break
-    }
+    const known = queue.lanes.find((lane) => lane.rank === rank)
+    if (known !== undefined) return known
     const lane = new Lane(this.#options.store, queue.id, rank, lastOrd)
-    queue.lanes.splice(index, 0, lane)
+    queue.lanes.push(lane)
+    queue.lanes.sort((left, right) => left.rank - right.rank)
     return lane
   }
 
@@ -239,7 +236,7 @@ export class ReadyQueues {
         start = index + 1
         startOffset = end
       } else {
-        taken.add(definitionId, end - offset, (bytes[offset + 6]! & ENTRY_EXTERNAL) !== 0)
+        taken.add(definitionId, end - offset, ((bytes[offset + 6] ?? 0) & ENTRY_EXTERNAL) !== 0)
       }
       offset = end
     }

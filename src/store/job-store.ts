@@ -13,7 +13,6 @@
  *   payloads   inputs and outputs too large to be carried along
  */
 import { MillraceError } from '../base/errors.js'
-import { MAX_NAMES } from '../base/limits.js'
 import type { Random } from '../base/random.js'
 import {
   finishedEnd,
@@ -22,9 +21,10 @@ import {
   INDEX_SOLO,
   INDEX_SUSPECT,
   indexKey,
+  keyAfter,
+  laneEnd,
   metaKey,
   numberKey,
-  PAGE_KEY_BYTES,
   pageKey,
   payloadKey,
   readPageKey,
@@ -32,9 +32,12 @@ import {
   scheduledKey,
 } from '../codec/keys.js'
 import { readPageHeader } from '../codec/page.js'
+import { readScheduled as readScheduledPage, type ScheduledPage, writeScheduled } from '../codec/scheduled-record.js'
+import { type Claim, readClaim, writeClaim } from '../codec/claim-record.js'
 import { STORE_MARKS } from '../job/job-id.js'
 import type { FinalState } from '../job/job-info.js'
 import type { Engine, WriteBatch } from './engine.js'
+import { Names } from './names.js'
 import { PageRef } from './page-ref.js'
 
 export const FORMAT = 1
@@ -58,22 +61,6 @@ export interface Counters {
 
 /** Where a job that left its page lies now. */
 export type Location = { readonly table: 'pages'; readonly key: Buffer } | { readonly table: 'scheduled'; readonly key: Buffer }
-
-/** One run of consecutive jobs in a claim. */
-export interface ClaimedSlice {
-  readonly key: Buffer
-  readonly from: number
-  readonly to: number
-}
-
-export interface Claim {
-  readonly batchId: number
-  /** Epoch ms. */
-  readonly claimedAt: number
-  /** The batch was a suspect, run with nothing else in flight. */
-  readonly alone: boolean
-  readonly slices: readonly ClaimedSlice[]
-}
 
 export class JobStore {
   readonly engine: Engine
@@ -261,10 +248,7 @@ export class JobStore {
     solo: boolean,
   ): void {
     const key = scheduledKey(runAt, firstSeq)
-    const lane = Buffer.allocUnsafe(3)
-    lane.writeUInt16BE(queueId, 0)
-    lane[2] = rank
-    batch.put('scheduled', key, Buffer.concat([lane, page]))
+    batch.put('scheduled', key, writeScheduled(queueId, rank, page))
     batch.put('index', indexKey(solo ? INDEX_SOLO : INDEX_GROUP, firstSeq), Buffer.concat([Buffer.of(1), key]))
   }
 
@@ -272,17 +256,17 @@ export class JobStore {
   readDue(now: number, limit: number): ScheduledPage[] {
     return this.engine
       .range('scheduled', { end: scheduledKey(now + 1, 0), limit })
-      .map(({ key, value }) => scheduledPage(key, value))
+      .map(({ key, value }) => readScheduledPage(key, value))
   }
 
   readScheduled(after: Buffer | undefined, limit: number): ScheduledPage[] {
     const start = after === undefined ? {} : { start: Buffer.concat([after, Buffer.of(0)]) }
-    return this.engine.range('scheduled', { ...start, limit }).map(({ key, value }) => scheduledPage(key, value))
+    return this.engine.range('scheduled', { ...start, limit }).map(({ key, value }) => readScheduledPage(key, value))
   }
 
   readScheduledAt(key: Buffer): ScheduledPage | undefined {
     const value = this.engine.get('scheduled', key)
-    return value === undefined ? undefined : scheduledPage(key, value)
+    return value === undefined ? undefined : readScheduledPage(key, value)
   }
 
   /** The earliest instant at which something becomes due; Infinity when nothing waits. */
@@ -350,16 +334,7 @@ export class JobStore {
   // ---- claims ----
 
   putClaim(batch: WriteBatch, claim: Claim): void {
-    const bytes = Buffer.allocUnsafe(9 + claim.slices.length * (PAGE_KEY_BYTES + 4))
-    bytes.writeDoubleLE(claim.claimedAt, 0)
-    bytes[8] = claim.alone ? 1 : 0
-    let at = 9
-    for (const { key, from, to } of claim.slices) {
-      at += key.copy(bytes, at)
-      at = bytes.writeUInt16LE(from, at)
-      at = bytes.writeUInt16LE(to, at)
-    }
-    batch.put('claims', numberKey(claim.batchId), bytes)
+    batch.put('claims', numberKey(claim.batchId), writeClaim(claim))
   }
 
   removeClaim(batch: WriteBatch, batchId: number): void {
@@ -367,14 +342,7 @@ export class JobStore {
   }
 
   readClaims(limit: number): Claim[] {
-    return this.engine.range('claims', { limit }).map(({ key, value }) => {
-      const slices: ClaimedSlice[] = []
-      for (let at = 9; at < value.length; at += PAGE_KEY_BYTES + 4) {
-        const to = at + PAGE_KEY_BYTES
-        slices.push({ key: Buffer.from(value.subarray(at, to)), from: value.readUInt16LE(to), to: value.readUInt16LE(to + 2) })
-      }
-      return { batchId: key.readUIntBE(0, 6), claimedAt: value.readDoubleLE(0), alone: value[8] === 1, slices }
-    })
+    return this.engine.range('claims', { limit }).map(({ key, value }) => readClaim(key.readUIntBE(0, 6), value))
   }
 
   // ---- finished ----
@@ -412,41 +380,9 @@ export class JobStore {
   }
 }
 
-/** A page that waits for its instant. */
-export interface ScheduledPage {
-  readonly key: Buffer
-  readonly runAt: number
-  readonly queueId: number
-  readonly rank: number
-  readonly bytes: Buffer
-  readonly header: ReturnType<typeof readPageHeader>
-}
-
-function scheduledPage(key: Buffer, value: Buffer): ScheduledPage {
-  const bytes = value.subarray(3)
-  return {
-    key,
-    runAt: readScheduledKey(key).runAt,
-    queueId: value.readUInt16BE(0),
-    rank: value.readUInt8(2),
-    bytes,
-    header: readPageHeader(bytes),
-  }
-}
-
 function readLocation(value: Buffer): Location {
   const key = Buffer.from(value.subarray(1))
   return value[0] === 0 ? { table: 'pages', key } : { table: 'scheduled', key }
-}
-
-/** The smallest key behind a place in a lane. */
-function keyAfter(queueId: number, rank: number, { ord, sub }: { ord: number; sub: number }): Buffer {
-  return Buffer.concat([pageKey(queueId, rank, ord, sub), Buffer.of(0)])
-}
-
-/** The first key behind a lane. */
-function laneEnd(queueId: number, rank: number): Buffer {
-  return rank < 255 ? pageKey(queueId, rank + 1, 0, 0) : Buffer.from([(queueId + 1) >> 8, (queueId + 1) & 0xff])
 }
 
 function readMeta<T>(engine: Engine, name: string): T | undefined {
@@ -456,54 +392,5 @@ function readMeta<T>(engine: Engine, name: string): T | undefined {
     return JSON.parse(bytes.toString('utf8')) as T
   } catch (error) {
     throw new MillraceError('MILLRACE_STORE_CORRUPT', `The store's record "${name}" cannot be read.`, { cause: error })
-  }
-}
-
-/** Names and the numbers they are stored under. */
-class Names {
-  readonly kind: 'queue' | 'definition'
-  readonly all: (string | undefined)[] = []
-  readonly #ids = new Map<string, number>()
-
-  constructor(kind: 'queue' | 'definition') {
-    this.kind = kind
-  }
-
-  load(engine: Engine): void {
-    const prefix = `${this.kind}:`
-    let start = metaKey(prefix)
-    const end = metaKey(`${this.kind};`)
-    for (;;) {
-      const entries = engine.range('meta', { start, end, limit: 1000 })
-      for (const { key, value } of entries) this.#set(Number(key.toString('utf8').slice(prefix.length)), value.toString('utf8'))
-      const last = entries.at(-1)
-      if (last === undefined || entries.length < 1000) return
-      start = Buffer.concat([last.key, Buffer.of(0)])
-    }
-  }
-
-  id(name: string): number | undefined {
-    return this.#ids.get(name)
-  }
-
-  name(id: number): string {
-    return this.all[id] ?? `(unknown ${this.kind} ${id})`
-  }
-
-  add(name: string): number {
-    const id = this.all.length
-    if (id >= MAX_NAMES) {
-      throw new MillraceError(
-        'MILLRACE_INVALID_OPTIONS',
-        `The store has met ${MAX_NAMES} different ${this.kind} names; "${name}" is one too many.`,
-      )
-    }
-    this.#set(id, name)
-    return id
-  }
-
-  #set(id: number, name: string): void {
-    this.all[id] = name
-    this.#ids.set(name, id)
   }
 }

@@ -64,19 +64,26 @@ export class PageRef {
     return this.doneCount === 0
   }
 
+  /** The bytes, while they are known to be at hand: its jobs are claimed, or were just read. */
+  get data(): Buffer {
+    assert(this.bytes !== undefined, 'the bytes of a page in use are at hand')
+    return this.bytes
+  }
+
   seqOf(index: number): number {
     return this.header.firstSeq + index
   }
 
   isDone(index: number): boolean {
-    return this.#done !== undefined && (this.#done[index >> 3]! & (1 << (index & 7))) !== 0
+    return ((this.#done?.[index >> 3] ?? 0) & (1 << (index & 7))) !== 0
   }
 
   markDone(index: number): void {
     this.#done ??= new Uint8Array((this.header.count + 7) >> 3)
     const bit = 1 << (index & 7)
-    assert((this.#done[index >> 3]! & bit) === 0, `job ${this.seqOf(index)} ended twice`)
-    this.#done[index >> 3]! |= bit
+    const byte = this.#done[index >> 3] ?? 0
+    assert((byte & bit) === 0, `job ${this.seqOf(index)} ended twice`)
+    this.#done[index >> 3] = byte | bit
     this.doneCount++
   }
 
@@ -97,8 +104,7 @@ export class PageRef {
   /** The overrides with the number that an entry gives, counted from 1. */
   overrides(number: number): JobOverrides | undefined {
     if (number === 0) return undefined
-    assert(this.bytes !== undefined, 'overrides are read while the page is at hand')
-    this.#overrides ??= readOverrides(this.bytes)
+    this.#overrides ??= readOverrides(this.data)
     return this.#overrides[number - 1]
   }
 }

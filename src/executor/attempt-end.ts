@@ -1,0 +1,84 @@
+/** How a run ended, from what its thread left, in the words of `decide`. */
+import type { ErrorRecord } from '../base/errors.js'
+import { OUTCOME_CANCELLED, OUTCOME_FATAL, OUTCOME_SNOOZED, OUTCOME_UNFIT } from '../codec/batch-control.js'
+import type { BatchEnd } from '../dispatcher/batch.js'
+import type { AttemptEnd } from '../job/job-state.js'
+import type { OutcomeBody } from '../protocol/messages.js'
+
+export interface Span {
+  /** Epoch ms. */
+  readonly startedAt: number
+  /** Epoch ms. */
+  readonly endedAt: number
+}
+
+/** An outcome record that is not a plain completion. A job that was asked to stop and then failed was cancelled. */
+export function endOfRecord(kind: number, body: OutcomeBody, span: Span, cancelled: string | undefined): AttemptEnd {
+  const error = body.error ?? { name: 'Error', message: 'The attempt failed.' }
+  if (cancelled !== undefined) return cancelledEnd(span, cancelled)
+  switch (kind) {
+    case OUTCOME_FATAL:
+      return { kind: 'fatal', ...span, error }
+    case OUTCOME_UNFIT:
+      return { kind: 'unfit', ...span, error }
+    case OUTCOME_SNOOZED:
+      return { kind: 'snoozed', ...span, afterMs: body.afterMs ?? 0 }
+    case OUTCOME_CANCELLED:
+      return cancelledEnd(span, body.reason)
+    default:
+      return { kind: 'failed', ...span, error, ...(body.afterMs !== undefined && { afterMs: body.afterMs }) }
+  }
+}
+
+/**
+ * The end of the run that a dead thread was at.
+ * @param at - the job's index in its batch
+ */
+export function endOfDeath(
+  end: BatchEnd & { kind: 'died' },
+  at: number,
+  span: Span,
+  cancelled: string | undefined,
+  timeoutMs: number,
+): AttemptEnd {
+  if (cancelled !== undefined) return cancelledEnd(span, cancelled)
+  if (end.cause === 'timeout' && end.target === at) return { kind: 'timedOut', ...span, error: timeoutError(timeoutMs) }
+  if (end.cause !== undefined) return { kind: 'interrupted', ...span }
+  return { kind: 'failed', ...span, error: deathError(end) }
+}
+
+/** The error that stands for a cancellation; none when no reason was given. */
+export function cancelError(reason: string | undefined): ErrorRecord | undefined {
+  return reason === undefined || reason === '' ? undefined : { name: 'Cancelled', message: reason }
+}
+
+function cancelledEnd(span: Span, reason: string | undefined): AttemptEnd {
+  const error = cancelError(reason)
+  return { kind: 'cancelled', ...span, ...(error !== undefined && { error }) }
+}
+
+function timeoutError(timeoutMs: number): ErrorRecord {
+  return {
+    name: 'TimeoutError',
+    code: 'MILLRACE_TIMEOUT',
+    message: `The attempt ran longer than its timeout of ${timeoutMs} ms, and its thread was terminated.`,
+  }
+}
+
+function deathError({ error, exitCode }: BatchEnd & { kind: 'died' }): ErrorRecord {
+  if ((error as { code?: unknown } | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY') {
+    return {
+      name: 'OutOfMemoryError',
+      code: 'MILLRACE_OUT_OF_MEMORY',
+      message: 'The thread reached its JavaScript heap limit and was ended. Raise resourceLimits, or work on less at a time.',
+    }
+  }
+  if (error === undefined) {
+    return {
+      name: 'ProcessExitError',
+      code: 'MILLRACE_PROCESS_EXIT',
+      message: `The handler called process.exit(${exitCode}), which ended its thread.`,
+    }
+  }
+  return { name: error.name, code: 'MILLRACE_THREAD_DIED', message: `The thread died: ${error.message}` }
+}

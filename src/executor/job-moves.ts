@@ -1,0 +1,157 @@
+/**
+ * The writes by which a job leaves its page: over, on to a retry, or back into its lane with a history. Owns the pages that a
+ * commit touches; their marks are written once, at its end.
+ */
+import type { ErrorRecord } from '../base/errors.js'
+import { INDEX_SOLO, PAYLOAD_INPUT, PAYLOAD_OUTPUT } from '../codec/keys.js'
+import type { EntryView } from '../codec/page.js'
+import { buildSolo, ENTRY_EXTERNAL, ENTRY_HISTORY, ENTRY_RETRY, ENTRY_SUSPECT, readPageHeader } from '../codec/page.js'
+import type { FinalState } from '../job/job-info.js'
+import type { JobLedger } from '../job/job-state.js'
+import type { Retention } from '../maintenance/retention.js'
+import type { JobOverrides } from '../options/enqueue-options.js'
+import type { WriteBatch } from '../store/engine.js'
+import type { JobStore } from '../store/job-store.js'
+import { PageRef } from '../store/page-ref.js'
+import type { ResultRegistry } from './results.js'
+
+/** A job in its page. */
+export interface PlacedJob {
+  readonly page: PageRef
+  readonly index: number
+  /** Of its entry, in the page's bytes. */
+  readonly offset: number
+}
+
+/** A job with what its entry says. */
+export interface OpenedJob extends PlacedJob {
+  readonly entry: EntryView
+  readonly overrides: JobOverrides | undefined
+}
+
+/** How a job's life ended. */
+export interface Ending {
+  /** Undefined when it completed in its first run. */
+  readonly ledger: JobLedger | undefined
+  /** Epoch ms of the last run; 0 when it never ran. */
+  readonly startedAt: number
+  readonly runMs: number
+  readonly error?: ErrorRecord | undefined
+  readonly output?: Buffer
+  /** The output is too large to lie with the record. */
+  readonly outputApart?: boolean
+}
+
+const NOTHING = Buffer.alloc(0)
+
+export class JobMoves {
+  /** Pages of one that this commit puts back into their lanes. */
+  readonly back: PageRef[] = []
+  readonly #store: JobStore
+  readonly #retention: Retention
+  readonly #results: ResultRegistry
+  readonly #writes: WriteBatch
+  readonly #dirty = new Set<PageRef>()
+
+  constructor(store: JobStore, retention: Retention, results: ResultRegistry, writes: WriteBatch) {
+    this.#store = store
+    this.#retention = retention
+    this.#results = results
+    this.#writes = writes
+  }
+
+  /** Counts a job of the page as over or moved. */
+  markDone(page: PageRef, index: number): void {
+    page.markDone(index)
+    this.#dirty.add(page)
+  }
+
+  /** The job is over: leaves its page, and joins the finished ones if it is to be kept. */
+  finish(state: FinalState, job: OpenedJob, ending: Ending): void {
+    const { page, index, entry } = job
+    this.keep(state, job, ending)
+    this.markDone(page, index)
+    if (page.header.solo || (entry.flags & ENTRY_HISTORY) !== 0) this.#store.removeLocation(this.#writes, page.seqOf(index))
+  }
+
+  /** Joins the finished ones, if the job is to be kept. */
+  keep(state: FinalState, { page, index, entry, overrides }: OpenedJob, ending: Ending): void {
+    const seq = page.seqOf(index)
+    const inputApart = (entry.flags & ENTRY_EXTERNAL) !== 0
+    const { ledger, startedAt, runMs, error, output = NOTHING, outputApart = false } = ending
+    this.#store.counters[state]++
+    if (this.#retention.passOver(state, 1) > 0) {
+      if (inputApart) this.#store.removePayload(this.#writes, seq, PAYLOAD_INPUT)
+      return
+    }
+    if (outputApart) this.#store.putPayload(this.#writes, seq, PAYLOAD_OUTPUT, output)
+    const kept = outputApart ? NOTHING : output
+    const { queueId, rank, header } = page
+    const { definitionId } = entry
+    this.#retention.add(
+      state,
+      { seq, enqueuedAt: header.enqueuedAt, startedAt, runMs, definitionId, queueId, rank, inputApart, outputApart },
+      ledger === undefined && overrides === undefined && error === undefined ? undefined : { ledger, overrides, error },
+      page.data,
+      entry.payloadFrom,
+      entry.end,
+      kept,
+      0,
+      kept.length,
+    )
+  }
+
+  /** The job waits for its next attempt. */
+  retry(job: OpenedJob, ledger: JobLedger, runAt: number): void {
+    const { page, index } = job
+    const bytes = this.#solo(job, ledger, runAt, ENTRY_RETRY)
+    this.#store.putScheduled(this.#writes, runAt, page.queueId, page.rank, bytes, page.seqOf(index), true)
+    this.#moveOn(page, index)
+  }
+
+  /** The job waits on, with its history, where its page was. */
+  putBack(job: OpenedJob, ledger: JobLedger): void {
+    const { page, index } = job
+    const seq = page.seqOf(index)
+    const bytes = this.#solo(job, ledger, 0, ledger.suspect ? ENTRY_SUSPECT : 0)
+    const sub = page.header.solo ? page.sub : index + 1
+    const solo = new PageRef(page.queueId, page.rank, page.ord, sub, readPageHeader(bytes), bytes, -1)
+    this.#store.putPage(this.#writes, solo)
+    this.#store.putLocation(this.#writes, INDEX_SOLO, seq, solo.key)
+    if (ledger.suspect) this.#store.putSuspect(this.#writes, seq, solo.key)
+    // A page of one is written over in its place.
+    if (!page.header.solo) this.#moveOn(page, index)
+    this.back.push(solo)
+  }
+
+  /** Writes what has become of the pages. Returns those that are gone. */
+  write(): PageRef[] {
+    const gone: PageRef[] = []
+    for (const page of this.#dirty) {
+      this.#store.putProgress(this.#writes, page)
+      if (page.isOver) gone.push(page)
+    }
+    return gone
+  }
+
+  #moveOn(page: PageRef, index: number): void {
+    if (!page.header.solo) this.#results.moved(page, index)
+    this.markDone(page, index)
+  }
+
+  #solo({ page, index, entry, overrides }: OpenedJob, ledger: JobLedger, runAt: number, flag: number): Buffer {
+    return buildSolo({
+      seq: page.seqOf(index),
+      enqueuedAt: page.header.enqueuedAt,
+      runAt,
+      epoch: page.header.epoch,
+      definitionId: entry.definitionId,
+      flags: (entry.flags & ~(ENTRY_RETRY | ENTRY_SUSPECT)) | flag,
+      overrides,
+      ledger,
+      source: page.data,
+      payloadFrom: entry.payloadFrom,
+      payloadTo: entry.end,
+    })
+  }
+}
