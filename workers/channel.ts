@@ -23,6 +23,7 @@ export function openChannel(opened: MessagePort, onMessage: (message: MainToThre
 
 function forward(stream: 'stdout' | 'stderr'): void {
   const write = (chunk: string | Uint8Array, encoding?: BufferEncoding | Callback, callback?: Callback): boolean => {
+    check(chunk)
     const text =
       typeof chunk === 'string' && typeof encoding === 'string' && encoding !== 'utf8' && encoding !== 'utf-8'
         ? Buffer.from(chunk, encoding)
@@ -33,6 +34,16 @@ function forward(stream: 'stdout' | 'stderr'): void {
     return true
   }
   process[stream].write = write
+}
+
+/** The main thread's stream would throw there, outside of every job: what no stream takes is refused here, in Node's words. */
+function check(chunk: unknown): void {
+  if (typeof chunk === 'string' || chunk instanceof Uint8Array) return
+  if (chunk === null) throw Object.assign(new TypeError('May not write null values to stream'), { code: 'ERR_STREAM_NULL_VALUES' })
+  throw Object.assign(
+    new TypeError(`The "chunk" argument must be of type string or an instance of Buffer or Uint8Array. Received ${typeof chunk}`),
+    { code: 'ERR_INVALID_ARG_TYPE' },
+  )
 }
 
 type Callback = (error?: Error | null) => void

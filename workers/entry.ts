@@ -32,9 +32,17 @@ function onMessage(message: MainToThread): void {
 export default async function runTask(task: BatchTask): Promise<BatchResult> {
   if (task.settings !== undefined) openChannel(task.settings.port, onMessage)
   thread.learn(task)
-  const result = last.then(() => runner.run(task))
-  last = result.catch(() => undefined)
-  return await movable(await result)
+  const result = last.then(async () => await movable(await runner.run(task)))
+  last = result.then(turn, turn)
+  return await result
+}
+
+/**
+ * Lets the event loop turn, so that a batch's result has left before the next batch begins. A job there that never gives the
+ * thread back would hold it for good, and the main thread would watch the wrong batch.
+ */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 /** A large output is moved to the main thread, not copied. Piscina is loaded for it only when one comes up. */

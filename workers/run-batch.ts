@@ -29,7 +29,7 @@ import { formatIssues, toInputIssues } from '../src/job/input-issues.js'
 import { isCancel, isFatalError, isRetryError, isSnooze } from '../src/job/outcome.js'
 import { monotonicOffsetMs } from '../src/base/clock.js'
 import { MillraceError } from '../src/base/errors.js'
-import { BATCH_YIELD_MS } from '../src/base/limits.js'
+import { BATCH_YIELD_MS, ERROR_TEXT } from '../src/base/limits.js'
 import type { BatchResult, BatchTask, OutcomeBody, UncaughtCode } from '../src/protocol/messages.js'
 import { send } from './channel.js'
 import { HandlerContext } from './job-context.js'
@@ -37,6 +37,8 @@ import type { ThreadState } from './thread-state.js'
 
 /** Room a failure's record may need; a batch ends early when less is left. */
 const FAILURE_BYTES = 64 * 1024
+/** What is left of the message of a failure that would need more. */
+const SHORT_CHARACTERS = 1024
 
 const offsetMs = monotonicOffsetMs()
 const scratch = new ByteWriter(4096)
@@ -165,6 +167,8 @@ export class BatchRunner {
       const output = run(input, context)
       return isThenable(output) ? await this.#awaited(context, output) : encodeOutput(output, thread.payloadBytes)
     } catch (error) {
+      // The phase holds for the jobs that follow as well.
+      control.enter(PHASE_RUNNING, elapsedMs())
       return encodeFailure(error)
     }
   }
@@ -242,17 +246,13 @@ function readInput(task: BatchTask, index: number, bytes: Buffer, { flags, paylo
 function encodeOutput(output: unknown, maxBytes: number): number {
   if (output === undefined) return OUTCOME_COMPLETED
   if (typeof output === 'object' && output !== null) {
-    if (isSnooze(output))
-      return encodeBody(OUTCOME_SNOOZED, {
-        afterMs: output.afterMs,
-        ...(output.reason !== undefined && { reason: output.reason }),
-      })
-    if (isCancel(output)) return encodeBody(OUTCOME_CANCELLED, output.reason === undefined ? {} : { reason: output.reason })
+    if (isSnooze(output)) return encodeBody(OUTCOME_SNOOZED, { afterMs: output.afterMs, ...reasonOf(output) })
+    if (isCancel(output)) return encodeBody(OUTCOME_CANCELLED, reasonOf(output))
   }
   try {
     writePayload(scratch, output, maxBytes, 'output')
   } catch (error) {
-    if (!(error instanceof MillraceError)) throw error
+    if (!isA(MillraceError, error)) throw error
     const code = error.code === 'MILLRACE_PAYLOAD_TOO_LARGE' ? 'MILLRACE_OUTPUT_TOO_LARGE' : 'MILLRACE_OUTPUT_UNENCODABLE'
     throw new MillraceError(code, error.message, { cause: error.cause })
   }
@@ -262,7 +262,7 @@ function encodeOutput(output: unknown, maxBytes: number): number {
 /** Leaves the failure in `scratch`. */
 function encodeFailure(thrown: unknown): number {
   scratch.position = 0
-  if (thrown instanceof UnfitInput) {
+  if (isA(UnfitInput, thrown)) {
     return encodeBody(OUTCOME_UNFIT, {
       error: {
         name: 'InvalidInputError',
@@ -271,7 +271,7 @@ function encodeFailure(thrown: unknown): number {
       },
     })
   }
-  if (thrown instanceof LeftBehind)
+  if (isA(LeftBehind, thrown))
     return encodeBody(OUTCOME_FAILED, { error: { ...errorRecord(thrown.error), code: thrown.code } })
   const error = errorRecord(thrown)
   if (isFatalError(thrown)) return encodeBody(OUTCOME_FATAL, { error })
@@ -279,7 +279,30 @@ function encodeFailure(thrown: unknown): number {
   return encodeBody(OUTCOME_FAILED, { error })
 }
 
+/** Never more than `FAILURE_BYTES`: characters that JSON escapes take six times their number. */
 function encodeBody(kind: number, body: OutcomeBody): number {
-  scratch.bytes(Buffer.from(JSON.stringify(body), 'utf8'))
+  let bytes = Buffer.from(JSON.stringify(body), 'utf8')
+  if (bytes.length > FAILURE_BYTES) bytes = Buffer.from(JSON.stringify(shortened(body)), 'utf8')
+  scratch.bytes(bytes)
   return kind
+}
+
+/** Without what is a help only: the stack, the data, the causes. */
+function shortened({ error, ...rest }: OutcomeBody): OutcomeBody {
+  if (error === undefined) return rest
+  const { name, code, message } = error
+  return { ...rest, error: { name, message: message.slice(0, SHORT_CHARACTERS), ...(code !== undefined && { code }) } }
+}
+
+function reasonOf({ reason }: { readonly reason?: string }): { reason?: string } {
+  return reason === undefined ? {} : { reason: reason.slice(0, ERROR_TEXT.message) }
+}
+
+/** `instanceof` for what a job has thrown: a proxy may throw at the question. */
+function isA<T>(type: abstract new (...args: never[]) => T, thrown: unknown): thrown is T {
+  try {
+    return thrown instanceof type
+  } catch {
+    return false
+  }
 }

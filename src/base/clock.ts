@@ -14,15 +14,18 @@ export interface Clock {
   now(): number
   /** Milliseconds of a clock that only moves forward and is the same in every thread of the process. */
   monotonicMs(): number
-  /** Calls `callback` once after `delayMs` of wall or monotonic time. The timer does not keep the process alive unless asked to. */
+  /** Calls `callback` once after `delayMs`, or after 24 days if that is sooner. The timer does not keep the process alive unless asked to. */
   after(delayMs: number, callback: () => void): Timer
 }
+
+/** Longer waits would overflow Node's timers and fire at once; who waits longer looks again. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 class SystemTimer implements Timer {
   readonly #handle: NodeJS.Timeout
 
   constructor(delayMs: number, callback: () => void) {
-    this.#handle = setTimeout(callback, delayMs)
+    this.#handle = setTimeout(callback, Math.min(delayMs, LONGEST_TIMER_MS))
     this.#handle.unref()
   }
 

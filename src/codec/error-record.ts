@@ -2,24 +2,30 @@
 import type { ErrorRecord } from '../base/errors.js'
 import { ERROR_TEXT } from '../base/limits.js'
 
+const UNSHOWABLE = 'a thrown value that cannot be shown'
+
 function bounded(text: string, limit: number): string {
   return text.length <= limit ? text : `${text.slice(0, limit)}… (${text.length} characters)`
 }
 
-function textOf(read: () => unknown): string | undefined {
+function attempt(read: () => unknown): unknown {
   try {
-    const value = read()
-    return typeof value === 'string' ? value : undefined
+    return read()
   } catch {
-    return undefined
+    return undefined // A getter or a proxy that throws.
   }
+}
+
+function textOf(read: () => unknown): string | undefined {
+  const value = attempt(read)
+  return typeof value === 'string' ? value : undefined
 }
 
 /** Own fields that fit into JSON, without those that have a place of their own. */
 function ownData(error: object): Record<string, unknown> | undefined {
   const data: Record<string, unknown> = {}
   let left = ERROR_TEXT.data
-  for (const key of Object.keys(error)) {
+  for (const key of (attempt(() => Object.keys(error)) ?? []) as string[]) {
     if (key === 'name' || key === 'message' || key === 'stack' || key === 'code' || key === 'cause') continue
     try {
       const value = (error as Record<string, unknown>)[key]
@@ -37,24 +43,19 @@ function ownData(error: object): Record<string, unknown> | undefined {
 /** @param code - used when the error has no code of its own */
 export function errorRecord(thrown: unknown, code?: string, depth = 0): ErrorRecord {
   if (typeof thrown !== 'object' || thrown === null) {
-    const shown = typeof thrown === 'string' ? thrown : typeof thrown === 'bigint' ? `${thrown}n` : String(thrown)
+    const shown = textOf(() => (typeof thrown === 'bigint' ? `${thrown}n` : String(thrown)))
     return {
       name: thrown === null ? 'null' : typeof thrown,
-      message: bounded(shown, ERROR_TEXT.message),
+      message: bounded(shown ?? UNSHOWABLE, ERROR_TEXT.message),
       ...(code !== undefined && { code }),
     }
   }
   const error = thrown as { name?: unknown; message?: unknown; stack?: unknown; code?: unknown; cause?: unknown }
   const name = textOf(() => error.name) ?? textOf(() => thrown.constructor.name) ?? 'Object'
-  const message = textOf(() => error.message) ?? textOf(() => JSON.stringify(thrown)) ?? 'a thrown value that cannot be shown'
+  const message = textOf(() => error.message) ?? textOf(() => JSON.stringify(thrown)) ?? UNSHOWABLE
   const stack = textOf(() => error.stack)
   const ownCode = textOf(() => (typeof error.code === 'number' ? String(error.code) : error.code)) ?? code
-  let cause: unknown
-  try {
-    cause = error.cause
-  } catch {
-    cause = undefined
-  }
+  const cause = attempt(() => error.cause)
   const data = ownData(thrown)
   return {
     name: bounded(name, 200),

@@ -46,7 +46,8 @@ function isPlain(value: unknown, depth: number): boolean {
   if (depth > MAX_PLAIN_DEPTH) return false
   if (Array.isArray(value)) {
     for (let index = 0; index < value.length; index++) if (!isPlain(value[index], depth + 1)) return false
-    return true
+    // Named fields, as the result of a match has them, are not in JSON.
+    return Object.keys(value).length === value.length
   }
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) return false
@@ -57,7 +58,10 @@ function isPlain(value: unknown, depth: number): boolean {
 
 /** Whether two values are the same to every reader: used to see that a schema changed nothing. Says no when in doubt. */
 export function isSamePlain(left: unknown, right: unknown, depth = 0): boolean {
-  if (left === right) return typeof left !== 'object' || left === null || depth > 0 || isPlain(left, 0)
+  if (left === right) {
+    if (left === 0) return Object.is(left, right)
+    return typeof left !== 'object' || left === null || depth > 0 || isPlain(left, 0)
+  }
   if (typeof left !== 'object' || typeof right !== 'object' || left === null || right === null) return false
   if (depth > MAX_PLAIN_DEPTH) return false
   if (Array.isArray(left)) {

@@ -5,7 +5,7 @@
  * the number of jobs that still belong to the thread. What was taken back has left the batch for good.
  */
 import { assert } from '../base/assert.js'
-import type { BatchControl, OutcomeRecord } from '../codec/batch-control.js'
+import { OUTCOME_COMPLETED, type BatchControl, type OutcomeRecord } from '../codec/batch-control.js'
 import { entryEnd } from '../codec/page.js'
 import type { PageRef, Slice } from '../store/page-ref.js'
 
@@ -120,6 +120,17 @@ export class Batch {
     const next = this.slices[++this.#slice]
     this.#index = next?.from ?? 0
     this.#offset = next?.offset ?? 0
+  }
+
+  /** Of the outcomes that nobody has read, those of jobs that completed. */
+  countCompleted(): number {
+    const record = { ...this.#record }
+    let completed = 0
+    for (let at = this.collected; at < Math.min(this.control.finished, this.limit); at++) {
+      this.control.readRecord(record.next, record)
+      if (record.kind === OUTCOME_COMPLETED) completed++
+    }
+    return completed
   }
 
   /** Takes back what the thread has not taken. Returns those jobs. */

@@ -15,7 +15,7 @@
 import { assert } from '../base/assert.js'
 import type { Clock, Timer } from '../base/clock.js'
 import { BATCH_YIELD_MS, STUCK_AFTER_MS } from '../base/limits.js'
-import { PHASE_RUNNING } from '../codec/batch-control.js'
+import { PHASE_LOADING, PHASE_SETUP } from '../codec/batch-control.js'
 import type { BatchResult, BatchTask, ThreadToMain } from '../protocol/messages.js'
 import type { Slice } from '../store/page-ref.js'
 import type { Batch, BatchJob, TerminationCause } from './batch.js'
@@ -295,12 +295,15 @@ export class ThreadSlot {
         this.terminate('timeout', batch, running)
         return
       }
-      if (elapsedMs >= softTimeoutMs && control.phase <= PHASE_RUNNING && batch.warned !== running) {
+      // While the handler is being loaded there is no signal yet that could be aborted.
+      const isPreparing = control.phase === PHASE_LOADING || control.phase === PHASE_SETUP
+      if (elapsedMs >= softTimeoutMs && !isPreparing && batch.warned !== running) {
         batch.warned = running
         this.abort(batch, running, 'The soft timeout has passed.')
       }
       nextMs = timeoutMs - elapsedMs
-      if (batch.warned !== running) nextMs = Math.min(nextMs, softTimeoutMs - elapsedMs)
+      if (isPreparing) nextMs = Math.min(nextMs, softTimeoutMs)
+      else if (batch.warned !== running) nextMs = Math.min(nextMs, softTimeoutMs - elapsedMs)
       const slow = elapsedMs >= BATCH_YIELD_MS
       const alone = batch.limit === running + 1 && this.batches.length === 1 && batch.collected === running
       if (!slow || !alone) nextMs = Math.min(nextMs, BATCH_YIELD_MS)

@@ -23,7 +23,7 @@ export function cancelJob(address: JobAddress, reason: string | undefined, optio
       reject(failure)
       return
     }
-    options.turns.request((settlement, writes) => {
+    const run = (settlement: Settlement, writes: WriteBatch): void => {
       const place = locate(address, options)
       if (place === undefined) {
         resolve(false)
@@ -31,11 +31,12 @@ export function cancelJob(address: JobAddress, reason: string | undefined, optio
       }
       if (place.at === 'scheduled') cancelScheduled(place, reason, settlement, writes, options)
       else if (!cancelWaiting(place, reason, settlement, options)) {
-        stopRunning(place, address.seq, reason, resolve, options)
+        stopRunning(place, address.seq, reason, { resolve, reject }, options)
         return
       }
       settlement.tidings.add(() => resolve(true))
-    })
+    }
+    options.turns.request({ run, reject })
   })
 }
 
@@ -47,9 +48,8 @@ function cancelScheduled(
   { store }: CancelOptions,
 ): void {
   const { scheduled, page, index } = place
-  const key = scheduled.key.toString('latin1')
-  if (settlement.unscheduled.has(key)) return
   settlement.cancelScheduled(place, reason)
+  store.changingScheduled(scheduled.key, page)
   if (((page.data[place.offset + 6] ?? 0) & ENTRY_RETRY) !== 0) store.counters.retryable--
   else store.counters.scheduled--
   page.markDone(index)
@@ -57,7 +57,7 @@ function cancelScheduled(
     writes.put('marks', scheduled.key, page.marks())
     return
   }
-  settlement.unscheduled.add(key)
+  settlement.unscheduled.add(scheduled.key.toString('latin1'))
   writes.remove('scheduled', scheduled.key)
   if (page.marked) writes.remove('marks', scheduled.key)
   writes.remove('index', indexKey(page.header.solo ? INDEX_SOLO : INDEX_GROUP, page.header.firstSeq))
@@ -86,17 +86,17 @@ function stopRunning(
   place: Place & { at: 'page' },
   seq: number,
   reason: string | undefined,
-  resolve: (cancelled: boolean) => void,
+  answer: { resolve: (cancelled: boolean) => void; reject: (error: Error) => void },
   options: CancelOptions,
 ): void {
   const held = options.dispatcher.find(place.page, place.index)
   if (held === undefined || held.index < held.batch.control.finished) {
-    resolve(false)
+    answer.resolve(false)
     return
   }
   const { batch, slot, index } = held
   batch.cancelled.set(index, reason ?? '')
-  options.turns.awaitCancel({ batch, index, seq, resolve })
+  options.turns.awaitCancel({ batch, index, seq, ...answer })
   slot.abort(batch, index, reason ?? 'The job was cancelled.')
   const timer = options.clock.after(options.abortGraceMs, () => {
     if (batch.end === undefined && batch.running === index) slot.terminate('cancel', batch, index)

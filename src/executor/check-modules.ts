@@ -7,12 +7,14 @@
  */
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import type { Timer } from '../base/clock.js'
+import { systemClock } from '../base/clock.js'
 import { MillraceError } from '../base/errors.js'
 import type { CompiledDefinition } from '../job/define-job.js'
 import { compiledDefinition } from '../job/define-job.js'
 
-/** Turns of the event loop in which a loaded module answers. */
-const TURNS = 5
+/** How long a module may take to answer. One that is loaded answers at once; one that waits for `openExecutor` never does. */
+const ANSWER_MS = 250
 
 /**
  * @throws MillraceError `MILLRACE_INVALID_DEFINITION`, listing every definition that no thread would find
@@ -39,17 +41,21 @@ export async function checkModules(definitions: Iterable<CompiledDefinition>): P
   )
 }
 
-/** The exports of a module that is loaded already, undefined when it is not. */
+/** The exports of a module, undefined when it does not answer. */
 async function loaded(moduleUrl: string): Promise<Record<string, unknown> | undefined> {
   if (isProgram(moduleUrl)) return undefined
   const module = import(moduleUrl).then(
     (exports: Record<string, unknown>) => exports,
     () => undefined,
   )
-  let waiting: Promise<undefined> = Promise.resolve(undefined)
-  for (let turn = 0; turn < TURNS; turn++)
-    waiting = waiting.then(() => new Promise((resolve) => setImmediate(() => resolve(undefined))))
-  return await Promise.race([module, waiting])
+  let timer: Timer | undefined
+  const waiting = new Promise<undefined>((resolve) => {
+    timer = systemClock.after(ANSWER_MS, () => resolve(undefined))
+    timer.setRef(true)
+  })
+  const answer = await Promise.race([module, waiting])
+  timer?.cancel()
+  return answer
 }
 
 /** Whether the URL is the file that Node was started with. */

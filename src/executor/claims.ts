@@ -29,7 +29,9 @@ export interface ClaimsOptions {
 interface Held {
   readonly batch: Batch
   readonly slot: ThreadSlot
-  /** Undefined for a suspect that runs alone. */
+  /** A suspect, which nothing may run beside. */
+  readonly alone: boolean
+  /** Undefined for a suspect, and once its queue has been told that the batch is over. */
   pick: Pick | undefined
 }
 
@@ -65,6 +67,7 @@ export class Claims {
   /** Whether another turn could claim something now. */
   get canMake(): boolean {
     const { dispatcher, ready } = this.#options
+    if (this.#suspectRuns) return false
     if (this.#suspects.length > 0) return dispatcher.isIdle && dispatcher.capacity().length > 0
     return ready.hasWork && this.#mayPick()
   }
@@ -72,6 +75,7 @@ export class Claims {
   /** Claims what the threads can take. Returns what sends the batches, once the claims are durable. */
   make(writes: WriteBatch, now: number): (() => void)[] {
     const { dispatcher, ready } = this.#options
+    if (this.#suspectRuns) return []
     if (this.#suspects.length > 0) return this.#makeAlone(writes, now)
     const sends: (() => void)[] = []
     const taken = new Map<ThreadSlot, number>()
@@ -103,6 +107,12 @@ export class Claims {
     store.removeClaim(writes, batch.id)
     for (const { page } of batch.slices) page.pins--
     dispatcher.settled(batch)
+  }
+
+  /** Also the last suspect runs alone. One that native code holds beyond its end is waited for no longer. */
+  get #suspectRuns(): boolean {
+    for (const { alone, batch, slot } of this.#held.values()) if (alone && slot.batches.includes(batch)) return true
+    return false
   }
 
   #mayPick(): boolean {
@@ -156,7 +166,7 @@ export class Claims {
     const { dispatcher, store, registry, events, payloadBytes } = this.#options
     const batch = dispatcher.prepare(store.counters.nextBatch++, slices, slot)
     for (const { page } of slices) page.pins++
-    this.#held.set(batch.id, { batch, slot, pick })
+    this.#held.set(batch.id, { batch, slot, alone, pick })
     store.putClaim(writes, {
       batchId: batch.id,
       claimedAt: now,

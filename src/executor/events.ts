@@ -74,16 +74,22 @@ export class EventHub {
   emit<Name extends EventName>(name: Name, event: ExecutorEvents[Name]): void {
     const listeners: Set<EventListener<Name>> | undefined = this.#listeners[name]
     if (listeners === undefined) return
-    for (const listener of listeners) {
+    // A copy: a listener that takes itself off and on again would be met for ever.
+    for (const listener of Array.from(listeners)) {
       try {
-        listener(event)
+        const returned = listener(event) as unknown
+        if (returned instanceof Promise) returned.catch((error: unknown) => warn(name, error))
       } catch (error) {
-        // Not thrown: the executor is in the middle of its work. Not swallowed either.
-        process.emitWarning(error instanceof Error ? error : String(error), {
-          type: 'MillraceListenerError',
-          detail: `a listener of "${name}" threw`,
-        })
+        warn(name, error)
       }
     }
   }
+}
+
+/** Not thrown: the executor is in the middle of its work. Not swallowed either. */
+function warn(name: EventName, error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error), {
+    type: 'MillraceListenerError',
+    detail: `a listener of "${name}" threw`,
+  })
 }

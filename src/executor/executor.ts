@@ -2,12 +2,12 @@
 import { MillraceError } from '../base/errors.js'
 import type { Duration } from '../base/duration.js'
 import { durationMs } from '../base/rules.js'
-import { Problems } from '../base/problems.js'
+import { Problems, readFields } from '../base/problems.js'
 import { DEFAULT_CLOSE_GRACE_MS } from '../base/limits.js'
 import type { CompiledDefinition, JobDefinition } from '../job/define-job.js'
 import { compiledDefinition } from '../job/define-job.js'
 import { parseJobId } from '../job/job-id.js'
-import type { JobInfo, JobState } from '../job/job-info.js'
+import { JOB_STATES, type JobInfo, type JobState } from '../job/job-info.js'
 import type { EnqueueOptions } from '../options/enqueue-options.js'
 import { compileEnqueueOptions } from '../options/enqueue-options.js'
 import { cancelJob } from './cancel.js'
@@ -47,15 +47,16 @@ export class Executor {
   readonly recovery: Recovery
   readonly #parts: ExecutorParts
   #closing: Promise<CloseReport> | undefined
-  #drains: (() => void)[] = []
+  #drains: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = []
 
   /** @internal */
   constructor(parts: ExecutorParts, recovery: Recovery) {
     this.#parts = parts
     this.recovery = recovery
     parts.onQuiet = () => {
-      for (const resolve of this.#drains.splice(0)) resolve()
+      for (const { resolve } of this.#drains.splice(0)) resolve()
     }
+    parts.onFailure = (error) => this.#rejectDrains(error)
     parts.assertOpen = () => this.#assertOpen()
   }
 
@@ -180,12 +181,16 @@ export class Executor {
     return await cancelJob(address, reason, this.#parts)
   }
 
-  /** Resolves when nothing is available, running, or due. Jobs scheduled for later do not count, nor those that cannot run here. */
+  /**
+   * Resolves when nothing is available, running, or due. Jobs scheduled for later do not count, nor those that cannot run here.
+   *
+   * @throws MillraceError `MILLRACE_CLOSED` when the executor closes first, `MILLRACE_STORE_FAILED`
+   */
   async drain(): Promise<void> {
     this.#assertOpen()
-    await new Promise<void>((resolve) => {
-      this.#drains.push(resolve)
-      this.#parts.turns.request(() => undefined)
+    await new Promise<void>((resolve, reject) => {
+      this.#drains.push({ resolve, reject })
+      this.#parts.turns.read({ run: () => undefined, reject })
     })
   }
 
@@ -209,7 +214,7 @@ export class Executor {
       options.grace === undefined ? DEFAULT_CLOSE_GRACE_MS : durationMs(options.grace, 'grace', problems, { zero: true })
     problems.throwIfAny('MILLRACE_INVALID_OPTIONS', 'The options of close cannot be used')
     this.#closing ??= shutDown(this.#parts, graceMs ?? DEFAULT_CLOSE_GRACE_MS).finally(() => {
-      for (const resolve of this.#drains.splice(0)) resolve()
+      this.#rejectDrains(new MillraceError('MILLRACE_CLOSED', 'The executor closed before its jobs were drained.'))
     })
     return this.#closing
   }
@@ -224,6 +229,10 @@ export class Executor {
     }
     const { failure } = this.#parts.turns
     if (failure !== undefined) throw failure
+  }
+
+  #rejectDrains(error: Error): void {
+    for (const { reject } of this.#drains.splice(0)) reject(error)
   }
 
   #definition(definition: JobDefinition<never>): CompiledDefinition {
@@ -252,20 +261,24 @@ export class Executor {
         reject(error)
         return
       }
-      this.#parts.turns.request(() => {
+      const run = (): void => {
         try {
           resolve(read())
         } catch (error) {
           reject(error)
         }
-      })
+      }
+      this.#parts.turns.read({ run, reject })
     })
   }
 }
 
-function checkFilter(filter: ListFilter): void {
-  const { limit } = filter
-  if (limit !== undefined && !(limit >= 0)) {
-    throw new MillraceError('MILLRACE_INVALID_OPTIONS', `The limit of list must be 0 or more; got ${String(limit)}.`)
+function checkFilter(filter: unknown): void {
+  const problems = new Problems()
+  const { state, limit } = readFields(filter, ['state', 'queue', 'name', 'limit'], '', problems)
+  for (const name of state === undefined ? [] : Array.isArray(state) ? state : [state]) {
+    if (!(JOB_STATES as readonly unknown[]).includes(name)) problems.refuse('state', name, `a state: ${JOB_STATES.join(', ')}`)
   }
+  if (limit !== undefined && !(typeof limit === 'number' && limit >= 0)) problems.refuse('limit', limit, 'a number of 0 or more')
+  problems.throwIfAny('MILLRACE_INVALID_OPTIONS', 'The filter of list cannot be used')
 }

@@ -4,9 +4,10 @@
  * Jobs go straight from the caller's value into the bytes of a page, once. Everything enqueued between two commits becomes one
  * commit; an `enqueueMany` fills pages of its own, which join the gathering only when its last input was fine.
  */
+import { assert } from '../base/assert.js'
 import type { InputIssue } from '../base/errors.js'
 import { InvalidInputError, MillraceError } from '../base/errors.js'
-import { BACKPRESSURE_BYTES, BACKPRESSURE_CALLS, INLINE_PAYLOAD_BYTES } from '../base/limits.js'
+import { BACKPRESSURE_BYTES, BACKPRESSURE_CALLS, COMMIT_BYTES, INLINE_PAYLOAD_BYTES } from '../base/limits.js'
 import type { StandardResult } from '../base/standard-schema.js'
 import { rankOf } from '../codec/keys.js'
 import { ENTRY_EXTERNAL, ENTRY_SAME, PageBuilder } from '../codec/page.js'
@@ -72,6 +73,7 @@ const MANY_CHUNK = 1000
 
 class Gathering {
   readonly pages: GatheredPage[] = []
+  bytes = 0
   readonly promise: Promise<void>
   resolve!: () => void
   reject!: (error: Error) => void
@@ -88,7 +90,8 @@ class Gathering {
 
 export class Intake {
   readonly #options: IntakeOptions
-  #gathering = new Gathering()
+  /** What the coming commits will store, the next one first. Never empty; the last one is still being filled. */
+  #gatherings: Gathering[] = [new Gathering()]
   #open = new Map<string, OpenPage>()
   /** Encoded and not yet durable. */
   #pendingBytes = 0
@@ -102,7 +105,7 @@ export class Intake {
   }
 
   get hasPending(): boolean {
-    return this.#gathering.pages.length > 0 || this.#open.size > 0
+    return this.#gatherings.length > 1 || this.#filling.pages.length > 0 || this.#open.size > 0
   }
 
   async enqueue(
@@ -125,9 +128,10 @@ export class Intake {
       }
     }
     const resolved = this.#resolve(definition, parsed, options)
-    const handle = this.#write(this.#open, this.#gathering.pages, definition, resolved, input, same, false)
-    this.#pendingBytes += this.#written
-    const { promise } = this.#gathering
+    const gathering = this.#filling
+    const handle = this.#write(this.#open, gathering.pages, definition, resolved, input, same, false)
+    this.#count(gathering, this.#written)
+    const { promise } = gathering
     this.#options.onGathered()
     await promise
     return handle
@@ -177,23 +181,24 @@ export class Intake {
     if (refused.length > 0) throw refusal(definition.name, refused)
     this.#options.assertOpen()
     if (handles.length === 0) return handles
-    this.#pendingBytes += bytes
     // Single enqueues of this turn came first: seal their pages, so that order holds across both.
-    this.#seal(this.#open, this.#gathering.pages)
+    const gathering = this.#filling
+    this.#seal(this.#open, gathering.pages)
     this.#seal(open, pages)
-    for (const page of pages) this.#gathering.pages.push(page)
-    const { promise } = this.#gathering
+    for (const page of pages) gathering.pages.push(page)
+    this.#count(gathering, bytes)
+    const { promise } = gathering
     this.#options.onGathered()
     await promise
     return handles
   }
 
-  /** Hands over what was gathered, for the commit being put together. */
+  /** Hands over what was gathered first, for the commit being put together. */
   take(): Gathered {
-    this.#seal(this.#open, this.#gathering.pages)
-    const gathered = this.#gathering
-    this.#gathering = new Gathering()
-    return gathered
+    if (this.#gatherings.length === 1) this.#closeFilling()
+    const [first = new Gathering(), ...rest] = this.#gatherings
+    this.#gatherings = rest
+    return first
   }
 
   /** What was taken is durable, or refused: its bytes are no longer pending. */
@@ -205,10 +210,28 @@ export class Intake {
 
   /** Rejects everything that waits. */
   fail(error: Error): void {
-    this.take().reject(error)
+    while (this.hasPending) this.take().reject(error)
     // The held ones find the executor closed when they go on.
     this.#pendingBytes = 0
     for (const resolve of this.#held.splice(0)) resolve()
+  }
+
+  get #filling(): Gathering {
+    const last = this.#gatherings.at(-1)
+    assert(last !== undefined, 'something is always being filled')
+    return last
+  }
+
+  /** One commit takes so much and no more: a larger one would hold up the outcomes and claims that share it. */
+  #count(gathering: Gathering, bytes: number): void {
+    gathering.bytes += bytes
+    this.#pendingBytes += bytes
+    if (gathering.bytes >= COMMIT_BYTES) this.#closeFilling()
+  }
+
+  #closeFilling(): void {
+    this.#seal(this.#open, this.#filling.pages)
+    this.#gatherings.push(new Gathering())
   }
 
   async #hold(): Promise<void> {

@@ -54,8 +54,10 @@ function inScheduled(seq: number, key: Buffer, { store }: LocateOptions): Place 
   return { at: 'scheduled', scheduled, page, index, offset: entryOffset(scheduled.bytes, index) }
 }
 
-/** A scheduled page as a page that has no place in a lane yet, with its marks. */
+/** A scheduled page as a page that has no place in a lane yet, with its marks; the same one for all of a turn that changes it. */
 export function scheduledPageRef(store: JobStore, scheduled: ScheduledPage): PageRef {
+  const changed = store.changedScheduled(scheduled.key)
+  if (changed !== undefined) return changed
   const page = new PageRef(scheduled.queueId, scheduled.rank, 0, 0, scheduled.header, scheduled.bytes, -1)
   const marks = store.readMarks(scheduled.key)
   if (marks !== undefined) page.restoreMarks(marks)

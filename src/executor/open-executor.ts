@@ -146,9 +146,9 @@ async function assemble(
     ...settlement,
     ...flow,
     onFailure: (error) => onFailure(error, parts),
-    onQuiet: () => {
+    onQuiet: (isNews) => {
       parts.onQuiet()
-      events.emit('idle', {})
+      if (isNews) events.emit('idle', {})
     },
   })
   const parts: ExecutorParts = {
@@ -158,6 +158,7 @@ async function assemble(
     turns,
     release,
     onQuiet: () => undefined,
+    onFailure: () => undefined,
     assertOpen: () => undefined,
   }
   const executor = new Executor(parts, recovery)
@@ -226,8 +227,10 @@ function shortestLimit(slices: readonly Slice[], limitsOf: (job: BatchJob) => Jo
 }
 
 /** The store has failed: nothing may run whose outcome could not be recorded. */
-function onFailure(error: Error, { results, dispatcher, events }: ExecutorParts): void {
+function onFailure(error: Error, parts: ExecutorParts): void {
+  const { results, dispatcher, events } = parts
   results.abandon(error)
+  parts.onFailure(error)
   for (const slot of dispatcher.slots) slot.terminate('close')
   if (events.has('error')) events.emit('error', { error, jobId: undefined })
   else process.emitWarning(error, { type: 'MillraceError' })
@@ -237,13 +240,14 @@ async function fromStore(id: string, parts: ExecutorParts): Promise<unknown> {
   const address = parseJobId(id, parts.store.mark)
   parts.assertOpen()
   return await new Promise<unknown>((resolve, reject) => {
-    parts.turns.request(() => {
+    const run = (): void => {
       try {
         resolve(outputOf(id, inspect(address, parts)))
       } catch (error) {
         reject(error)
       }
-    })
+    }
+    parts.turns.read({ run, reject })
   })
 }
 

@@ -32,6 +32,8 @@ export interface ExecutorParts {
   readonly release: () => void | Promise<void>
   /** Set by the executor. */
   onQuiet: () => void
+  /** Set by the executor: the store has failed. */
+  onFailure: (error: Error) => void
   /** Set by the executor: throws when no call is taken any more. */
   assertOpen: () => void
 }

@@ -52,8 +52,14 @@ export class Registry {
     return definition !== undefined && definition.apart && definition.schema !== undefined
   }
 
+  /** What the schema makes of a stored input. A schema that throws finds it unfit. */
   parse(id: number, value: unknown): StandardResult<unknown> | Promise<StandardResult<unknown>> {
-    const { schema } = this.byId(id)
-    return schema === undefined ? { value } : schema['~standard'].validate(value)
+    const schema = this.#byId[id]?.schema
+    if (schema === undefined) return { value }
+    try {
+      return schema['~standard'].validate(value)
+    } catch (error) {
+      return { issues: [{ message: `the schema threw ${error instanceof Error ? error.message : String(error)}` }] }
+    }
   }
 }

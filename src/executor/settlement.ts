@@ -57,7 +57,7 @@ export class Settlement {
   /** Completed jobs that need not be kept: as many newer ones follow them in this commit. */
   #passOver: number
 
-  /** @param expected - outcomes that will be settled as completed, at most */
+  /** @param expected - outcomes that will be settled as completed, at least */
   constructor(options: SettlementOptions, writes: WriteBatch, now: number, expected: number) {
     const { store, results, events, retention } = options
     this.#options = options
@@ -115,7 +115,8 @@ export class Settlement {
     const delayMs = end.kind === 'failed' || end.kind === 'timedOut' ? this.#delayMs(opened, ledger, end, settings) : 0
     const decision = decide(ledger, end, { maxRetries: settings.maxRetries, maxCrashes }, delayMs, this.#now)
     this.#apply(opened, ledger, end, decision)
-    if (page.header.solo && ledger.suspect && !decision.ledger.suspect) store.removeSuspect(this.#writes, page.seqOf(index))
+    const staysSuspect = decision.state === 'available' && decision.ledger.suspect
+    if (page.header.solo && ledger.suspect && !staysSuspect) store.removeSuspect(this.#writes, page.seqOf(index))
   }
 
   /** Ends a waiting job whose cancellation was asked for. */
@@ -166,15 +167,15 @@ export class Settlement {
   ): void {
     const { store, retention, results } = this.#options
     const bytes = page.data
+    const isPassedOver = this.#passOver > 0
+    if (isPassedOver) this.#passOver--
     if (((bytes[offset + 6] ?? 0) & (ENTRY_HISTORY | ENTRY_EXTERNAL)) !== 0) {
       this.#completedSpecial({ page, index, offset }, startedAt, runMs, Buffer.from(area.subarray(bodyFrom, bodyTo)), false)
       return
     }
     const seq = page.seqOf(index)
     const definitionId = bytes.readUInt16LE(offset + 4)
-    if (this.#passOver > 0) {
-      this.#passOver--
-    } else {
+    if (!isPassedOver) {
       const { queueId, rank, header } = page
       const { enqueuedAt } = header
       const overrides = page.overrides(bytes[offset + 7] ?? 0)

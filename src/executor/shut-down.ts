@@ -7,7 +7,7 @@
  */
 import { MillraceError } from '../base/errors.js'
 import { STUCK_AFTER_MS } from '../base/limits.js'
-import type { Clock } from '../base/clock.js'
+import type { Clock, Timer } from '../base/clock.js'
 import type { ExecutorParts } from './parts.js'
 
 /** What `close` had to do. */
@@ -46,7 +46,7 @@ export async function shutDown(parts: ExecutorParts, graceMs: number): Promise<C
     await tearDown(parts)
   }
   intake.fail(turns.failure ?? new MillraceError('MILLRACE_CLOSED', 'The executor is closed.'))
-  await Promise.race([Promise.all(dispatcher.slots.map((slot) => slot.close())), pause(clock, STUCK_AFTER_MS)])
+  await within(STUCK_AFTER_MS, Promise.all(dispatcher.slots.map((slot) => slot.close())), clock)
   await turns.stop()
   results.abandon()
   await store.engine.close()
@@ -57,11 +57,17 @@ export async function shutDown(parts: ExecutorParts, graceMs: number): Promise<C
 /** Runs the teardowns of idle threads, for as long as a cancelled job would get. */
 async function tearDown({ dispatcher, clock, abortGraceMs }: ExecutorParts): Promise<void> {
   const idle = dispatcher.slots.filter((slot) => slot.mode === 'open' && slot.batches.length === 0)
-  await Promise.race([Promise.all(idle.map((slot) => slot.tearDown())), pause(clock, Math.max(abortGraceMs, STUCK_AFTER_MS))])
+  await within(Math.max(abortGraceMs, STUCK_AFTER_MS), Promise.all(idle.map((slot) => slot.tearDown())), clock)
 }
 
-function pause(clock: Clock, delayMs: number): Promise<void> {
-  return new Promise((resolve) => clock.after(delayMs, resolve).setRef(true))
+/** Waits for a stage, but no longer than `limitMs`; leaves no timer behind that would keep the process alive. */
+async function within(limitMs: number, stage: Promise<unknown>, clock: Clock): Promise<void> {
+  let timer: Timer | undefined
+  const limit = new Promise<void>((resolve) => {
+    timer = clock.after(limitMs, resolve)
+    timer.setRef(true)
+  })
+  await Promise.race([stage, limit]).finally(() => timer?.cancel())
 }
 
 /** Waits until no batch is in flight and nothing is on its way into the store. */

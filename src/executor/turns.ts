@@ -10,6 +10,7 @@
  * be opened again.
  */
 import type { Clock } from '../base/clock.js'
+import { MillraceError } from '../base/errors.js'
 import { PROMOTE_JOBS } from '../base/limits.js'
 import { INDEX_GROUP, INDEX_SOLO, PAYLOAD_INPUT } from '../codec/keys.js'
 import { ENTRY_RETRY, PAGE_HEADER_BYTES, readEntry } from '../codec/page.js'
@@ -41,18 +42,29 @@ export interface TurnsOptions extends SettlementOptions {
   readonly events: EventHub
   /** The store has failed. */
   readonly onFailure: (error: Error) => void
-  /** A commit is durable, and nothing is left to do for now. */
-  readonly onQuiet: () => void
+  /** Nothing is left to do for now. `isNews`: there was something to do since the last time. */
+  readonly onQuiet: (isNews: boolean) => void
 }
 
 /** Something to be done while no commit is under way. Its writes join the next commit. */
-export type TurnRequest = (settlement: Settlement, writes: WriteBatch, now: number) => void
+export interface TurnRequest {
+  run(settlement: Settlement, writes: WriteBatch, now: number): void
+  /** The commit has failed, or there is none any more. Harmless when the answer was given before. */
+  reject(error: Error): void
+}
+
+/** A look at the state as of the last commit. */
+export interface TurnRead {
+  run(): void
+  reject(error: Error): void
+}
 
 interface PendingCancel {
   readonly batch: Batch
   readonly index: number
   readonly seq: number
   readonly resolve: (cancelled: boolean) => void
+  readonly reject: (error: Error) => void
 }
 
 export class Turns {
@@ -61,13 +73,17 @@ export class Turns {
   /** No new claims: the executor is closing. */
   draining = false
   readonly #options: TurnsOptions
+  #reads: TurnRead[] = []
   #requests: TurnRequest[] = []
+  /** Those whose answers depend on the commit under way. */
+  #rejects: ((error: Error) => void)[] = []
   #scheduled = false
   #committing: Promise<void> | undefined
   #failure: Error | undefined
   #dueAt: number
   #dueIsStale = false
   #stopped = false
+  #wasQuiet = false
   readonly #cancels = new Set<PendingCancel>()
   readonly #settledListeners = new Set<() => void>()
 
@@ -87,7 +103,7 @@ export class Turns {
     const { intake, dispatcher, claims, due } = this.#options
     return (
       this.#committing === undefined &&
-      this.#requests.length === 0 &&
+      !this.#isAsked &&
       !intake.hasPending &&
       dispatcher.inFlight === 0 &&
       !claims.hasWork &&
@@ -98,7 +114,11 @@ export class Turns {
   /** No batch is in flight and nothing is on its way into the store; jobs may wait. */
   get isSettled(): boolean {
     const { intake, dispatcher } = this.#options
-    return this.#committing === undefined && this.#requests.length === 0 && !intake.hasPending && dispatcher.inFlight === 0
+    return this.#committing === undefined && !this.#isAsked && !intake.hasPending && dispatcher.inFlight === 0
+  }
+
+  get #isAsked(): boolean {
+    return this.#reads.length > 0 || this.#requests.length > 0
   }
 
   /** Calls `listener` when `isSettled` becomes true, or the store fails. Returns what takes it off again. */
@@ -114,11 +134,18 @@ export class Turns {
     this.#options.due.stop()
     for (const pending of this.#cancels) pending.resolve(false)
     this.#cancels.clear()
+    this.#refuse(new MillraceError('MILLRACE_CLOSED', 'The executor closed before it could answer.'))
   }
 
   /** Runs `request` in the next turn. */
   request(request: TurnRequest): void {
     this.#requests.push(request)
+    this.poke()
+  }
+
+  /** Runs `read` at the beginning of the next turn, before anything changes. */
+  read(read: TurnRead): void {
+    this.#reads.push(read)
     this.poke()
   }
 
@@ -148,11 +175,13 @@ export class Turns {
     const writes = new WriteBatch()
     let gathered: Gathered | undefined
     try {
+      for (const read of this.#reads.splice(0)) read.run()
       const news = dispatcher.collect()
-      const settlement = new Settlement(this.#options, writes, now, countNew(news))
+      const settlement = new Settlement(this.#options, writes, now, this.#countCompleted(news))
       const requests = this.#requests
       this.#requests = []
-      for (const request of requests) request(settlement, writes, now)
+      this.#rejects = requests.map((request) => (error) => request.reject(error))
+      for (const request of requests) request.run(settlement, writes, now)
       this.#settle(news, settlement, writes)
       gathered = intake.take()
       const bytes = this.#store(gathered, settlement, writes, now)
@@ -168,13 +197,21 @@ export class Turns {
       }
       store.writeMeta(writes)
       const counters = { ...store.counters }
-      this.#committing = store.engine.commit(writes).then(
-        () => this.#durable(gathered, settlement, counters, batches, bytes),
-        (error: unknown) => this.#fail(error as Error, gathered),
-      )
+      this.#committing = store.engine
+        .commit(writes)
+        .then(() => this.#durable(gathered, settlement, counters, batches, bytes))
+        .catch((error: unknown) => this.#fail(error as Error, gathered))
     } catch (error) {
       this.#fail(error as Error, gathered)
     }
+  }
+
+  /** Outcomes that will be settled as completed; at least so many. Counted one by one only when it matters for what is kept. */
+  #countCompleted(news: ReturnType<Dispatcher['collect']>): number {
+    let outcomes = 0
+    for (const { batch } of news) outcomes += Math.max(0, Math.min(batch.control.finished, batch.limit) - batch.collected)
+    if (this.#options.retention.passOver('completed', outcomes) === 0) return 0
+    return news.reduce((sum, { batch }) => sum + batch.countCompleted(), 0)
   }
 
   /** Outcomes, ended batches, and jobs that come back. */
@@ -189,6 +226,7 @@ export class Turns {
         if (pending.batch !== batch || (batch.collected <= pending.index && batch.end === undefined)) continue
         this.#cancels.delete(pending)
         const cancelled = settlement.cancelled.has(pending.seq)
+        this.#rejects.push(pending.reject)
         settlement.tidings.add(() => pending.resolve(cancelled))
       }
     }
@@ -287,7 +325,7 @@ export class Turns {
     gathered?.resolve()
     intake.release(bytes)
     settlement.tidings.tell()
-    ready.trimWindow()
+    ready.committed()
     if (this.#dueIsStale || settlement.unscheduled.size > 0) {
       this.#dueIsStale = false
       this.#dueAt = store.nextDueAt()
@@ -297,15 +335,20 @@ export class Turns {
 
   /** Arms the timer and sees whether there is more to do at once. */
   #goOn(): void {
-    const { due, claims, intake, retention, onQuiet } = this.#options
+    const { due, claims, intake, retention, dispatcher, onQuiet } = this.#options
     due.arm(this.#dueAt)
     const more =
-      this.#requests.length > 0 ||
+      this.#isAsked ||
       intake.hasPending ||
       retention.hasExpired ||
       (!this.draining && (due.isDue(this.#dueAt) || claims.canMake))
-    if (more || this.#options.dispatcher.hasNews) this.poke()
-    else if (this.isQuiet) onQuiet()
+    if (dispatcher.inFlight > 0 || claims.hasWork) this.#wasQuiet = false
+    if (more || dispatcher.hasNews) this.poke()
+    else if (this.isQuiet) {
+      const isNews = !this.#wasQuiet
+      this.#wasQuiet = true
+      onQuiet(isNews)
+    }
     if (this.isSettled) for (const listener of this.#settledListeners) listener()
   }
 
@@ -314,16 +357,17 @@ export class Turns {
     this.#failure = error
     gathered?.reject(error)
     this.#options.intake.fail(error)
-    for (const pending of this.#cancels) pending.resolve(false)
+    for (const pending of this.#cancels) pending.reject(error)
     this.#cancels.clear()
+    this.#refuse(error)
     this.#options.due.stop()
     this.#options.onFailure(error)
     for (const listener of this.#settledListeners) listener()
   }
-}
 
-function countNew(news: ReturnType<Dispatcher['collect']>): number {
-  let count = 0
-  for (const { batch } of news) count += Math.max(0, Math.min(batch.control.finished, batch.limit) - batch.collected)
-  return count
+  /** Rejects everything that waits for an answer. */
+  #refuse(error: Error): void {
+    for (const reject of this.#rejects.splice(0)) reject(error)
+    for (const { reject } of [...this.#reads.splice(0), ...this.#requests.splice(0)]) reject(error)
+  }
 }

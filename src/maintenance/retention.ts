@@ -86,7 +86,14 @@ export class Retention {
   /** Jobs that count, by state. */
   count(state: FinalState): number {
     const shelf = this.#shelves[state]
-    return Math.min(shelf.total, shelf.rule.jobs)
+    const now = this.#now()
+    let kept = Math.min(shelf.total, shelf.rule.jobs)
+    // Too old, and not removed yet because nothing has been written since.
+    for (const [index, block] of shelf.blocks.entries()) {
+      if (block.finishedAt + shelf.rule.ageMs > now) break
+      kept -= block.count - (index === 0 ? shelf.skip : 0)
+    }
+    return kept
   }
 
   /**

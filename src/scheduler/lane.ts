@@ -6,13 +6,15 @@
  * definition here can run. Pages behind it are not in memory. `#complete` says that there are none.
  */
 import { assert } from '../base/assert.js'
-import { WINDOW_PAGES } from '../base/limits.js'
+import { PAGE_JOBS, WINDOW_PAGES } from '../base/limits.js'
 import { ENTRY_SUSPECT, PAGE_HEADER_BYTES } from '../codec/page.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PageRef, Slice } from '../store/page-ref.js'
 
 /** An entry's flags lie behind its length and its definition. */
 const ENTRY_FLAGS_OFFSET = 6
+/** Above every `sub`: they count the jobs of a page. */
+const LAST_SUB = 0xffff
 
 export class Lane {
   readonly queueId: number
@@ -23,6 +25,8 @@ export class Lane {
   #loaded = { ord: 0, sub: 0 }
   #lastOrd: number
   #complete: boolean
+  /** The commit under way stores pages that are not in the window, and cannot be read before it is durable. */
+  #hasUnreadable = false
   /** Bytes read into the window since the last `takeLoadedBytes`. */
   #loadedBytes = 0
 
@@ -46,11 +50,17 @@ export class Lane {
     this.#lastOrd = page.ord
     if (!this.#complete || this.#slices.length >= WINDOW_PAGES) {
       this.#complete = false
+      this.#hasUnreadable = true
       return
     }
-    this.#loaded = page
+    this.#loaded = { ord: page.ord, sub: LAST_SUB }
     this.#loadedBytes += page.bytes?.length ?? 0
     this.#slices.push({ page, from: 0, to: page.header.count, offset: PAGE_HEADER_BYTES })
+  }
+
+  /** The commit under way has become durable. */
+  committed(): void {
+    this.#hasUnreadable = false
   }
 
   /** Bytes that have come into the window since the last call. */
@@ -84,14 +94,18 @@ export class Lane {
 
   #refill(): void {
     const pages = this.#store.readLane(this.queueId, this.rank, this.#loaded, WINDOW_PAGES)
+    const last = pages.at(-1)
+    const isEnd = pages.length < WINDOW_PAGES
+    if (last !== undefined) {
+      // Up to the end of a page's own place: a job that is put back there later is in the window, and must not be read again.
+      if (!isEnd) pages.push(...this.#store.readPlace(this.queueId, this.rank, last, PAGE_JOBS))
+      this.#loaded = { ord: last.ord, sub: LAST_SUB }
+    }
     for (const page of pages) {
       this.#loadedBytes += page.bytes?.length ?? 0
       const isSuspect = page.header.solo && ((page.bytes?.[PAGE_HEADER_BYTES + ENTRY_FLAGS_OFFSET] ?? 0) & ENTRY_SUSPECT) !== 0
       if (!isSuspect && !page.isOver) this.#slices.push({ page, from: 0, to: page.header.count, offset: PAGE_HEADER_BYTES })
     }
-    const last = pages.at(-1)
-    if (last !== undefined) this.#loaded = { ord: last.ord, sub: last.sub }
-    // A page that belongs to the commit under way cannot be read yet; `#lastOrd` knows of it.
-    this.#complete = pages.length < WINDOW_PAGES && this.#loaded.ord >= this.#lastOrd
+    this.#complete = isEnd && !this.#hasUnreadable
   }
 }

@@ -69,7 +69,7 @@ export class ReadyQueues {
   readonly #unknown = new Set<number>()
   /** The lowest `virtualMs` among queues with work, as of the last pick. */
   #virtualNow = 0
-  /** Upper bound of the bytes in all windows: counted up as pages come in, counted anew by `trimWindow`. */
+  /** Upper bound of the bytes in all windows: counted up as pages come in, counted anew by `#trimWindow`. */
   #windowBytes = 0
 
   constructor(options: ReadyQueuesOptions) {
@@ -148,8 +148,14 @@ export class ReadyQueues {
     queue.virtualMs += usedMs - pick.estimateMs
   }
 
+  /** The commit under way has become durable: its pages can be read, and bytes beyond the bound let go of. */
+  committed(): void {
+    for (const queue of this.#queues.values()) for (const lane of queue.lanes) lane.committed()
+    this.#trimWindow()
+  }
+
   /** Lets go of bytes of waiting pages beyond `WINDOW_BYTES`, last ones first. Not while a commit that stores them is under way. */
-  trimWindow(): void {
+  #trimWindow(): void {
     if (this.#windowBytes <= WINDOW_BYTES) return
     let bytes = 0
     for (const queue of this.#queues.values()) {

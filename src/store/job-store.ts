@@ -70,6 +70,8 @@ export class JobStore {
   #newMeta: { key: string; value: string }[] = []
   /** Pages that the commit under way changes: what is read meanwhile must not be older than that. */
   readonly #changing = new Map<string, PageRef>()
+  /** The same of pages in `scheduled`, by key. */
+  readonly #changingScheduled = new Map<string, PageRef>()
 
   private constructor(engine: Engine, mark: number, counters: Counters) {
     this.engine = engine
@@ -174,6 +176,16 @@ export class JobStore {
     return entries.map(({ key, value }) => this.#pageOf(key, value))
   }
 
+  /** Jobs put back behind a page that lie behind `after`, which has the same `ord`. */
+  readPlace(queueId: number, rank: number, after: { ord: number; sub: number }, limit: number): PageRef[] {
+    const entries = this.engine.range('pages', {
+      start: keyAfter(queueId, rank, after),
+      end: pageKey(queueId, rank, after.ord + 1, 0),
+      limit,
+    })
+    return entries.map(({ key, value }) => this.#pageOf(key, value))
+  }
+
   /** The highest place taken in a lane, 0 when it is empty. */
   lastOrd(queueId: number, rank: number): number {
     const [last] = this.engine.range('pages', {
@@ -216,9 +228,20 @@ export class JobStore {
     this.#changing.set(page.name, page)
   }
 
+  /** The same for the page that stands in for a record in `scheduled`. */
+  changingScheduled(key: Buffer, page: PageRef): void {
+    this.#changingScheduled.set(key.toString('latin1'), page)
+  }
+
+  /** The page that stands in for a record in `scheduled` and that the commit under way changes, if it does. */
+  changedScheduled(key: Buffer): PageRef | undefined {
+    return this.#changingScheduled.size === 0 ? undefined : this.#changingScheduled.get(key.toString('latin1'))
+  }
+
   /** The commit under way has become durable. */
   committed(): void {
     this.#changing.clear()
+    this.#changingScheduled.clear()
   }
 
   readMarks(key: Buffer): Buffer | undefined {
