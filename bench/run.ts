@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-const ALL = ['throughput']
+const ALL = ['throughput', 'cpu', 'latency', 'timeouts', 'host', 'payload', 'peers', 'backlog', 'churn', 'scale']
 const [name, ...rest] = process.argv.slice(2)
 const chosen = name === undefined ? ALL : [name]
 for (const each of chosen) {

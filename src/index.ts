@@ -18,7 +18,7 @@ export type {
 } from './base/errors.js'
 export type { EnqueueOptions } from './options/enqueue-options.js'
 export type { ExecutorOptions, QueueOptions, RetainOptions, RetainRule } from './options/executor-options.js'
-export { openExecutor } from './executor/open-executor.js'
+export { openExecutor } from './executor/open.js'
 export type { CloseOptions, EnqueueArguments, Executor, JobCounts } from './executor/executor.js'
 export type { CloseReport } from './executor/shut-down.js'
 export type { JobHandle } from './executor/job-handle.js'

@@ -24,6 +24,9 @@ export class HandlerContext implements JobContext<unknown> {
   #job: JobReference | undefined
   #log: JobLog | undefined
   #progressAt = -Infinity
+  #progress: { readonly fraction: number; readonly message: string | undefined } | undefined
+  #progressTimer: NodeJS.Timeout | undefined
+  #isAtEnd = false
 
   constructor(
     thread: ThreadState,
@@ -79,17 +82,21 @@ export class HandlerContext implements JobContext<unknown> {
   }
 
   progress(fraction: number, message?: string): void {
-    const now = performance.now()
-    if (now - this.#progressAt < PROGRESS_INTERVAL_MS && fraction < 1) return
-    this.#progressAt = now
-    const shown = Number.isNaN(fraction) ? 0 : Math.max(0, Math.min(1, fraction))
-    send({
-      type: 'progress',
-      batchId: this.#batchId,
-      index: this.#index,
-      fraction: shown,
-      message: message === undefined ? undefined : String(message),
-    })
+    const shown = Math.max(0, Math.min(1, Number(fraction) || 0))
+    this.#progress = { fraction: shown, message: message === undefined ? undefined : textOf(message) }
+    const waitMs = this.#progressAt + PROGRESS_INTERVAL_MS - performance.now()
+    // The end is told at once, but not over and over.
+    if (waitMs <= 0 || (shown === 1 && !this.#isAtEnd)) this.#sendProgress()
+    else this.#progressTimer ??= setTimeout(() => this.#sendProgress(), waitMs).unref()
+  }
+
+  #sendProgress(): void {
+    clearTimeout(this.#progressTimer)
+    this.#progressTimer = undefined
+    this.#progressAt = performance.now()
+    if (this.#progress === undefined) return
+    this.#isAtEnd = this.#progress.fraction === 1
+    send({ type: 'progress', batchId: this.#batchId, index: this.#index, ...this.#progress })
   }
 
   /** Aborts the signal, if the message is for this very run. */
@@ -105,12 +112,21 @@ export class HandlerContext implements JobContext<unknown> {
       try {
         text = JSON.stringify(data) as string | undefined
       } catch {
-        text = JSON.stringify(String(data))
+        text = JSON.stringify(textOf(data))
       }
     }
     if (text !== undefined && text.length > LOG_DATA_CHARACTERS) text = JSON.stringify(`${text.slice(0, LOG_DATA_CHARACTERS)}…`)
     const { id, name } = this.job
-    send({ type: 'log', jobId: id, jobName: name, level, message: String(message), data: text })
+    send({ type: 'log', jobId: id, jobName: name, level, message: textOf(message), data: text })
+  }
+}
+
+/** Never throws: neither a log line nor a progress message fails a job. */
+function textOf(value: unknown): string {
+  try {
+    return String(value)
+  } catch {
+    return 'a value that cannot be shown'
   }
 }
 

@@ -4,6 +4,7 @@
  * Definitions report themselves while their module is evaluated (`millrace.registry`), so a definition is also found in a
  * module that never finishes loading because it is the program itself and waits for `openExecutor`: a script of one file works.
  */
+import { errorRecord } from '../src/codec/error-record.js'
 import { MillraceError } from '../src/base/errors.js'
 import type { CompiledDefinition } from '../src/job/define-job.js'
 import { compiledDefinition } from '../src/job/define-job.js'
@@ -22,7 +23,7 @@ const registered = new Map<string, CompiledDefinition>()
 const evaluated = new Map<string, Promise<Record<string, unknown>>>()
 let onOpenCalled: (() => void) | undefined
 
-/** What `src/executor/open-executor` looks for to know that it runs inside a thread. */
+/** What `src/executor/inside-thread` looks for to know that it runs inside a thread. */
 export interface ThreadHooks {
   /** `openExecutor` was called. True when a module is being loaded: the call then never settles; otherwise it throws. */
   openCalled(): boolean
@@ -105,10 +106,10 @@ async function loadModule(ref: DefinitionRef): Promise<Record<string, unknown>> 
     return await loading
   } catch (error) {
     evaluated.delete(ref.moduleUrl)
-    const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+    const { name, message } = errorRecord(error)
     throw new MillraceError(
       'MILLRACE_MODULE_FAILED',
-      `The module of job "${ref.name}", ${ref.moduleUrl}, could not be loaded in a thread: ${reason}${hint(error)}`,
+      `The module of job "${ref.name}", ${ref.moduleUrl}, could not be loaded in a thread: ${name}: ${message}${hint(error)}`,
       {
         cause: error,
       },

@@ -13,6 +13,7 @@ import {
   OUTCOME_COMPLETED,
   OUTCOME_COMPLETED_APART,
   OUTCOME_FAILED,
+  OUTCOME_FAILED_BESIDE,
   OUTCOME_FATAL,
   OUTCOME_SNOOZED,
   OUTCOME_UNFIT,
@@ -55,13 +56,19 @@ export class BatchRunner {
   readonly #thread: ThreadState
   #run: Run | undefined
   #retire = false
+  /** A job failed by something beside its handler, which goes on: nothing else is run here any more. */
+  #leftRunning = false
   #lastContext: HandlerContext | undefined
+  #yields = 0
+  /** The latest request to abort: it may be for a job whose handler is still being loaded. */
+  #aborted: { readonly batchId: number; readonly index: number; readonly reason: string } | undefined
 
   constructor(thread: ThreadState) {
     this.#thread = thread
   }
 
   abort(batchId: number, index: number, reason: string): void {
+    this.#aborted = { batchId, index, reason }
     this.#run?.context?.abort(batchId, index, reason)
   }
 
@@ -81,12 +88,14 @@ export class BatchRunner {
     const control = new BatchControl(task.control)
     const reader = new BatchReader(task.entries)
     const base = control.baseMs
+    // Chosen before the main thread knew that jobs come back which are to run before these.
+    const isStale = task.yieldsSeen < this.#yields
     let record = control.firstRecord
     let apart: ArrayBuffer | undefined
     let now = performance.now() + offsetMs
     const yieldAt = now + BATCH_YIELD_MS
 
-    for (let index = 0; index < reader.jobs && apart === undefined; index++) {
+    for (let index = 0; index < reader.jobs && apart === undefined && !this.#leftRunning && !isStale; index++) {
       if (index > 0 && (now > yieldAt || this.#retire)) break
       if (!control.fits(record, FAILURE_BYTES, reader.jobs - index)) break
       if (!control.take(now - base)) break
@@ -112,7 +121,14 @@ export class BatchRunner {
       }
       control.publish(index + 1)
     }
-    return { apart, heapBytes: this.#thread.measureHeap ? heapUsed() : 0, retire: this.#retire }
+    if (control.hasUntaken && !isStale) this.#yields++
+    return {
+      yields: this.#yields,
+      apart,
+      heapBytes: this.#thread.measureHeap ? heapUsed() : 0,
+      retire: this.#retire,
+      leftRunning: this.#leftRunning,
+    }
   }
 
   /** Runs the job the reader is at. Its outcome's body is left in `scratch`, its kind returned. */
@@ -196,6 +212,7 @@ export class BatchRunner {
       index,
     )
     this.#lastContext = context
+    if (this.#aborted !== undefined) context.abort(this.#aborted.batchId, this.#aborted.index, this.#aborted.reason)
     return context
   }
 
@@ -203,7 +220,13 @@ export class BatchRunner {
   async #guard<T>(context: HandlerContext | undefined, promise: PromiseLike<T>): Promise<T> {
     try {
       return await new Promise<T>((resolve, reject) => {
-        this.#run = { context, fail: (error, code) => reject(new LeftBehind(error, code)) }
+        this.#run = {
+          context,
+          fail: (error, code) => {
+            this.#leftRunning = true
+            reject(new LeftBehind(error, code))
+          },
+        }
         promise.then(resolve, reject)
       })
     } finally {
@@ -272,7 +295,7 @@ function encodeFailure(thrown: unknown): number {
     })
   }
   if (isA(LeftBehind, thrown))
-    return encodeBody(OUTCOME_FAILED, { error: { ...errorRecord(thrown.error), code: thrown.code } })
+    return encodeBody(OUTCOME_FAILED_BESIDE, { error: { ...errorRecord(thrown.error), code: thrown.code } })
   const error = errorRecord(thrown)
   if (isFatalError(thrown)) return encodeBody(OUTCOME_FATAL, { error })
   if (isRetryError(thrown) && thrown.afterMs !== undefined) return encodeBody(OUTCOME_FAILED, { error, afterMs: thrown.afterMs })

@@ -3,6 +3,7 @@
  * thread; lives and dies with it.
  */
 import { threadId } from 'node:worker_threads'
+import { errorRecord } from '../src/codec/error-record.js'
 import { MillraceError } from '../src/base/errors.js'
 import type { BatchTask, DefinitionRef } from '../src/protocol/messages.js'
 import type { Handler } from './load-handler.js'
@@ -67,10 +68,10 @@ export class ThreadState {
       try {
         loaded.state = await setup({ threadId })
       } catch (error) {
-        const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+        const { name, message } = errorRecord(error)
         throw new MillraceError(
           'MILLRACE_SETUP_FAILED',
-          `The setup of job "${this.definitionName(definitionId)}" failed: ${reason}`,
+          `The setup of job "${this.definitionName(definitionId)}" failed: ${name}: ${message}`,
           { cause: error },
         )
       }

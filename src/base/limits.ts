@@ -74,6 +74,8 @@ export const DEFAULT_RETAIN_AGE_MS = 24 * 60 * 60 * 1000
 export const DEFAULT_ABORT_GRACE_MS = 1000
 /** Default of `close({ grace })`. */
 export const DEFAULT_CLOSE_GRACE_MS = 25_000
+/** What the teardowns of a thread that is being replaced have together, before it is terminated. */
+export const TEARDOWN_MS = 1000
 /** A thread that has not exited this long after `terminate()` counts as stuck. */
 export const STUCK_AFTER_MS = 500
 /** Progress messages of one job are sent at most this often. */

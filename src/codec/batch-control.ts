@@ -35,6 +35,8 @@ export const OUTCOME_FATAL = 4
 export const OUTCOME_SNOOZED = 5
 export const OUTCOME_CANCELLED = 6
 export const OUTCOME_UNFIT = 7
+/** Failed by something beside the handler, which may still be running. Always the last record of a batch, after which the thread is ended. */
+export const OUTCOME_FAILED_BESIDE = 8
 
 /** The position of one record, filled by `readRecord`. */
 export interface OutcomeRecord {
@@ -88,6 +90,12 @@ export class BatchControl {
     return Atomics.load(this.#words, WORDS.cursor) & 0xffff
   }
 
+  /** Whether jobs are left that nobody has taken, or taken back. */
+  get hasUntaken(): boolean {
+    const cursor = Atomics.load(this.#words, WORDS.cursor)
+    return (cursor & 0xffff) < cursor >>> 16
+  }
+
   get finished(): number {
     return Atomics.load(this.#words, WORDS.finished)
   }
@@ -108,6 +116,12 @@ export class BatchControl {
   /** Where the first record lies. */
   get firstRecord(): number {
     return AREA_OFFSET
+  }
+
+  /** Whether the record at `offset` counts only when the batch has ended: its output comes then, or its run may last until then. */
+  waitsForEnd(offset: number): boolean {
+    const kind = this.#words[offset >> 2]! & 0xff
+    return kind === OUTCOME_COMPLETED_APART || kind === OUTCOME_FAILED_BESIDE
   }
 
   /** Reads the record at `offset` into `record`. Only records below `finished` are complete. */

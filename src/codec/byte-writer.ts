@@ -6,10 +6,11 @@ export class ByteWriter {
   buffer: Buffer
   /** Where the next byte goes. */
   position = 0
-  readonly #initialBytes: number
+  readonly #grownBytes: number
 
-  constructor(initialBytes: number) {
-    this.#initialBytes = initialBytes
+  /** @param grownBytes - the least it grows to, when `initialBytes` are not enough */
+  constructor(initialBytes: number, grownBytes: number = initialBytes) {
+    this.#grownBytes = grownBytes
     this.buffer = Buffer.allocUnsafeSlow(initialBytes)
   }
 
@@ -17,7 +18,7 @@ export class ByteWriter {
   reserve(bytes: number): void {
     const needed = this.position + bytes
     if (needed <= this.buffer.length) return
-    let size = Math.max(this.#initialBytes, this.buffer.length * 2)
+    let size = Math.max(this.#grownBytes, this.buffer.length * 2)
     while (size < needed) size *= 2
     const larger = Buffer.allocUnsafeSlow(size)
     this.buffer.copy(larger, 0, 0, this.position)

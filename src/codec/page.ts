@@ -136,9 +136,14 @@ export function entryOffset(bytes: Buffer, index: number): number {
   return offset
 }
 
+/** What a page takes at first: a retry, a single enqueue, or one of many queues has no more. Large allocations would cost more than the job. */
+const FEW_JOBS_BYTES = 512
+/** What it grows to beyond its limit: the job that fills it reaches over, and should not make it grow again. */
+const LAST_JOB_BYTES = 512
+
 /** Fills pages with jobs. One builder per lane and commit; a page is sealed when it is full, and `pages` collects them. */
 export class PageBuilder {
-  readonly writer: ByteWriter = new ByteWriter(PAGE_BYTES)
+  readonly writer: ByteWriter = new ByteWriter(FEW_JOBS_BYTES, PAGE_BYTES + LAST_JOB_BYTES)
   count = 0
   /** The definition of every job so far, -1 when they differ or carry overrides. */
   uniformDefinition = -1

@@ -42,6 +42,8 @@ export class Batch {
   sentAt = 0
   /** Jobs that still belong to the thread. Lowered when the rest is taken back. */
   limit: number
+  /** How often its thread had given a batch back when these jobs were chosen. */
+  yieldsSeen = 0
   /** Thread time of the outcomes read so far, in ms. */
   usedMs = 0
   /** Outcomes read so far. */
@@ -49,6 +51,8 @@ export class Batch {
   end: BatchEnd | undefined
   /** Jobs whose cancellation was asked for while they ran, with the reason. */
   readonly cancelled = new Map<number, string>()
+  /** The job that was asked to stop because the executor closes. */
+  interrupted = -1
   /** The latest progress that each job reported. */
   readonly progress = new Map<number, { readonly fraction: number; readonly message?: string }>()
   /** The job whose soft timeout has been told to the thread. */
@@ -84,6 +88,11 @@ export class Batch {
   get running(): number {
     const { finished } = this.control
     return this.control.taken > finished ? finished : -1
+  }
+
+  /** Whether there is an outcome that can be settled now, among the first `finished`. */
+  hasNext(finished: number): boolean {
+    return this.collected < finished && (this.end !== undefined || !this.control.waitsForEnd(this.#record.next))
   }
 
   /** Moves to the next outcome. The returned object is used again by the next call. */

@@ -46,6 +46,8 @@ export interface Parcel {
 
 export class Dispatcher {
   readonly slots: ThreadSlot[] = []
+  /** The executor is closing: what was claimed and not sent yet is not sent any more. */
+  isClosing = false
   readonly #options: DispatcherOptions
   readonly #events: DispatcherEvents
   readonly #spareControls: BatchControl[] = []
@@ -53,6 +55,8 @@ export class Dispatcher {
   readonly #news = new Set<Batch>()
   readonly #inFlight = new Map<number, { batch: Batch; slot: ThreadSlot }>()
   #stuckThreads = 0
+  /** Those of them in whose place another one works. */
+  #replacedThreads = 0
 
   constructor(options: DispatcherOptions, events: DispatcherEvents) {
     this.#options = options
@@ -72,8 +76,9 @@ export class Dispatcher {
             news: (slot) => this.#onNews(slot),
             message: (slot, message) => events.message(slot, message),
             stuck: (slot, batch) => this.#onStuck(slot, batch),
-            unstuck: (batches) => {
+            unstuck: (wasReplaced, batches) => {
               this.#stuckThreads--
+              if (wasReplaced) this.#replacedThreads--
               for (const batch of batches) this.#news.add(batch)
               events.news()
             },
@@ -113,6 +118,7 @@ export class Dispatcher {
   prepare(id: number, slices: readonly Slice[], slot: ThreadSlot): Batch {
     const control = this.#spareControls.pop() ?? BatchControl.allocate(OUTCOME_AREA_BYTES)
     const batch = new Batch(id, slices, control)
+    batch.yieldsSeen = slot.yieldsSeen
     this.#inFlight.set(id, { batch, slot })
     return batch
   }
@@ -122,7 +128,7 @@ export class Dispatcher {
     const held = this.#inFlight.get(batch.id)
     if (held === undefined) return false
     const { slot } = held
-    if (slot.mode !== 'open') {
+    if (this.isClosing || slot.mode !== 'open') {
       batch.control.reset(0, 0)
       batch.end = { kind: 'returned', apart: undefined }
       this.#news.add(batch)
@@ -149,6 +155,7 @@ export class Dispatcher {
       queues: thread.introduceQueue(parcel.queue.id) ? undefined : [parcel.queue],
       settings,
       announceStarts: parcel.announceStarts,
+      yieldsSeen: batch.yieldsSeen,
     }
     slot.send(batch, task, [parcel.entries, ...(parcel.externals ?? []).map(({ bytes }) => bytes)])
     return true
@@ -157,12 +164,21 @@ export class Dispatcher {
   /** Batches with outcomes to read or an end, and jobs that came back unstarted. Each is told once. */
   collect(): { batch: Batch; slot: ThreadSlot; returned: readonly Slice[] }[] {
     const collected: { batch: Batch; slot: ThreadSlot; returned: readonly Slice[] }[] = []
+    const slots = new Set<ThreadSlot>()
     for (const batch of this.#news) {
       const held = this.#inFlight.get(batch.id)
       if (held === undefined) continue
-      const returned = batch.end === undefined ? this.#takeBackBehindSlow(batch) : batch.range(batch.control.taken, batch.limit)
-      if (batch.end !== undefined) batch.limit = Math.min(batch.limit, batch.control.taken)
+      slots.add(held.slot)
+      if (batch.end === undefined) continue
+      const returned = batch.range(batch.control.taken, batch.limit)
+      batch.limit = Math.min(batch.limit, batch.control.taken)
       collected.push({ batch, slot: held.slot, returned })
+    }
+    for (const slot of slots) {
+      // Jobs that the thread gave back come before those that it has in reserve, and are put back together with them.
+      const back = slot.yields > slot.yieldsSeen || this.#isSlow(slot) ? slot.takeBack() : undefined
+      slot.yieldsSeen = slot.yields
+      for (const batch of slot.batches) if (batch.end === undefined) collected.push({ batch, slot, returned: back?.get(batch) ?? [] })
     }
     this.#news.clear()
     return collected
@@ -185,11 +201,11 @@ export class Dispatcher {
     return found
   }
 
-  /** The batch that holds a job, or undefined. */
+  /** The batch that holds a job, or undefined. One that the job was taken back from does not hold it any more. */
   find(page: PageRef, pageIndex: number): { batch: Batch; slot: ThreadSlot; index: number } | undefined {
     for (const { batch, slot } of this.#inFlight.values()) {
       const index = batch.find(page, pageIndex)
-      if (index >= 0) return { batch, slot, index }
+      if (index >= 0 && index < batch.limit) return { batch, slot, index }
     }
     return undefined
   }
@@ -232,18 +248,17 @@ export class Dispatcher {
   }
 
   /** Behind a job that takes its time nobody has to wait: neither its batch-mates nor the batch in reserve. */
-  #takeBackBehindSlow(batch: Batch): Slice[] {
-    const held = this.#inFlight.get(batch.id)
-    const first = held?.slot.batches[0]
-    if (first === undefined || first.running < 0) return []
-    if (this.#options.clock.monotonicMs() - first.control.startedMs < BATCH_YIELD_MS) return []
-    return batch.steal()
+  #isSlow(slot: ThreadSlot): boolean {
+    const [first] = slot.batches
+    if (first === undefined || first.running < 0) return false
+    return this.#options.clock.monotonicMs() - first.control.startedMs >= BATCH_YIELD_MS
   }
 
   #onStuck(slot: ThreadSlot, batch: Batch | undefined): boolean {
-    this.#events.stuck(slot, batch)
-    if (this.#stuckThreads >= this.#options.maxStuckThreads) return false
     this.#stuckThreads++
+    this.#events.stuck(slot, batch)
+    if (this.#replacedThreads >= this.#options.maxStuckThreads) return false
+    this.#replacedThreads++
     return true
   }
 }

@@ -22,7 +22,7 @@ export interface PoolThreadOptions {
 
 export interface PoolThreadEvents {
   message(message: ThreadToMain): void
-  /** The worker is gone. The next one is starting when this is called. */
+  /** The worker is gone. The next one is starting when this is called, unless this one failed to start: see `start`. */
   exit(exitCode: number, error: Error | undefined): void
 }
 
@@ -101,6 +101,14 @@ export class PoolThread {
     this.#life.port?.postMessage(message)
   }
 
+  /** Starts a worker if there is none: the last one failed while it started. */
+  start(): void {
+    if (!this.#life.exited || this.#destroyed) return
+    void this.#pool.destroy().catch(() => undefined)
+    this.#pool = this.#createPool()
+    this.#life = this.#adopt()
+  }
+
   /** Ends the worker. JavaScript stops within milliseconds; native code runs to its end first. */
   terminate(): void {
     void this.#life.worker.terminate()
@@ -148,12 +156,8 @@ export class PoolThread {
         this.#events.exit(exitCode, life.error)
         return
       }
-      // After a worker that failed while it started, Piscina starts none.
-      if (this.#pool.threads.length === 0) {
-        void this.#pool.destroy().catch(() => undefined)
-        this.#pool = this.#createPool()
-      }
-      this.#life = this.#adopt()
+      // After a worker that failed while it started, Piscina starts none: `start` does.
+      if (this.#pool.threads.length > 0) this.#life = this.#adopt()
       this.#events.exit(exitCode, life.error)
     })
     return life

@@ -14,7 +14,7 @@
  */
 import { assert } from '../base/assert.js'
 import type { Clock, Timer } from '../base/clock.js'
-import { BATCH_YIELD_MS, STUCK_AFTER_MS } from '../base/limits.js'
+import { BATCH_YIELD_MS, STUCK_AFTER_MS, TEARDOWN_MS } from '../base/limits.js'
 import { PHASE_LOADING, PHASE_SETUP } from '../codec/batch-control.js'
 import type { BatchResult, BatchTask, ThreadToMain } from '../protocol/messages.js'
 import type { Slice } from '../store/page-ref.js'
@@ -44,8 +44,8 @@ export interface SlotEvents {
   message(slot: ThreadSlot, message: ThreadToMain): void
   /** The worker does not end although it was told to. True if it may be left behind and replaced. */
   stuck(slot: ThreadSlot, batch: Batch | undefined): boolean
-  /** A worker that was left behind has ended after all. */
-  unstuck(batches: readonly Batch[]): void
+  /** A stuck worker has ended after all. `wasReplaced`: it had been left behind, and these are the batches it held. */
+  unstuck(wasReplaced: boolean, batches: readonly Batch[]): void
   /** Workers die while they start. */
   startFailed(exitCode: number, error: Error | undefined, pauseMs: number): void
 }
@@ -61,6 +61,10 @@ export class ThreadSlot {
   readonly index: number
   /** The running batch first. */
   batches: Batch[] = []
+  /** How often the present worker has given a batch back before its end, as far as it has told. */
+  yields = 0
+  /** The same as of the latest look at what has come back. */
+  yieldsSeen = 0
   /** Jobs the present worker has finished. */
   jobsDone = 0
   readonly #options: SlotOptions
@@ -72,6 +76,8 @@ export class ThreadSlot {
   #stuck: Timer | undefined
   #bornMs: number
   #failedStarts = 0
+  /** The present worker does not end, and is not replaced. */
+  #isStuck = false
   #endedOne = false
   #tornDown: (() => void) | undefined
   #onExit: (() => void)[] = []
@@ -113,9 +119,9 @@ export class ThreadSlot {
     if (this.batches.length === 1) this.#watchIn(Math.min(BATCH_YIELD_MS, this.#options.shortestLimitMs(batch)))
   }
 
-  /** Takes back every job that no thread has started. Empty slices when there is none. */
-  reclaim(): { batch: Batch; slices: Slice[] }[] {
-    return this.batches.map((batch) => ({ batch, slices: batch.steal() })).filter(({ slices }) => slices.length > 0)
+  /** Takes back from every batch what has not been started, the last batch first, so that the worker cannot skip to a later one. */
+  takeBack(): Map<Batch, Slice[]> {
+    return new Map(this.batches.toReversed().map((batch) => [batch, batch.steal()]))
   }
 
   /** Aborts the signal of the job the thread is at. */
@@ -166,6 +172,7 @@ export class ThreadSlot {
   #startThread(): PoolThread {
     this.#bornMs = this.#options.clock.monotonicMs()
     this.jobsDone = 0
+    this.yields = 0
     this.#endedOne = false
     const thread: PoolThread = new PoolThread(this.#options.pool, {
       message: (message) => {
@@ -183,6 +190,12 @@ export class ThreadSlot {
     if (!this.batches.includes(batch)) return
     this.#endedOne = true
     this.#failedStarts = 0
+    if (result.leftRunning) {
+      // The batch ends with the worker: until then its last job may still be running.
+      this.terminate('recycle')
+      return
+    }
+    this.yields = result.yields
     batch.end = { kind: 'returned', apart: result.apart }
     this.jobsDone += batch.control.finished
     this.#drop(batch)
@@ -202,13 +215,23 @@ export class ThreadSlot {
 
   #recycleWhenIdle(): void {
     if (this.#mode !== 'recycling' || this.batches.length > 0) return
-    void this.tearDown().then(() => {
-      if (this.#mode === 'recycling') this.terminate('recycle')
-    })
+    const end = (): void => {
+      if (this.#mode !== 'recycling') return
+      this.#watch?.cancel()
+      this.terminate('recycle')
+    }
+    this.#watch?.cancel()
+    this.#watch = this.#options.clock.after(TEARDOWN_MS, end)
+    this.#watch.setRef(true)
+    void this.tearDown().then(end)
   }
 
   #exited(exitCode: number, error: Error | undefined): void {
     const termination = this.#termination
+    if (this.#isStuck) {
+      this.#isStuck = false
+      this.#events.unstuck(false, [])
+    }
     this.#watch?.cancel()
     this.#stuck?.cancel()
     const ended = this.batches
@@ -226,10 +249,11 @@ export class ThreadSlot {
     this.#bornMs = this.#options.clock.monotonicMs()
     this.#endedOne = false
     this.jobsDone = 0
+    this.yields = 0
     this.#termination = undefined
     if (this.#mode !== 'closed') {
       if (failedToStart) this.#pause(exitCode, error)
-      else this.#become('open')
+      else this.#startAgain()
     }
     this.#events.news(this)
   }
@@ -238,7 +262,7 @@ export class ThreadSlot {
   #pause(exitCode: number, error: Error | undefined): void {
     this.#failedStarts++
     if (this.#failedStarts < 3) {
-      this.#become('open')
+      this.#startAgain()
       return
     }
     const pauseMs = Math.min(MAX_PAUSE_MS, 100 * 2 ** (this.#failedStarts - 3))
@@ -246,16 +270,25 @@ export class ThreadSlot {
     this.#events.startFailed(exitCode, error, pauseMs)
     this.#watch = this.#options.clock.after(pauseMs, () => {
       if (this.#mode !== 'waiting') return
-      this.#become('open')
+      this.#startAgain()
       this.#events.news(this)
     })
+  }
+
+  #startAgain(): void {
+    this.#become('open')
+    this.#bornMs = this.#options.clock.monotonicMs()
+    this.#thread.start()
   }
 
   /** The worker was told to end and has not: native code holds it. */
   #tooLong(): void {
     if (this.#mode !== 'terminating') return
     const batch = this.#termination?.batch
-    if (!this.#events.stuck(this, batch)) return
+    if (!this.#events.stuck(this, batch)) {
+      this.#isStuck = true
+      return
+    }
     const left = this.#thread
     const batches = this.batches
     const termination = this.#termination
@@ -268,7 +301,7 @@ export class ThreadSlot {
         const target = termination?.batch === held ? termination.target : undefined
         held.end = { kind: 'died', cause: termination?.cause, target, exitCode: 1, error: undefined }
       }
-      this.#events.unstuck(batches)
+      this.#events.unstuck(true, batches)
     })
     this.#events.news(this)
   }

@@ -12,8 +12,17 @@ export interface Span {
   readonly endedAt: number
 }
 
-/** An outcome record that is not a plain completion. A job that was asked to stop and then failed was cancelled. */
-export function endOfRecord(kind: number, body: OutcomeBody, span: Span, cancelled: string | undefined): AttemptEnd {
+/**
+ * An outcome record that is not a plain completion. A job that was asked to stop and then failed was cancelled, or interrupted if
+ * it was asked because the executor closes.
+ */
+export function endOfRecord(
+  kind: number,
+  body: OutcomeBody,
+  span: Span,
+  cancelled: string | undefined,
+  interrupted: boolean,
+): AttemptEnd {
   const error = body.error ?? { name: 'Error', message: 'The attempt failed.' }
   if (cancelled !== undefined) return cancelledEnd(span, cancelled)
   switch (kind) {
@@ -22,10 +31,16 @@ export function endOfRecord(kind: number, body: OutcomeBody, span: Span, cancell
     case OUTCOME_UNFIT:
       return { kind: 'unfit', ...span, error }
     case OUTCOME_SNOOZED:
-      return { kind: 'snoozed', ...span, afterMs: body.afterMs ?? 0 }
+      return {
+        kind: 'snoozed',
+        ...span,
+        afterMs: body.afterMs ?? 0,
+        ...(body.reason !== undefined && { error: snoozeError(body.reason) }),
+      }
     case OUTCOME_CANCELLED:
       return cancelledEnd(span, body.reason)
     default:
+      if (interrupted) return { kind: 'interrupted', ...span }
       return { kind: 'failed', ...span, error, ...(body.afterMs !== undefined && { afterMs: body.afterMs }) }
   }
 }
@@ -50,6 +65,11 @@ export function endOfDeath(
 /** The error that stands for a cancellation; none when no reason was given. */
 export function cancelError(reason: string | undefined): ErrorRecord | undefined {
   return reason === undefined || reason === '' ? undefined : { name: 'Cancelled', message: reason }
+}
+
+/** Why the handler put its job off, where an attempt's reason is looked for. */
+function snoozeError(reason: string): ErrorRecord {
+  return { name: 'Snoozed', message: reason }
 }
 
 function cancelledEnd(span: Span, reason: string | undefined): AttemptEnd {

@@ -54,6 +54,8 @@ function cancelScheduled(
   else store.counters.scheduled--
   page.markDone(index)
   if (!page.isOver) {
+    // Of this commit already: the next cancel of the same turn may be the one that empties the page.
+    page.marked = true
     writes.put('marks', scheduled.key, page.marks())
     return
   }
@@ -73,7 +75,8 @@ function cancelWaiting(
   const { page, index } = place
   const held = dispatcher.find(page, index)
   if (held !== undefined && held.index < held.batch.limit) {
-    if (held.index >= held.batch.control.taken) ready.putBack(held.batch.steal())
+    // From every batch of the thread: those behind this one would overtake what comes back.
+    if (held.index >= held.batch.control.taken) ready.putBack([...held.slot.takeBack().values(), held.batch.steal()].flat())
     if (held.index < held.batch.limit) return false
   }
   settlement.cancelWaiting(place, reason)
@@ -96,10 +99,22 @@ function stopRunning(
   }
   const { batch, slot, index } = held
   batch.cancelled.set(index, reason ?? '')
-  options.turns.awaitCancel({ batch, index, seq, ...answer })
   slot.abort(batch, index, reason ?? 'The job was cancelled.')
   const timer = options.clock.after(options.abortGraceMs, () => {
     if (batch.end === undefined && batch.running === index) slot.terminate('cancel', batch, index)
   })
   timer.setRef(true)
+  options.turns.awaitCancel({
+    batch,
+    index,
+    seq,
+    resolve: (cancelled) => {
+      timer.cancel()
+      answer.resolve(cancelled)
+    },
+    reject: (error) => {
+      timer.cancel()
+      answer.reject(error)
+    },
+  })
 }

@@ -97,8 +97,9 @@ export class Intake {
   #pendingBytes = 0
   /** Bytes of the job written last. */
   #written = 0
-  /** Calls that wait for the bytes to become fewer. */
+  /** Calls that wait for the bytes to become fewer, oldest first; those before `#admitted` wait no longer. */
   #held: (() => void)[] = []
+  #admitted = 0
 
   constructor(options: IntakeOptions) {
     this.#options = options
@@ -114,26 +115,31 @@ export class Intake {
     options: CompiledEnqueueOptions | undefined,
   ): Promise<JobHandle<unknown>> {
     this.#options.assertOpen()
-    if (this.#pendingBytes > BACKPRESSURE_BYTES) await this.#hold()
-    let same = true
-    let parsed = input
-    if (definition.schema !== undefined) {
-      const checked = definition.schema['~standard'].validate(input)
-      const result = checked instanceof Promise ? await checked : checked
-      parsed = accept(result, definition.name)
-      same = parsed === input || isSamePlain(input, parsed)
-      if (checked instanceof Promise) {
-        this.#options.assertOpen()
-        if (!same) refuseAsyncChange(definition)
+    if (this.#isCrowded) await this.#hold()
+    let gathering: Gathering
+    let handle: JobHandle<unknown>
+    try {
+      let same = true
+      let parsed = input
+      if (definition.schema !== undefined) {
+        const checked = definition.schema['~standard'].validate(input)
+        const result = checked instanceof Promise ? await checked : checked
+        parsed = accept(result, definition.name)
+        same = parsed === input || isSamePlain(input, parsed)
+        if (checked instanceof Promise) {
+          this.#options.assertOpen()
+          if (!same) refuseAsyncChange(definition)
+        }
       }
+      const resolved = this.#resolve(definition, parsed, options)
+      gathering = this.#filling
+      handle = this.#write(this.#open, gathering.pages, definition, resolved, input, same, false)
+      this.#count(gathering, this.#written)
+    } finally {
+      this.#admit()
     }
-    const resolved = this.#resolve(definition, parsed, options)
-    const gathering = this.#filling
-    const handle = this.#write(this.#open, gathering.pages, definition, resolved, input, same, false)
-    this.#count(gathering, this.#written)
-    const { promise } = gathering
     this.#options.onGathered()
-    await promise
+    await gathering.promise
     return handle
   }
 
@@ -143,53 +149,56 @@ export class Intake {
     options: CompiledEnqueueOptions | undefined,
   ): Promise<JobHandle<unknown>[]> {
     this.#options.assertOpen()
-    if (this.#pendingBytes > BACKPRESSURE_BYTES) await this.#hold()
+    if (this.#isCrowded) await this.#hold()
+    let gathering: Gathering
     const open = new Map<string, OpenPage>()
     const pages: GatheredPage[] = []
     const handles: JobHandle<unknown>[] = []
-    const refused: InputIssue[] = []
-    let bytes = 0
-    let index = 0
-    for (const input of inputs) {
-      if (index > 0 && index % MANY_CHUNK === 0) {
-        await this.#options.yieldToLoop()
-        this.#options.assertOpen()
-      }
-      let same = true
-      let parsed = input
-      if (definition.schema !== undefined) {
-        const checked = definition.schema['~standard'].validate(input)
-        const result = checked instanceof Promise ? await checked : checked
-        if (result.issues !== undefined) {
-          const at = index
-          refused.push(...toInputIssues(result.issues).map(({ message, path }) => ({ message, path: [at, ...path] })))
-          if (refused.length >= MAX_ISSUES) break
-          index++
-          continue
+    try {
+      const refused: InputIssue[] = []
+      let bytes = 0
+      let index = 0
+      for (const input of inputs) {
+        if (index > 0 && index % MANY_CHUNK === 0) {
+          await this.#options.yieldToLoop()
+          this.#options.assertOpen()
         }
-        parsed = result.value
-        same = parsed === input || isSamePlain(input, parsed)
-        if (checked instanceof Promise && !same) refuseAsyncChange(definition)
+        let same = true
+        let parsed = input
+        if (definition.schema !== undefined) {
+          const checked = definition.schema['~standard'].validate(input)
+          const result = checked instanceof Promise ? await checked : checked
+          if (result.issues !== undefined) {
+            const at = index++
+            refused.push(...toInputIssues(result.issues).map(({ message, path }) => ({ message, path: [at, ...path] })))
+            if (refused.length >= MAX_ISSUES) break
+            continue
+          }
+          parsed = result.value
+          same = parsed === input || isSamePlain(input, parsed)
+          if (checked instanceof Promise && !same) refuseAsyncChange(definition)
+        }
+        if (refused.length === 0) {
+          const resolved = this.#resolve(definition, parsed, options)
+          handles.push(this.#write(open, pages, definition, resolved, input, same, true))
+          bytes += this.#written
+        }
+        index++
       }
-      if (refused.length === 0) {
-        const resolved = this.#resolve(definition, parsed, options)
-        handles.push(this.#write(open, pages, definition, resolved, input, same, true))
-        bytes += this.#written
-      }
-      index++
+      if (refused.length > 0) throw refusal(definition.name, refused)
+      this.#options.assertOpen()
+      if (handles.length === 0) return handles
+      // Single enqueues of this turn came first: seal their pages, so that order holds across both.
+      gathering = this.#filling
+      this.#seal(this.#open, gathering.pages)
+      this.#seal(open, pages)
+      for (const page of pages) gathering.pages.push(page)
+      this.#count(gathering, bytes)
+    } finally {
+      this.#admit()
     }
-    if (refused.length > 0) throw refusal(definition.name, refused)
-    this.#options.assertOpen()
-    if (handles.length === 0) return handles
-    // Single enqueues of this turn came first: seal their pages, so that order holds across both.
-    const gathering = this.#filling
-    this.#seal(this.#open, gathering.pages)
-    this.#seal(open, pages)
-    for (const page of pages) gathering.pages.push(page)
-    this.#count(gathering, bytes)
-    const { promise } = gathering
     this.#options.onGathered()
-    await promise
+    await gathering.promise
     return handles
   }
 
@@ -204,8 +213,7 @@ export class Intake {
   /** What was taken is durable, or refused: its bytes are no longer pending. */
   release(bytes: number): void {
     this.#pendingBytes = Math.max(0, this.#pendingBytes - bytes)
-    if (this.#pendingBytes > BACKPRESSURE_BYTES) return
-    for (const resolve of this.#held.splice(0)) resolve()
+    this.#admit()
   }
 
   /** Rejects everything that waits. */
@@ -213,7 +221,8 @@ export class Intake {
     while (this.hasPending) this.take().reject(error)
     // The held ones find the executor closed when they go on.
     this.#pendingBytes = 0
-    for (const resolve of this.#held.splice(0)) resolve()
+    for (const resolve of this.#held.splice(0).slice(this.#admitted)) resolve()
+    this.#admitted = 0
   }
 
   get #filling(): Gathering {
@@ -234,15 +243,36 @@ export class Intake {
     this.#gatherings.push(new Gathering())
   }
 
+  /** Who comes now has to wait, if only behind those who wait already. */
+  get #isCrowded(): boolean {
+    return this.#pendingBytes > BACKPRESSURE_BYTES || this.#held.length > 0
+  }
+
+  /** Lets in the call that has waited longest, which lets in the next one when its own bytes are counted. */
+  #admit(): void {
+    if (this.#pendingBytes > BACKPRESSURE_BYTES || this.#held.length === 0) return
+    const resolve = this.#held[this.#admitted++]
+    if (this.#admitted === this.#held.length) {
+      this.#held = []
+      this.#admitted = 0
+    }
+    resolve?.()
+  }
+
   async #hold(): Promise<void> {
-    if (this.#held.length >= BACKPRESSURE_CALLS) {
+    if (this.#held.length - this.#admitted >= BACKPRESSURE_CALLS) {
       throw new MillraceError(
         'MILLRACE_BACKPRESSURE',
         `${BACKPRESSURE_CALLS} calls of enqueue wait for ${Math.round(this.#pendingBytes / 2 ** 20)} MB of earlier ones to reach the disk. Await enqueue, or use enqueueMany: awaiting slows the producer down to the disk's pace.`,
       )
     }
     await new Promise<void>((resolve) => this.#held.push(resolve))
-    this.#options.assertOpen()
+    try {
+      this.#options.assertOpen()
+    } catch (error) {
+      this.#admit()
+      throw error
+    }
   }
 
   #resolve(definition: CompiledDefinition, input: unknown, options: CompiledEnqueueOptions | undefined): ResolvedEnqueue {

@@ -3,7 +3,6 @@ import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import type { Clock } from '../base/clock.js'
 import { systemClock } from '../base/clock.js'
-import { MillraceError } from '../base/errors.js'
 import type { Random } from '../base/random.js'
 import { systemRandom } from '../base/random.js'
 import { entryEnd } from '../codec/page.js'
@@ -25,6 +24,7 @@ import { checkModules } from './check-modules.js'
 import { Claims } from './claims.js'
 import { EventHub } from './events.js'
 import { Executor } from './executor.js'
+import { insideThread } from './inside-thread.js'
 import { Intake } from './intake.js'
 import type { ExecutorParts } from './parts.js'
 import { recover } from './recovery.js'
@@ -44,18 +44,7 @@ export interface Surroundings {
   readonly engine?: Engine
 }
 
-/**
- * Opens a store, or makes one, and starts the threads. What a dead process had in flight is rescued before it resolves.
- *
- * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, `MILLRACE_INVALID_DEFINITION`, `MILLRACE_STORE_UNUSABLE`,
- * `MILLRACE_STORE_TOO_NEW`, `MILLRACE_STORE_CORRUPT`, `MILLRACE_OPEN_IN_THREAD`
- * @throws LockedError `MILLRACE_LOCKED` when another executor holds the directory
- */
-export async function openExecutor(options: ExecutorOptions): Promise<Executor> {
-  return await openExecutorWith(options, {})
-}
-
-/** As `openExecutor`, in the given surroundings. For tests. */
+/** What `openExecutor` opens; tests give it other surroundings. */
 export async function openExecutorWith(options: ExecutorOptions, surroundings: Surroundings): Promise<Executor> {
   if (insideThread()) return await new Promise<never>(() => undefined)
   const compiled = compileExecutorOptions(options, { threads: availableParallelism() })
@@ -69,20 +58,6 @@ export async function openExecutorWith(options: ExecutorOptions, surroundings: S
     await release()
     throw error
   }
-}
-
-/**
- * Whether this is one of an executor's threads, loading a module that is itself a program. The call then never settles: what the
- * thread came for, the definitions above the call, is there already. A handler that opens an executor is refused.
- */
-function insideThread(): boolean {
-  const hooks = (globalThis as Record<symbol, unknown>)[Symbol.for('millrace.thread')] as { openCalled(): boolean } | undefined
-  if (hooks === undefined) return false
-  if (hooks.openCalled()) return true
-  throw new MillraceError(
-    'MILLRACE_OPEN_IN_THREAD',
-    'openExecutor was called in a job thread. A handler cannot open an executor; enqueue from the main thread, for instance when the job has completed.',
-  )
 }
 
 async function openEngine(
@@ -127,7 +102,14 @@ async function assemble(
 
   const { queues, payloadBytes } = options
   const canRun = (id: number): boolean => registry.canRun(id)
-  const ready = new ReadyQueues({ store, runTimes, queues, canRun, onUnknown: (id) => warnUnknown(registry.name(id), where) })
+  const ready = new ReadyQueues({
+    store,
+    runTimes,
+    queues,
+    canRun,
+    onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`, where),
+    onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`, where),
+  })
   const intake = new Intake({
     store,
     results,
@@ -251,9 +233,8 @@ async function fromStore(id: string, parts: ExecutorParts): Promise<unknown> {
   })
 }
 
-function warnUnknown(name: string, where: string): void {
-  process.emitWarning(
-    `The store in ${where} holds jobs named "${name}", which no definition here can run. They are kept until an executor that has one opens the store.`,
-    { type: 'MillraceUnknownJob' },
-  )
+function warnKept(what: string, where: string): void {
+  process.emitWarning(`The store in ${where} holds ${what}. They are kept until an executor that has it opens the store.`, {
+    type: 'MillraceUnknownJob',
+  })
 }

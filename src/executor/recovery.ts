@@ -1,4 +1,5 @@
 /** Settles at open what a dead process held, in one commit. */
+import type { ErrorRecord } from '../base/errors.js'
 import { formatJobId } from '../job/job-id.js'
 import { findInFlight } from '../maintenance/rescuer.js'
 import { WriteBatch } from '../store/engine.js'
@@ -15,6 +16,12 @@ export interface Recovery {
   readonly quarantined: readonly string[]
 }
 
+const CRASHED: ErrorRecord = {
+  name: 'ProcessCrashError',
+  code: 'MILLRACE_PROCESS_CRASHED',
+  message: 'The process died while this job ran alone.',
+}
+
 export async function recover(options: SettlementOptions, now: number): Promise<Recovery> {
   const { store } = options
   const { jobs, batchIds, alone } = findInFlight(store)
@@ -26,7 +33,8 @@ export async function recover(options: SettlementOptions, now: number): Promise<
   for (const { page, index, offset, claimedAt } of jobs) {
     const id = formatJobId(page.seqOf(index), page.queueId, page.rank, store.mark)
     const before = store.counters.discarded
-    settlement.end({ page, index, offset }, { kind: alone ? 'crashed' : 'suspect', startedAt: claimedAt, endedAt: now })
+    const span = { startedAt: claimedAt, endedAt: now }
+    settlement.end({ page, index, offset }, alone ? { kind: 'crashed', ...span, error: CRASHED } : { kind: 'suspect', ...span })
     if (store.counters.discarded > before) {
       quarantined.push(id)
     } else {

@@ -76,7 +76,7 @@ export class Settlement {
     let definitionId = -1
     let totalMs = 0
     let jobs = 0
-    while (batch.collected < finished) {
+    while (batch.hasNext(finished)) {
       const record = batch.nextRecord()
       const { page, pageIndex: index, entryOffset: offset } = batch
       const settledId = page.data.readUInt16LE(offset + 4)
@@ -89,15 +89,17 @@ export class Settlement {
       totalMs += record.runMs
       batch.usedMs += record.runMs
       jobs++
-      const startedAt = batch.sentAt + record.startMs
+      const startedAt = Math.round(batch.sentAt + record.startMs)
       if (record.kind === OUTCOME_COMPLETED) {
         this.#completed(page, index, offset, startedAt, record.runMs, control.area, record.bodyFrom, record.bodyTo)
       } else if (record.kind === OUTCOME_COMPLETED_APART) {
         this.#completedApart({ page, index, offset }, startedAt, record.runMs, end)
       } else {
         const body = JSON.parse(control.area.toString('utf8', record.bodyFrom, record.bodyTo)) as OutcomeBody
-        const span = { startedAt, endedAt: startedAt + record.runMs }
-        this.end({ page, index, offset }, endOfRecord(record.kind, body, span, batch.cancelled.get(batch.collected - 1)))
+        const span = { startedAt, endedAt: Math.round(startedAt + record.runMs) }
+        const at = batch.collected - 1
+        const ended = endOfRecord(record.kind, body, span, batch.cancelled.get(at), batch.interrupted === at)
+        this.end({ page, index, offset }, ended)
       }
       batch.advance()
     }
@@ -208,7 +210,7 @@ export class Settlement {
   #completedApart(job: PlacedJob, startedAt: number, runMs: number, end: BatchEnd | undefined): void {
     if (end?.kind !== 'returned' || end.apart === undefined) {
       // Its thread died before the output had travelled: the run is lost.
-      this.end(job, { kind: 'interrupted', startedAt, endedAt: startedAt + runMs })
+      this.end(job, { kind: 'interrupted', startedAt, endedAt: Math.round(startedAt + runMs) })
       return
     }
     const output = Buffer.from(end.apart)
@@ -221,7 +223,7 @@ export class Settlement {
     const opened = this.#open(job)
     const { page, index, entry } = opened
     const before = readHistory(page.data, entry)
-    const end: AttemptEnd = { kind: 'completed', startedAt, endedAt: startedAt + runMs }
+    const end: AttemptEnd = { kind: 'completed', startedAt, endedAt: Math.round(startedAt + runMs) }
     const { ledger } = decide(before ?? EMPTY_LEDGER, end, { maxRetries: 0, maxCrashes: 1 }, 0, this.#now)
     this.moves.finish('completed', opened, {
       ledger: before === undefined ? undefined : ledger,
@@ -283,7 +285,7 @@ export class Settlement {
   #died(batch: Batch, end: BatchEnd & { kind: 'died' }): void {
     const { registry } = this.#options
     const { page, pageIndex: index, entryOffset: offset, control, collected: at } = batch
-    const startedAt = Math.min(this.#now, batch.sentAt + Math.max(0, control.startedMs - control.baseMs))
+    const startedAt = Math.min(this.#now, Math.round(batch.sentAt + Math.max(0, control.startedMs - control.baseMs)))
     const span = { startedAt, endedAt: this.#now }
     const { entry, overrides } = this.#open({ page, index, offset })
     const { timeoutMs } = registry.settings(entry.definitionId, overrides)

@@ -17,20 +17,24 @@ export interface CloseReport {
 }
 
 export async function shutDown(parts: ExecutorParts, graceMs: number): Promise<CloseReport> {
-  const { turns, dispatcher, due, clock, store, results, events, intake } = parts
+  const { turns, dispatcher, ready, due, clock, store, results, events, intake } = parts
   const interrupted: string[] = []
   events.on('interrupted', ({ job }) => interrupted.push(job.id))
   turns.draining = true
+  dispatcher.isClosing = true
   due.stop()
   if (turns.failure === undefined) {
     const quiet = new Quiet(parts)
-    for (const slot of dispatcher.slots) slot.reclaim()
+    // They wait on, so that the store is not taken for drained.
+    ready.putBack(dispatcher.slots.flatMap((slot) => [...slot.takeBack().values()].flat()))
     turns.poke()
     await quiet.within(graceMs)
     if (!quiet.reached) {
       for (const slot of dispatcher.slots) {
         const [batch] = slot.batches
-        if (batch !== undefined && batch.running >= 0) slot.abort(batch, batch.running, 'The executor is closing.')
+        if (batch === undefined || batch.running < 0) continue
+        batch.interrupted = batch.running
+        slot.abort(batch, batch.running, 'The executor is closing.')
       }
       await quiet.within(parts.abortGraceMs)
     }

@@ -36,6 +36,8 @@ export class ThreadMessages {
         return
       case 'stray':
         this.#stray(message)
+        // What it left behind in the thread is unknown.
+        if (message.code === 'MILLRACE_UNCAUGHT_EXCEPTION') slot.recycle()
         return
       case 'progress': {
         const held = dispatcher.batch(message.batchId)

@@ -86,7 +86,7 @@ export interface ExecutorOptions {
   readonly resourceLimits?: ResourceLimits
   /** The threads' `process.env`. @defaultValue a copy of this process's */
   readonly env?: Readonly<Record<string, string | undefined>>
-  /** Node's command line flags for the threads, such as `['--import', 'tsx']`. @defaultValue those of this process */
+  /** Node's command line flags for the threads, such as `['--import', preloadUrl]`. @defaultValue those of this process */
   readonly execArgv?: readonly string[]
 }
 
@@ -336,6 +336,6 @@ function compileEnv(value: unknown, problems: Problems): Readonly<Record<string,
 function compileExecArgv(value: unknown, problems: Problems): readonly string[] | undefined {
   if (value === undefined) return undefined
   if (isArray(value) && value.every((flag) => typeof flag === 'string')) return Object.freeze([...value])
-  problems.refuse('execArgv', value, "an array of strings, such as ['--import', 'tsx']")
+  problems.refuse('execArgv', value, "an array of strings, such as ['--max-semi-space-size=64']")
   return undefined
 }

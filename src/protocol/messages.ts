@@ -37,16 +37,25 @@ export interface BatchTask {
   readonly settings: ThreadSettings | undefined
   /** Somebody listens to `started`. */
   readonly announceStarts: boolean
+  /** `BatchResult.yields` as the main thread knew it when it chose these jobs. */
+  readonly yieldsSeen: number
 }
 
 /** What the task resolves to. */
 export interface BatchResult {
+  /**
+   * How often this thread has given a batch back before its end. A batch chosen before that was known is given back whole: its
+   * jobs come after those that are on their way back.
+   */
+  readonly yields: number
   /** The output of the last record, when it is `OUTCOME_COMPLETED_APART`. Transferred. */
   readonly apart: ArrayBuffer | undefined
   /** JavaScript heap in use after the batch; 0 unless `measureHeap`. */
   readonly heapBytes: number
   /** An exception went past every handler in this thread: what it left behind is unknown, and the thread is to be replaced. */
   readonly retire: boolean
+  /** The last job failed by something beside its handler, which may still be running: the thread is to be ended at once. */
+  readonly leftRunning: boolean
 }
 
 export type MainToThread =

@@ -70,9 +70,9 @@ export class Lane {
     return bytes
   }
 
-  /** Puts jobs back at the front, in the order given. */
+  /** Puts jobs back where they came from: before everything that was enqueued later. */
   putBack(slices: readonly Slice[]): void {
-    this.#slices.unshift(...slices)
+    this.#slices = [...slices, ...this.#slices].sort(inOrder)
   }
 
   /** The slice at the front, after reading more of the lane if the window is empty. */
@@ -108,4 +108,8 @@ export class Lane {
     }
     this.#complete = isEnd && !this.#hasUnreadable
   }
+}
+
+function inOrder(left: Slice, right: Slice): number {
+  return left.page.ord - right.page.ord || left.page.sub - right.page.sub || left.from - right.from
 }

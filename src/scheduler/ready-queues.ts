@@ -59,6 +59,8 @@ export interface ReadyQueuesOptions {
   readonly queues: ReadonlyMap<string, { readonly concurrency: number }>
   /** Whether a definition is registered here. */
   readonly canRun: (definitionId: number) => boolean
+  /** Told of each queue that holds jobs and is not configured here. */
+  readonly onUnknownQueue: (queueId: number) => void
   /** Told once of each definition whose jobs are passed over. */
   readonly onUnknown: (definitionId: number) => void
 }
@@ -180,6 +182,7 @@ export class ReadyQueues {
   /** The earliest place in the order of every lane is where its window begins; finds the lanes that have stored pages. */
   #findLanes(): void {
     const { store } = this.#options
+    const told = new Set<number>()
     let queueId = 0
     let rank = 0
     for (;;) {
@@ -187,6 +190,8 @@ export class ReadyQueues {
       if (found === undefined) return
       const queue = this.#queues.get(found.queueId)
       if (queue !== undefined) this.#lane(queue, found.rank, store.lastOrd(found.queueId, found.rank))
+      else if (!told.has(found.queueId)) this.#options.onUnknownQueue(found.queueId)
+      told.add(found.queueId)
       if (found.rank === 255) {
         queueId = found.queueId + 1
         rank = 0

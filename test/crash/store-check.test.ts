@@ -1,0 +1,291 @@
+/** The store checker on a store made by hand: nothing is wrong with it, and every fault planted in it is named. */
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+
+import { writeClaim } from '../../src/codec/claim-record.js'
+import { FinishedBlockBuilder } from '../../src/codec/finished-block.js'
+import {
+  finishedKey,
+  INDEX_GROUP,
+  INDEX_SOLO,
+  INDEX_SUSPECT,
+  indexKey,
+  metaKey,
+  numberKey,
+  pageKey,
+  payloadKey,
+  scheduledKey,
+} from '../../src/codec/keys.js'
+import type { SoloParts } from '../../src/codec/page.js'
+import { buildSolo, ENTRY_EXTERNAL, ENTRY_RETRY, ENTRY_SUSPECT, PageBuilder } from '../../src/codec/page.js'
+import { writeScheduled } from '../../src/codec/scheduled-record.js'
+import { EMPTY_LEDGER } from '../../src/job/job-state.js'
+import type { Engine } from '../../src/store/engine.js'
+import { WriteBatch } from '../../src/store/engine.js'
+import { createMemoryEngine } from '../../src/store/memory-engine.js'
+import type { StoreCheckOptions } from '../support/store-check.js'
+import { checkStore } from '../support/store-check.js'
+
+const QUEUE = 0
+const RANK = 127
+const BEGUN_AT = 1000
+const DUE_AT = 5000
+
+const keys = {
+  /** Jobs 1 to 3; the second is over, the third has a page of its own. */
+  page: pageKey(QUEUE, RANK, 1, 0),
+  /** Job 3, put back behind its page. */
+  suspect: pageKey(QUEUE, RANK, 1, 3),
+  /** Jobs 4 and 5, once delayed together. */
+  promoted: pageKey(QUEUE, RANK, 9, 0),
+  /** Jobs 6 and 7, delayed together; the first was cancelled. */
+  delayed: scheduledKey(DUE_AT, 6),
+  /** Job 8, waiting for its second attempt. */
+  retry: scheduledKey(DUE_AT + 1, 8),
+  completed: finishedKey('completed', 1),
+  cancelled: finishedKey('cancelled', 2),
+}
+
+const counters = {
+  nextSeq: 10,
+  nextBatch: 4,
+  nextBlock: 3,
+  epoch: 2,
+  waiting: 4,
+  scheduled: 1,
+  retryable: 1,
+  completed: 1,
+  cancelled: 1,
+  discarded: 0,
+}
+
+function page(firstSeq: number, flags: readonly number[], runAt = 0): Buffer {
+  const builder = new PageBuilder()
+  for (const flag of flags) {
+    builder.begin(0, flag, undefined)
+    if ((flag & ENTRY_EXTERNAL) === 0) builder.writer.bytes(Buffer.from([1, 0x31]))
+    builder.end()
+  }
+  return builder.seal({ solo: false, count: flags.length, firstSeq, enqueuedAt: BEGUN_AT, runAt, epoch: 1 })
+}
+
+function solo(seq: number, change: Partial<SoloParts>): Buffer {
+  return buildSolo({
+    seq,
+    enqueuedAt: BEGUN_AT,
+    runAt: 0,
+    epoch: 1,
+    definitionId: 0,
+    flags: 0,
+    overrides: undefined,
+    ledger: EMPTY_LEDGER,
+    source: Buffer.from([1, 0x31]),
+    payloadFrom: 0,
+    payloadTo: 2,
+    ...change,
+  })
+}
+
+function block(
+  seq: number,
+  change: { inputApart?: boolean; outputApart?: boolean; definitionId?: number; output?: Buffer },
+): Buffer {
+  const builder = new FinishedBlockBuilder()
+  const nothing = Buffer.alloc(0)
+  const { output = nothing, ...rest } = change
+  const job = {
+    seq,
+    enqueuedAt: BEGUN_AT,
+    startedAt: 0,
+    runMs: 0,
+    definitionId: 0,
+    queueId: QUEUE,
+    rank: RANK,
+    inputApart: false,
+    outputApart: false,
+  }
+  builder.add({ ...job, ...rest }, undefined, nothing, 0, 0, output, 0, output.length)
+  return builder.seal(BEGUN_AT)
+}
+
+function leadTo(table: 0 | 1, key: Buffer): Buffer {
+  return Buffer.concat([Buffer.of(table), key])
+}
+
+function putCounters(batch: WriteBatch, change: Partial<typeof counters>): void {
+  batch.put('meta', metaKey('counters'), Buffer.from(JSON.stringify({ ...counters, ...change })))
+}
+
+async function goodStore(): Promise<Engine> {
+  const engine = createMemoryEngine()
+  const batch = new WriteBatch()
+  batch.put('meta', metaKey('format'), Buffer.from('{"format":1,"mark":1}'))
+  batch.put('meta', metaKey('queue:0'), Buffer.from('default'))
+  batch.put('meta', metaKey('definition:0'), Buffer.from('job'))
+  putCounters(batch, {})
+  batch.put('pages', keys.page, page(1, [0, 0, 0]))
+  batch.put('marks', keys.page, Buffer.of(0b110))
+  batch.put('pages', keys.suspect, solo(3, { flags: ENTRY_SUSPECT, ledger: { ...EMPTY_LEDGER, suspect: true } }))
+  batch.put('index', indexKey(INDEX_SOLO, 3), leadTo(0, keys.suspect))
+  batch.put('index', indexKey(INDEX_SUSPECT, 3), leadTo(0, keys.suspect))
+  batch.put('pages', keys.promoted, page(4, [0, ENTRY_EXTERNAL], DUE_AT))
+  batch.put('index', indexKey(INDEX_GROUP, 4), leadTo(0, keys.promoted))
+  batch.put('payloads', payloadKey(5, 0), Buffer.of(1, 0x31))
+  batch.put('scheduled', keys.delayed, writeScheduled(QUEUE, RANK, page(6, [0, 0], DUE_AT)))
+  batch.put('marks', keys.delayed, Buffer.of(0b01))
+  batch.put('index', indexKey(INDEX_GROUP, 6), leadTo(1, keys.delayed))
+  const retry = solo(8, { runAt: DUE_AT + 1, flags: ENTRY_RETRY, ledger: { ...EMPTY_LEDGER, charged: 1 } })
+  batch.put('scheduled', keys.retry, writeScheduled(QUEUE, RANK, retry))
+  batch.put('index', indexKey(INDEX_SOLO, 8), leadTo(1, keys.retry))
+  batch.put('finished', keys.completed, block(2, { outputApart: true }))
+  batch.put('payloads', payloadKey(2, 1), Buffer.of(1, 0x31))
+  batch.put('finished', keys.cancelled, block(6, {}))
+  await engine.commit(batch)
+  return engine
+}
+
+const claim = { batchId: 3, claimedAt: BEGUN_AT, alone: false, slices: [{ key: keys.page, from: 0, to: 1 }] }
+
+interface Fault {
+  readonly plant: (batch: WriteBatch) => void
+  readonly sees: RegExp
+  readonly options?: StoreCheckOptions
+}
+
+async function problemsOf(plant: Fault['plant'], options: StoreCheckOptions = {}): Promise<string> {
+  const engine = await goodStore()
+  const batch = new WriteBatch()
+  plant(batch)
+  await engine.commit(batch)
+  return checkStore(engine, { keepsAll: true, ...options }).join('\n')
+}
+
+const faults: Readonly<Record<string, Fault>> = {
+  'a page that is gone': {
+    plant: (batch) => batch.remove('pages', keys.promoted),
+    sees: /counter waiting is 4, a recount gives 2/,
+  },
+  'a page that stayed': {
+    plant: (batch) => batch.put('marks', keys.page, Buffer.of(0b111)),
+    sees: /all of its jobs are marked/,
+  },
+  'a job in a page and finished': {
+    plant: (batch) => batch.remove('marks', keys.page),
+    sees: /job 2 is in two places: pages .* finished completed/,
+  },
+  'a job in a page and scheduled': {
+    plant: (batch) => batch.put('pages', pageKey(QUEUE, RANK, 6, 0), page(7, [0])),
+    sees: /job 7 is in two places/,
+  },
+  'a job in two blocks': {
+    plant: (batch) => batch.put('finished', finishedKey('discarded', 1), block(2, {})),
+    sees: /job 2 is in two places/,
+  },
+  'a finished job that is gone': {
+    plant: (batch) => batch.remove('finished', keys.cancelled),
+    sees: /job 6 is marked .* nowhere else/,
+  },
+  'marks of another length': {
+    plant: (batch) => batch.put('marks', keys.page, Buffer.of(0b110, 0)),
+    sees: /are 2 bytes for 3 jobs/,
+  },
+  'marks behind the last job': { plant: (batch) => batch.put('marks', keys.page, Buffer.of(0b1110)), sees: /mark job 3 of 3/ },
+  'marks without a page': {
+    plant: (batch) => batch.put('marks', pageKey(QUEUE, RANK, 8, 0), Buffer.of(1)),
+    sees: /belong to no page/,
+  },
+  'an index entry that is gone': {
+    plant: (batch) => batch.remove('index', indexKey(INDEX_SOLO, 8)),
+    sees: /index solo 8 is missing/,
+  },
+  'a group that nothing leads to': {
+    plant: (batch) => batch.remove('index', indexKey(INDEX_GROUP, 4)),
+    sees: /index group 4 is missing/,
+  },
+  'a suspect that nothing leads to': {
+    plant: (batch) => batch.remove('index', indexKey(INDEX_SUSPECT, 3)),
+    sees: /index suspect 3 is missing/,
+  },
+  'a stray index entry': {
+    plant: (batch) => batch.put('index', indexKey(INDEX_SUSPECT, 2), leadTo(0, keys.page)),
+    sees: /index suspect 2 is stray/,
+  },
+  'an index entry that leads elsewhere': {
+    plant: (batch) => batch.put('index', indexKey(INDEX_SOLO, 8), leadTo(1, keys.delayed)),
+    sees: /index solo 8 leads to/,
+  },
+  'half a suspect': {
+    plant: (batch) => batch.put('pages', keys.suspect, solo(3, { flags: ENTRY_SUSPECT })),
+    sees: /suspect by half/,
+  },
+  'a charge that is forgotten': {
+    plant: (batch) => {
+      const attempts = [{ attempt: 1, startedAt: 1, endedAt: 2, outcome: 'failed' }] as const
+      batch.put('pages', keys.suspect, solo(3, { ledger: { ...EMPTY_LEDGER, attempts } }))
+    },
+    sees: /was charged 0 attempts of 1/,
+  },
+  'a page under another instant': {
+    plant: (batch) => batch.put('scheduled', keys.delayed, writeScheduled(QUEUE, RANK, page(6, [0, 0], DUE_AT + 9))),
+    sees: /due at 5009/,
+  },
+  'a payload that is gone': { plant: (batch) => batch.remove('payloads', payloadKey(5, 0)), sees: /payload 5\.0 is missing/ },
+  'an output that is gone': { plant: (batch) => batch.remove('payloads', payloadKey(2, 1)), sees: /payload 2\.1 is missing/ },
+  'an orphaned payload': {
+    plant: (batch) => batch.put('payloads', payloadKey(1, 0), Buffer.of(1)),
+    sees: /payload 1\.0 belongs to no job/,
+  },
+  'an output of a cancelled job': {
+    plant: (batch) => batch.put('finished', keys.cancelled, block(6, { output: Buffer.of(1) })),
+    sees: /job 6 has an output/,
+  },
+  'an unknown definition': {
+    plant: (batch) => batch.put('finished', keys.cancelled, block(6, { definitionId: 7 })),
+    sees: /unknown definition 7/,
+  },
+  'an unknown queue': { plant: (batch) => batch.remove('meta', metaKey('queue:0')), sees: /unknown queue 0/ },
+  'a claim': { plant: (batch) => batch.put('claims', numberKey(3), writeClaim(claim)), sees: /batch 3 is claimed/ },
+  'a claim of what is not there': {
+    plant: (batch) => {
+      const slices = [{ key: keys.page, from: 2, to: 4 }]
+      batch.put('claims', numberKey(3), writeClaim({ ...claim, slices }))
+    },
+    sees: /claims jobs 2 to 4 of a page of 3/,
+    options: { crashed: true },
+  },
+  'a page that is cut off': {
+    plant: (batch) => batch.put('pages', keys.promoted, page(4, [0, ENTRY_EXTERNAL]).subarray(0, 55)),
+    sees: /pages .* cannot be read/,
+  },
+  'no counters': { plant: (batch) => batch.remove('meta', metaKey('counters')), sees: /no counters/ },
+  'no format': { plant: (batch) => batch.remove('meta', metaKey('format')), sees: /no format/ },
+}
+
+const miscounts = { waiting: 5, scheduled: 0, retryable: 0, completed: 2, cancelled: 0, discarded: 1, nextSeq: 9, nextBlock: 2 }
+
+describe('checkStore', () => {
+  it('finds nothing in a store that is whole', async () => {
+    assert.deepEqual(checkStore(await goodStore(), { keepsAll: true }), [])
+    assert.deepEqual(checkStore(await goodStore()), [])
+  })
+
+  it('allows a claim in a store that a dead process left, and what was pruned in one that prunes', async () => {
+    const engine = await goodStore()
+    const batch = new WriteBatch()
+    batch.put('claims', numberKey(3), writeClaim(claim))
+    batch.remove('finished', keys.cancelled)
+    await engine.commit(batch)
+    assert.deepEqual(checkStore(engine, { crashed: true }), [])
+  })
+
+  for (const [name, { plant, sees, options }] of Object.entries(faults)) {
+    it(`sees ${name}`, async () => assert.match(await problemsOf(plant, options), sees))
+  }
+
+  for (const [name, count] of Object.entries(miscounts)) {
+    it(`sees that the counter ${name} is wrong`, async () => {
+      const problems = await problemsOf((batch) => putCounters(batch, { [name]: count }))
+      assert.match(problems, new RegExp(`counter ${name} is ${count}, (a recount gives|and ${count} is in use)`))
+    })
+  }
+})

@@ -1,0 +1,165 @@
+/** Which job runs next: order, priorities, concurrency of queues, and fairness among them. */
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import { gated, span, ticket } from '../../fixtures/executor/jobs.js'
+import { assertConsistent, nextEvent, setup, STORES } from '../../support/executor.js'
+import { Gate } from '../../support/gate.js'
+
+const jobs = [gated, span, ticket]
+
+interface Span {
+  readonly from: number
+  readonly to: number
+  readonly threadId: number
+}
+
+for (const store of STORES) {
+  it(`first attempts start in the order of enqueueing, ${store}`, async (t) => {
+    const { executor } = await setup(t, { store, jobs, threads: 1, durability: 'process' })
+    const handles = await executor.enqueueMany(
+      ticket,
+      Array.from({ length: 6000 }, (_, index) => index),
+    )
+    // Singles behind them, of many turns, and of one.
+    for (let index = 0; index < 20; index++) handles.push(await executor.enqueue(ticket, index))
+    handles.push(...(await Promise.all(Array.from({ length: 500 }, (_, index) => executor.enqueue(ticket, index)))))
+    const order = await Promise.all(handles.map((job) => job.result()))
+    assert.deepEqual(
+      order,
+      handles.map((_, index) => index + 1),
+    )
+  })
+
+  it(`jobs that come back from a thread keep their places, ${store}`, async (t) => {
+    const { executor } = await setup(t, { store, jobs, threads: 1, abortGrace: 0 })
+    const warm = await executor.enqueueMany(ticket, [1, 2, 3])
+    await Promise.all(warm.map((job) => job.result()))
+    // A slow one in front: what was handed over with it and in reserve behind it comes back.
+    const gate = new Gate(t)
+    const holder = await executor.enqueue(gated, { gate: gate.name, tag: 'x' })
+    const handles = await executor.enqueueMany(
+      ticket,
+      Array.from({ length: 3000 }, (_, index) => index),
+    )
+    await gate.reached(1)
+    // One of them is cancelled while it waits behind the slow one.
+    assert.equal(await executor.cancel(handles[5]!.id), true)
+    gate.open()
+    await holder.result()
+    const order = await Promise.all(handles.map((job, index) => (index === 5 ? 0 : job.result())))
+    assert.deepEqual(
+      order,
+      handles.map((_, index) => (index === 5 ? 0 : index < 5 ? index + 4 : index + 3)),
+    )
+    await assertConsistent(executor)
+  })
+
+  it(`a higher priority goes first, equal ones in order, ${store}`, async (t) => {
+    const { executor, reopen } = await setup(t, { store, jobs, threads: 1 })
+    const gate = new Gate(t)
+    await executor.enqueue(gated, { gate: gate.name, tag: 'x' })
+    await gate.reached(1)
+    const priorities = [0, -128, 127, 5, 0, -1, 127, 5, 1, -128]
+    const handles = []
+    for (const priority of priorities) handles.push(...(await executor.enqueueMany(ticket, [1, 2], { priority })))
+    await executor.close({ grace: 0 })
+    const again = await reopen()
+    gate.open()
+    const order = (await Promise.all(handles.map(({ id }) => again.job<number>(id).result()))) as number[]
+    const expected = handles
+      .map((_, index) => index)
+      .sort((left, right) => priorities[right >> 1]! - priorities[left >> 1]! || left - right)
+    assert.deepEqual(
+      expected.map((index) => order[index]),
+      handles.map((_, index) => index + 1),
+    )
+  })
+
+  it(`a queue of concurrency 1 never runs two jobs at once, and one of 2 never three, ${store}`, async (t) => {
+    const queues = { single: { concurrency: 1 }, double: { concurrency: 2 }, free: {} }
+    const { executor } = await setup(t, { store, jobs, threads: 4, queues, durability: 'process' })
+    const inputs = Array.from({ length: 120 }, () => ({ ms: 1 }))
+    const names = ['single', 'double', 'free'] as const
+    const handles = await Promise.all(names.map((queue) => executor.enqueueMany(span, inputs, { queue })))
+    const spans = await Promise.all(handles.map((list) => Promise.all(list.map((job) => job.result()))))
+    const most = spans.map(mostAtOnce)
+    assert.equal(most[0], 1)
+    assert.equal(most[1], 2, 'the queue of 2 never used both')
+    assert.ok(most[2]! >= 3, 'the free queue never ran on three threads: the check proves nothing')
+    await assertConsistent(executor)
+  })
+
+  it(`a queue of thousands does not starve a small one, ${store}`, async (t) => {
+    const queues = { huge: {}, small: {} }
+    const { executor } = await setup(t, { store, jobs, threads: 1, queues, durability: 'process', retain: { jobs: 20_000 } })
+    const huge = await executor.enqueueMany(
+      ticket,
+      Array.from({ length: 20_000 }, (_, index) => index),
+      { queue: 'huge' },
+    )
+    await huge[1000]!.result()
+    const small = await executor.enqueueMany(ticket, [1, 2, 3, 4], { queue: 'small' })
+    const places = await Promise.all(small.map((job) => job.result()))
+    assert.ok(Math.max(...places) < 15_000, `the small queue came at ${places.join()}`)
+    assert.equal((await executor.counts()).available > 0, true, 'the huge queue was over first: the check proves nothing')
+    await executor.drain()
+    const first = await Promise.all(huge.map((job) => job.result()))
+    assert.deepEqual([...first].sort((left, right) => left - right), first, 'the huge queue lost its order')
+  })
+
+  it(`many queues share the threads evenly, ${store}`, async (t) => {
+    const names = Array.from({ length: 10 }, (_, index) => `queue ${index}`)
+    const queues = Object.fromEntries(names.map((name) => [name, {}]))
+    const { executor } = await setup(t, { store, jobs, threads: 1, queues, durability: 'process' })
+    const gate = new Gate(t)
+    const holder = await executor.enqueue(gated, { gate: gate.name, tag: 'x' })
+    await gate.reached(1)
+    const lists = await Promise.all(
+      names.map((queue) => executor.enqueueMany(span, Array.from({ length: 30 }, () => ({ ms: 2 })), { queue })),
+    )
+    gate.open()
+    await holder.result()
+    const spans = await Promise.all(lists.map((list) => Promise.all(list.map((job) => job.result()))))
+    const half = spans.flat().map(({ from }) => from).sort((left, right) => left - right)[150] as number
+    const shares = spans.map((list) => list.filter(({ from }) => from < half).length)
+    assert.ok(Math.min(...shares) >= 5 && Math.max(...shares) <= 25, `after half of the time: ${shares.join()}`)
+  })
+}
+
+it('a queue that was full goes on when a thread of its own is free again', async (t) => {
+  const queues = { single: { concurrency: 1 }, free: {} }
+  const { executor } = await setup(t, { jobs, threads: 2, queues })
+  const gate = new Gate(t)
+  const handles = await executor.enqueueMany(
+    gated,
+    ['a', 'b', 'c'].map((tag) => ({ gate: gate.name, tag })),
+    { queue: 'single' },
+  )
+  await gate.reached(1)
+  const other = await executor.enqueue(ticket, 1, { queue: 'free' })
+  await other.result()
+  assert.deepEqual(gate.arrived, ['a'])
+  for (const [index, tag] of ['a', 'b', 'c'].entries()) {
+    await gate.reached(index + 1)
+    assert.deepEqual(gate.arrived, ['a', 'b', 'c'].slice(0, index + 1))
+    const completed = nextEvent(executor, 'completed')
+    gate.let(tag)
+    assert.equal((await completed).job.id, handles[index]!.id)
+  }
+  await executor.drain()
+})
+
+function mostAtOnce(spans: readonly Span[]): number {
+  const edges = spans.flatMap(({ from, to }) => [
+    { at: from, change: 1 },
+    { at: to, change: -1 },
+  ])
+  edges.sort((left, right) => left.at - right.at || left.change - right.change)
+  let now = 0
+  let most = 0
+  for (const { change } of edges) {
+    now += change
+    most = Math.max(most, now)
+  }
+  return most
+}

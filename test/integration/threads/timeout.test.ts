@@ -1,0 +1,200 @@
+/** Promise 3: a timeout really stops JavaScript, and no retry starts before the old thread is gone. */
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { JobHandle } from '../../../src/index.js'
+import { JobFailedError } from '../../../src/index.js'
+import { listens, listensLate, loops, spins, where } from '../../fixtures/threads/jobs.js'
+import { lifeOf, liveThreads, open, rejection } from '../../support/open.js'
+import { attemptsOf, tracesIn } from '../../support/traces.js'
+
+const LIMITS = { timeout: 60_000 }
+const JOBS = [listens, listensLate, loops, spins, where]
+
+test('promise 3: an endless loop is stopped, recorded as timed out, charged, and retried', LIMITS, async (t) => {
+  const { executor, directory, told } = await open(t, { jobs: JOBS, listen: ['failed', 'retried', 'completed'] })
+  const file = join(directory, 'trace')
+  const job = await executor.enqueue(loops, { file, tag: 'a', attempts: 2 })
+  const last = await job.result()
+  assert.equal(last.attempt, 3)
+  assert.deepEqual(await attemptsOf(executor, job), ['1 timedOut', '2 timedOut', '3 completed'])
+  const info = await executor.get(job.id)
+  for (const { error, startedAt, endedAt } of info?.attempts.slice(0, 2) ?? []) {
+    assert.equal(error?.code, 'MILLRACE_TIMEOUT')
+    assert.match(error.message, /300/)
+    assert(endedAt - startedAt >= 299, `stopped after ${endedAt - startedAt} ms`)
+  }
+  assert.deepEqual(
+    told.map(({ name }) => name),
+    ['failed', 'retried', 'failed', 'retried', 'completed'],
+  )
+  assert(told.every((event) => event.name !== 'failed' || event.timedOut))
+})
+
+test('promise 3: out of retries, a job that times out is discarded with MILLRACE_TIMEOUT', LIMITS, async (t) => {
+  const { executor, directory } = await open(t, { jobs: JOBS })
+  const file = join(directory, 'trace')
+  const job = await executor.enqueue(loops, { file, tag: 'a', attempts: 9 }, { maxRetries: 1 })
+  const error = await rejection(job.result())
+  assert(error instanceof JobFailedError)
+  assert.equal(error.error.code, 'MILLRACE_TIMEOUT')
+  assert.equal(tracesIn(file).length, 2)
+})
+
+test('promise 3: no retry starts before the exit of the thread that ran the attempt before it', LIMITS, async (t) => {
+  const { executor, directory } = await open(t, { jobs: JOBS, threads: 3 })
+  const file = join(directory, 'trace')
+  // More threads than loops: a retry that did not wait would have where to run.
+  const tags = ['a', 'b']
+  const handles = await executor.enqueueMany(
+    loops,
+    tags.map((tag) => ({ file, tag, attempts: 4 })),
+  )
+  await Promise.all(handles.map((job) => job.result()))
+  const traces = tracesIn(file)
+  for (const tag of tags) {
+    const runs = traces.filter((trace) => trace.tag === tag)
+    assert.deepEqual(
+      runs.map(({ attempt }) => attempt),
+      [1, 2, 3, 4, 5],
+    )
+    for (const [index, run] of runs.slice(1).entries()) {
+      const { exitMs } = lifeOf(runs[index]!.threadId)
+      assert(exitMs !== undefined && exitMs < run.atMs, `attempt ${run.attempt} began before the exit of thread ${runs[index]!.threadId}`)
+    }
+  }
+})
+
+test('promise 3: a new thread is up at once and takes what waits, while the retry is an hour away', LIMITS, async (t) => {
+  const { executor, directory } = await open(t, { jobs: JOBS })
+  const file = join(directory, 'trace')
+  const [looping, ...rest] = await Promise.all([
+    executor.enqueue(loops, { file, tag: 'a', attempts: 1 }, { backoff: { type: 'fixed', delay: '1h' } }),
+    executor.enqueue(where, undefined),
+    executor.enqueue(where, undefined),
+  ])
+  const [first] = await Promise.all(rest.map((job) => job.result()))
+  const [trace] = tracesIn(file)
+  assert.notEqual(first, trace?.threadId)
+  assert.equal((await executor.get(looping.id))?.state, 'retryable')
+  assert.deepEqual(liveThreads().length, 1)
+})
+
+test('promise 3: the clock starts when the thread starts the job: time spent behind others does not count', LIMITS, async (t) => {
+  const { executor } = await open(t, { jobs: JOBS })
+  const jobs = await executor.enqueueMany(
+    spins,
+    Array.from({ length: 6 }, () => ({ ms: 150 })),
+    { timeout: '400ms' },
+  )
+  await Promise.all(jobs.map((job) => job.result()))
+  for (const job of jobs) assert.deepEqual(await attemptsOf(executor, job), ['1 completed'])
+})
+
+for (const timeout of ['1ms', '5ms', '40ms'] as const) {
+  test(`promise 3: batch-mates of a job that times out after ${timeout} come back uncharged and unrecorded`, LIMITS, async (t) => {
+    const { executor, directory, told } = await open(t, { jobs: JOBS, listen: ['interrupted', 'error'] })
+    const file = join(directory, 'trace')
+    const warm = await executor.enqueueMany(spins, Array.from({ length: 32 }, () => ({ ms: 0 })))
+    await Promise.all(warm.map((job) => job.result()))
+    for (let round = 0; round < 5; round++) {
+      const pending = Array.from({ length: 40 }, (_, index) =>
+        index === 7
+          ? executor.enqueue(loops, { file, tag: `${round}`, attempts: 1 }, { timeout, maxRetries: 0 })
+          : executor.enqueue(spins, { ms: 0 }),
+      )
+      const jobs = await Promise.all<JobHandle<unknown>>(pending)
+      const results = await Promise.allSettled(jobs.map((job) => job.result()))
+      assert.deepEqual(
+        results.flatMap(({ status }, index) => (status === 'rejected' ? [index] : [])),
+        [7],
+      )
+      for (const [index, job] of jobs.entries())
+        assert.deepEqual(await attemptsOf(executor, job), [index === 7 ? '1 timedOut' : '1 completed'], `job ${index}`)
+    }
+    assert.deepEqual(told, [])
+  })
+}
+
+test('promise 3: a loop at the head of the batch behind is stopped: the result of the batch before it has left', LIMITS, async (t) => {
+  const { executor, directory } = await open(t, { jobs: JOBS })
+  const file = join(directory, 'trace')
+  for (let round = 0; round < 5; round++) {
+    // So many jobs make a batch, also when they are short: the loop is first in the next one, which is in reserve.
+    const jobs = await Promise.all<JobHandle<unknown>>([
+      ...Array.from({ length: 2048 }, () => executor.enqueue(where, undefined)),
+      executor.enqueue(loops, { file, tag: `${round}`, attempts: 1 }, { maxRetries: 0 }),
+    ])
+    await Promise.allSettled(jobs.map((job) => job.result()))
+    assert.deepEqual(await attemptsOf(executor, jobs.at(-1)!), ['1 timedOut'])
+  }
+})
+
+test('promise 3: a timeout of Infinity holds, whatever the definition says', LIMITS, async (t) => {
+  const { executor, directory } = await open(t, { jobs: JOBS })
+  const job = await executor.enqueue(spins, { ms: 10 }, { timeout: Infinity })
+  await job.result()
+  assert.equal((await executor.get(job.id))?.timeoutMs, Infinity)
+  // `loops` has 300 ms; its loop is ended by a cancel, not by a clock.
+  const file = join(directory, 'trace')
+  const looping = await executor.enqueue(loops, { file, tag: 'x', attempts: 1 }, { timeout: Infinity })
+  const many = await executor.enqueueMany(spins, [{ ms: 100 }, { ms: 300 }])
+  const cancelled = executor.cancel(looping.id, 'enough')
+  await Promise.all(many.map((other) => other.result()))
+  assert.equal(await cancelled, true)
+})
+
+test('promise 3: a timeout longer than a timer can count holds without a warning', LIMITS, async (t) => {
+  const warnings: Error[] = []
+  const listener = (warning: Error): void => void warnings.push(warning)
+  process.on('warning', listener)
+  t.after(() => process.off('warning', listener))
+  const { executor } = await open(t, { jobs: JOBS })
+  const job = await executor.enqueue(spins, { ms: 100 }, { timeout: '30d', softTimeout: '29d' })
+  await job.result()
+  assert.deepEqual(await attemptsOf(executor, job), ['1 completed'])
+  // Warnings are told in a tick of their own.
+  await new Promise(setImmediate)
+  assert.deepEqual(warnings, [])
+})
+
+test('softTimeout aborts the signal first, and the job may still end well', LIMITS, async (t) => {
+  const { executor } = await open(t, { jobs: JOBS })
+  const job = await executor.enqueue(listens, { then: 'return' }, { softTimeout: '50ms', timeout: '20s' })
+  assert.deepEqual(await job.result(), { reason: 'The soft timeout has passed.', name: 'AbortError' })
+  const failing = await executor.enqueue(listens, { then: 'throw' }, { softTimeout: '50ms', timeout: '20s', maxRetries: 0 })
+  const error = await rejection(failing.result())
+  assert(error instanceof JobFailedError)
+  assert.equal(error.error.name, 'AbortError')
+  assert.deepEqual(await attemptsOf(executor, failing), ['1 failed'])
+})
+
+test('promise 3: a job that does not heed its signal is stopped at the hard timeout all the same', LIMITS, async (t) => {
+  const { executor } = await open(t, { jobs: JOBS })
+  const job = await executor.enqueue(listens, { then: 'ignore' }, { softTimeout: '20ms', timeout: '100ms', maxRetries: 0 })
+  await rejection(job.result())
+  assert.deepEqual(await attemptsOf(executor, job), ['1 timedOut'])
+})
+
+test('softTimeout counts from the start of run, also behind a long setup', LIMITS, async (t) => {
+  const { executor } = await open(t, { jobs: JOBS })
+  const job = await executor.enqueue(listensLate, undefined, { maxRetries: 0 })
+  assert.equal(await job.result(), 'aborted')
+})
+
+test('promise 2: jobs that end at the very moment of their timeout have one outcome each', LIMITS, async (t) => {
+  const { executor, directory, told } = await open(t, { jobs: JOBS, threads: 2, listen: ['completed', 'failed'] })
+  const file = join(directory, 'trace')
+  const inputs = Array.from({ length: 60 }, (_, index) => ({ ms: 112 + (index % 9) * 2, tag: `${index}`, file }))
+  const jobs = await executor.enqueueMany(spins, inputs, { timeout: '120ms', maxRetries: 0 })
+  const results = await Promise.allSettled(jobs.map((job) => job.result()))
+  const traces = tracesIn(file)
+  for (const [index, job] of jobs.entries()) {
+    const completed = results[index]?.status === 'fulfilled'
+    assert.deepEqual(await attemptsOf(executor, job), [completed ? '1 completed' : '1 timedOut'])
+    const runs = traces.filter(({ tag }) => tag === `${index}`)
+    // A fresh thread may spend the whole of it on loading the module.
+    assert(completed ? runs.length === 1 : runs.length <= 1, `job ${index} began ${runs.length} times`)
+    assert.equal(told.filter((event) => 'job' in event && event.job?.id === job.id).length, 1)
+  }
+})
