@@ -1,2 +1,2 @@
 /** Nothing to do: the thread ends with its module. */
-export {}
+process.exitCode = 0

@@ -21,7 +21,7 @@ const BASE_OFFSET = 16
 const AREA_OFFSET = 64
 export const RECORD_HEADER_BYTES = 16
 
-export const PHASE_WAITING = 0
+/** 0: nothing has been taken yet. */
 export const PHASE_LOADING = 1
 export const PHASE_SETUP = 2
 export const PHASE_RUNNING = 3

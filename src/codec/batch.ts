@@ -16,8 +16,8 @@
  */
 import { ByteWriter } from './byte-writer.js'
 
-export const BATCH_HEADER_BYTES = 8
-export const SEGMENT_HEADER_BYTES = 32
+const BATCH_HEADER_BYTES = 8
+const SEGMENT_HEADER_BYTES = 32
 
 export interface Segment {
   readonly firstSeq: number

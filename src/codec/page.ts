@@ -29,7 +29,7 @@ import { MillraceError } from '../base/errors.js'
 import { PAGE_BYTES, PAGE_JOBS } from '../base/limits.js'
 import { ByteWriter } from './byte-writer.js'
 
-export const PAGE_VERSION = 1
+const PAGE_VERSION = 1
 export const PAGE_HEADER_BYTES = 40
 export const ENTRY_HEADER_BYTES = 8
 const MAX_OVERRIDES = 255

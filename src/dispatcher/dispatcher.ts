@@ -178,7 +178,8 @@ export class Dispatcher {
       // Jobs that the thread gave back come before those that it has in reserve, and are put back together with them.
       const back = slot.yields > slot.yieldsSeen || this.#isSlow(slot) ? slot.takeBack() : undefined
       slot.yieldsSeen = slot.yields
-      for (const batch of slot.batches) if (batch.end === undefined) collected.push({ batch, slot, returned: back?.get(batch) ?? [] })
+      for (const batch of slot.batches)
+        if (batch.end === undefined) collected.push({ batch, slot, returned: back?.get(batch) ?? [] })
     }
     this.#news.clear()
     return collected

@@ -6,11 +6,13 @@ import type { JobAddress } from '../job/job-id.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { LocateOptions, Place } from './locate.js'
 import { locate } from './locate.js'
+import type { ResultRegistry } from './results.js'
 import type { Settlement } from './settlement.js'
 import type { Turns } from './turns.js'
 
 export interface CancelOptions extends LocateOptions {
   readonly turns: Turns
+  readonly results: ResultRegistry
   readonly clock: Clock
   readonly abortGraceMs: number
 }
@@ -45,7 +47,7 @@ function cancelScheduled(
   reason: string | undefined,
   settlement: Settlement,
   writes: WriteBatch,
-  { store }: CancelOptions,
+  { store, results }: CancelOptions,
 ): void {
   const { scheduled, page, index } = place
   settlement.cancelScheduled(place, reason)
@@ -60,6 +62,7 @@ function cancelScheduled(
     return
   }
   settlement.unscheduled.add(scheduled.key.toString('latin1'))
+  settlement.tidings.add(() => results.pageOver(page))
   writes.remove('scheduled', scheduled.key)
   if (page.marked) writes.remove('marks', scheduled.key)
   writes.remove('index', indexKey(page.header.solo ? INDEX_SOLO : INDEX_GROUP, page.header.firstSeq))

@@ -12,6 +12,8 @@ import type { ThreadSlot } from '../dispatcher/thread-slot.js'
 import type { Pick, ReadyQueues } from '../scheduler/ready-queues.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
+import type { Suspect } from '../store/suspects.js'
+import { readSuspects } from '../store/suspects.js'
 import type { PageRef, Slice } from '../store/page-ref.js'
 import type { EventHub } from './events.js'
 import { pack } from './parcel.js'
@@ -39,14 +41,14 @@ export class Claims {
   readonly #options: ClaimsOptions
   readonly #held = new Map<number, Held>()
   /** Jobs to be run alone, oldest first. */
-  readonly #suspects: { seq: number; key: Buffer }[] = []
+  readonly #suspects: Suspect[] = []
 
   constructor(options: ClaimsOptions) {
     this.#options = options
     const { store } = options
     let after = -1
     for (;;) {
-      const found = store.readSuspects(after, 1000)
+      const found = readSuspects(store.engine, after, 1000)
       this.#suspects.push(...found)
       const last = found.at(-1)
       if (last === undefined || found.length < 1000) return

@@ -141,7 +141,12 @@ function waitingInfo(page: PageRef, index: number, offset: number, runAt: number
 function finishedInfo({ state, finishedAt, entry }: FoundJob, { store, registry }: InspectOptions): JobInfo {
   const settings = registry.settings(entry.definitionId, entry.overrides)
   const { seq, queueId, rank, ledger } = entry
-  const only: Attempt = { attempt: 1, startedAt: entry.startedAt, endedAt: Math.round(entry.startedAt + entry.runMs), outcome: 'completed' }
+  const only: Attempt = {
+    attempt: 1,
+    startedAt: entry.startedAt,
+    endedAt: Math.round(entry.startedAt + entry.runMs),
+    outcome: 'completed',
+  }
   const attempts = ledger?.attempts ?? (state === 'completed' ? [only] : [])
   const output = entry.outputApart ? payload(store.readPayload(seq, PAYLOAD_OUTPUT)) : readPayload(entry.output)
   return {

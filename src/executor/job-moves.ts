@@ -13,6 +13,7 @@ import type { JobOverrides } from '../options/enqueue-options.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
 import { PageRef } from '../store/page-ref.js'
+import { putSuspect } from '../store/suspects.js'
 import type { ResultRegistry } from './results.js'
 
 /** A job in its page. */
@@ -118,7 +119,7 @@ export class JobMoves {
     const solo = new PageRef(page.queueId, page.rank, page.ord, sub, readPageHeader(bytes), bytes, -1)
     this.#store.putPage(this.#writes, solo)
     this.#store.putLocation(this.#writes, INDEX_SOLO, seq, solo.key)
-    if (ledger.suspect) this.#store.putSuspect(this.#writes, seq, solo.key)
+    if (ledger.suspect) putSuspect(this.#writes, seq, solo.key)
     // A page of one is written over in its place.
     if (!page.header.solo) this.#moveOn(page, index)
     this.back.push(solo)

@@ -4,6 +4,8 @@
  * Runs of plain entries are copied in one piece. The exceptions: a job with a history tells its attempt, a large payload comes
  * along by itself, and an input whose handler does not know the schema is checked here when this process has not checked it.
  */
+import { ERROR_TEXT } from '../base/limits.js'
+import { describeThrown } from '../base/problems.js'
 import { ByteWriter } from '../codec/byte-writer.js'
 import type { Segment } from '../codec/batch.js'
 import { writeBatch } from '../codec/batch.js'
@@ -161,11 +163,17 @@ class Packer {
     const writer = new ByteWriter(1024)
     writer.position = ENTRY_HEADER_BYTES
     writer.reserve(0)
-    if (parsed.issues === undefined) writePayload(writer, parsed.value, payloadBytes, 'input')
-    else writePayload(writer, formatIssues(toInputIssues(parsed.issues)), payloadBytes, 'input')
+    let problem = parsed.issues === undefined ? undefined : formatIssues(toInputIssues(parsed.issues))
+    try {
+      if (parsed.issues === undefined) writePayload(writer, parsed.value, payloadBytes, 'input')
+    } catch (error) {
+      // What the schema makes of the input cannot travel: the job's fault, and no reason to stop the executor.
+      problem = describeThrown(error)
+    }
+    if (problem !== undefined) writePayload(writer, problem.slice(0, ERROR_TEXT.message), Infinity, 'input')
     writer.buffer.writeUInt32LE(writer.position - 4, 0)
     writer.buffer.writeUInt16LE(definitionId, 4)
-    writer.buffer[6] = parsed.issues === undefined ? ENTRY_SAME : ENTRY_UNFIT
+    writer.buffer[6] = problem === undefined ? ENTRY_SAME : ENTRY_UNFIT
     writer.buffer[7] = 0
     return writer.finish()
   }

@@ -1,5 +1,6 @@
 /** The executor's definitions, by the numbers under which the store knows them. */
 import { assert } from '../base/assert.js'
+import { describeThrown } from '../base/problems.js'
 import type { StandardResult } from '../base/standard-schema.js'
 import type { CompiledDefinition } from '../job/define-job.js'
 import type { EffectiveSettings, JobOverrides } from '../options/enqueue-options.js'
@@ -57,9 +58,12 @@ export class Registry {
     const schema = this.#byId[id]?.schema
     if (schema === undefined) return { value }
     try {
-      return schema['~standard'].validate(value)
+      const parsed = schema['~standard'].validate(value)
+      // Whoever cannot wait for it leaves it: its rejection must not be one that nobody heard.
+      if (parsed instanceof Promise) parsed.catch(() => undefined)
+      return parsed
     } catch (error) {
-      return { issues: [{ message: `the schema threw ${error instanceof Error ? error.message : String(error)}` }] }
+      return { issues: [{ message: `the schema threw ${describeThrown(error)}` }] }
     }
   }
 }

@@ -109,7 +109,7 @@ function settleWaiter(waiter: Waiter, outcome: Outcome, id: string, name: string
 }
 
 /** The output, or the error that `result()` rejects with. */
-export function unwrap(outcome: Outcome, id: string, name: string): unknown {
+function unwrap(outcome: Outcome, id: string, name: string): unknown {
   switch (outcome.state) {
     case 'completed':
       return outcome.output === undefined ? undefined : readPayload(outcome.output)

@@ -21,6 +21,7 @@ import type { RunTimes } from '../scheduler/run-times.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PageRef } from '../store/page-ref.js'
+import { removeSuspect } from '../store/suspects.js'
 import { cancelError, endOfDeath, endOfRecord } from './attempt-end.js'
 import type { EventHub } from './events.js'
 import type { OpenedJob, PlacedJob } from './job-moves.js'
@@ -109,7 +110,7 @@ export class Settlement {
 
   /** Settles a job whose attempt did not simply complete. */
   end(job: PlacedJob, end: AttemptEnd): void {
-    const { store, registry, maxCrashes } = this.#options
+    const { registry, maxCrashes } = this.#options
     const opened = this.#open(job)
     const { page, index, entry } = opened
     const settings = registry.settings(entry.definitionId, opened.overrides)
@@ -118,7 +119,7 @@ export class Settlement {
     const decision = decide(ledger, end, { maxRetries: settings.maxRetries, maxCrashes }, delayMs, this.#now)
     this.#apply(opened, ledger, end, decision)
     const staysSuspect = decision.state === 'available' && decision.ledger.suspect
-    if (page.header.solo && ledger.suspect && !staysSuspect) store.removeSuspect(this.#writes, page.seqOf(index))
+    if (page.header.solo && ledger.suspect && !staysSuspect) removeSuspect(this.#writes, page.seqOf(index))
   }
 
   /** Ends a waiting job whose cancellation was asked for. */
@@ -129,7 +130,7 @@ export class Settlement {
     this.moves.finish('cancelled', opened, { ledger: ledger ?? EMPTY_LEDGER, startedAt: 0, runMs: 0, error: cancelError(reason) })
     store.counters.waiting--
     this.#tellCancelled(opened, reason)
-    if (ledger?.suspect === true) store.removeSuspect(this.#writes, opened.page.seqOf(opened.index))
+    if (ledger?.suspect === true) removeSuspect(this.#writes, opened.page.seqOf(opened.index))
   }
 
   /** Ends a scheduled or retryable job. Its page is a stand-in for the record in `scheduled`, which the caller removes. */
@@ -233,7 +234,7 @@ export class Settlement {
       outputApart,
     })
     store.counters.waiting--
-    if (before?.suspect === true) store.removeSuspect(this.#writes, page.seqOf(index))
+    if (before?.suspect === true) removeSuspect(this.#writes, page.seqOf(index))
     this.tidings.outcome(page, index, output.length === 0 ? COMPLETED_WITHOUT_OUTPUT : { state: 'completed', output })
     const attempt = nextAttempt(before ?? EMPTY_LEDGER)
     this.tidings.event('completed', page, index, entry.definitionId, () => ({ attempt, runMs }))

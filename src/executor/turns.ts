@@ -338,10 +338,7 @@ export class Turns {
     const { due, claims, intake, retention, dispatcher, onQuiet } = this.#options
     due.arm(this.#dueAt)
     const more =
-      this.#isAsked ||
-      intake.hasPending ||
-      retention.hasExpired ||
-      (!this.draining && (due.isDue(this.#dueAt) || claims.canMake))
+      this.#isAsked || intake.hasPending || retention.hasExpired || (!this.draining && (due.isDue(this.#dueAt) || claims.canMake))
     if (dispatcher.inFlight > 0 || claims.hasWork) this.#wasQuiet = false
     if (more || dispatcher.hasNews) this.poke()
     else if (this.isQuiet) {
@@ -368,6 +365,6 @@ export class Turns {
   /** Rejects everything that waits for an answer. */
   #refuse(error: Error): void {
     for (const reject of this.#rejects.splice(0)) reject(error)
-    for (const { reject } of [...this.#reads.splice(0), ...this.#requests.splice(0)]) reject(error)
+    for (const asked of [...this.#reads.splice(0), ...this.#requests.splice(0)]) asked.reject(error)
   }
 }

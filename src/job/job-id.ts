@@ -13,6 +13,11 @@ const SEQ_DIGITS = 10
 const LANE_DIGITS = 5
 const MARK_DIGITS = 5
 
+/** Keys hold 48 bits; a search looks one further. */
+const MAX_SEQ = 2 ** 48 - 2
+/** 16 bits of the queue, 8 of the priority. */
+const MAX_LANE = 2 ** 24 - 1
+
 /** Marks are below this. */
 export const STORE_MARKS = 32 ** MARK_DIGITS
 
@@ -50,7 +55,10 @@ export function formatJobId(seq: number, queueId: number, rank: number, mark: nu
  */
 export function parseJobId(id: unknown, mark: number): JobAddress {
   const length = SEQ_DIGITS + LANE_DIGITS + MARK_DIGITS
-  if (typeof id !== 'string' || id.length !== length || Number.isNaN(parse(id))) {
+  const seq = typeof id === 'string' ? parse(id.slice(0, SEQ_DIGITS)) : Number.NaN
+  const lane = typeof id === 'string' ? parse(id.slice(SEQ_DIGITS, SEQ_DIGITS + LANE_DIGITS)) : Number.NaN
+  // Numbers and queues beyond what a key holds were never given.
+  if (typeof id !== 'string' || id.length !== length || Number.isNaN(parse(id)) || seq > MAX_SEQ || lane > MAX_LANE) {
     const shown = typeof id === 'string' ? JSON.stringify(id.slice(0, 64)) : `a value of type ${typeof id}`
     throw new MillraceError('MILLRACE_INVALID_ID', `${shown} is not a job id: an id is the ${length}-character string in job.id.`)
   }
@@ -60,6 +68,5 @@ export function parseJobId(id: unknown, mark: number): JobAddress {
       `The job id ${JSON.stringify(id)} belongs to another store: this directory was made anew since, or the id comes from elsewhere.`,
     )
   }
-  const lane = parse(id.slice(SEQ_DIGITS, SEQ_DIGITS + LANE_DIGITS))
-  return { seq: parse(id.slice(0, SEQ_DIGITS)), queueId: Math.floor(lane / 256), rank: lane % 256 }
+  return { seq, queueId: Math.floor(lane / 256), rank: lane % 256 }
 }

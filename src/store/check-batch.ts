@@ -6,9 +6,9 @@ import { assert } from '../base/assert.js'
 import { TABLES, type Table, type WriteBatch } from './engine.js'
 
 /** Longest key. LMDB would take 1978 bytes; short keys keep the branch pages flat. */
-export const KEY_BYTES = 64
+const KEY_BYTES = 64
 /** Longest value: lengths travel through LMDB's binding as signed 32 bits. */
-export const VALUE_BYTES = 2 ** 31 - 1
+const VALUE_BYTES = 2 ** 31 - 1
 
 const tables: ReadonlySet<Table> = new Set(TABLES)
 

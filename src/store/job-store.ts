@@ -19,7 +19,6 @@ import {
   finishedKey,
   INDEX_GROUP,
   INDEX_SOLO,
-  INDEX_SUSPECT,
   indexKey,
   keyAfter,
   laneEnd,
@@ -34,13 +33,14 @@ import {
 import { readPageHeader } from '../codec/page.js'
 import { readScheduled as readScheduledPage, type ScheduledPage, writeScheduled } from '../codec/scheduled-record.js'
 import { type Claim, readClaim, writeClaim } from '../codec/claim-record.js'
+import { type Location, readLocation, writeLocation } from '../codec/location.js'
 import { STORE_MARKS } from '../job/job-id.js'
 import type { FinalState } from '../job/job-info.js'
 import type { Engine, WriteBatch } from './engine.js'
 import { Names } from './names.js'
 import { PageRef } from './page-ref.js'
 
-export const FORMAT = 1
+const FORMAT = 1
 
 /** Kept in memory, written with every commit that changed them. */
 export interface Counters {
@@ -58,9 +58,6 @@ export interface Counters {
   cancelled: number
   discarded: number
 }
-
-/** Where a job that left its page lies now. */
-export type Location = { readonly table: 'pages'; readonly key: Buffer } | { readonly table: 'scheduled'; readonly key: Buffer }
 
 export class JobStore {
   readonly engine: Engine
@@ -272,7 +269,7 @@ export class JobStore {
   ): void {
     const key = scheduledKey(runAt, firstSeq)
     batch.put('scheduled', key, writeScheduled(queueId, rank, page))
-    batch.put('index', indexKey(solo ? INDEX_SOLO : INDEX_GROUP, firstSeq), Buffer.concat([Buffer.of(1), key]))
+    batch.put('index', indexKey(solo ? INDEX_SOLO : INDEX_GROUP, firstSeq), writeLocation('scheduled', key))
   }
 
   /** What is due at `now`, in due order. */
@@ -301,7 +298,7 @@ export class JobStore {
   // ---- where a job is ----
 
   putLocation(batch: WriteBatch, kind: typeof INDEX_SOLO | typeof INDEX_GROUP, seq: number, key: Buffer): void {
-    batch.put('index', indexKey(kind, seq), Buffer.concat([Buffer.of(0), key]))
+    batch.put('index', indexKey(kind, seq), writeLocation('pages', key))
   }
 
   removeLocation(batch: WriteBatch, seq: number): void {
@@ -336,22 +333,6 @@ export class JobStore {
     if (entry === undefined) return undefined
     const { ord, sub } = readPageKey(entry.key)
     return sub === 0 ? entry.key : pageKey(queueId, rank, ord, 0)
-  }
-
-  // ---- suspects ----
-
-  putSuspect(batch: WriteBatch, seq: number, key: Buffer): void {
-    batch.put('index', indexKey(INDEX_SUSPECT, seq), Buffer.concat([Buffer.of(0), key]))
-  }
-
-  removeSuspect(batch: WriteBatch, seq: number): void {
-    batch.remove('index', indexKey(INDEX_SUSPECT, seq))
-  }
-
-  readSuspects(after: number, limit: number): { seq: number; key: Buffer }[] {
-    return this.engine
-      .range('index', { start: indexKey(INDEX_SUSPECT, after + 1), end: Buffer.of(INDEX_SUSPECT + 1), limit })
-      .map(({ key, value }) => ({ seq: key.readUIntBE(1, 6), key: readLocation(value).key }))
   }
 
   // ---- claims ----
@@ -401,11 +382,6 @@ export class JobStore {
   readPayload(seq: number, kind: number): Buffer | undefined {
     return this.engine.get('payloads', payloadKey(seq, kind))
   }
-}
-
-function readLocation(value: Buffer): Location {
-  const key = Buffer.from(value.subarray(1))
-  return value[0] === 0 ? { table: 'pages', key } : { table: 'scheduled', key }
 }
 
 function readMeta<T>(engine: Engine, name: string): T | undefined {

@@ -7,6 +7,7 @@ import {
   apart,
   inline,
   throwingApart,
+  throwingAtOnceApart,
   throwingBackoff,
   throwingInline,
   tightApart,
@@ -69,7 +70,7 @@ for (const [what, job] of Object.entries({ inline: tightInline, apart: tightApar
   })
 }
 
-for (const [what, job] of Object.entries({ 'throws, inline': throwingInline, 'throws, apart': throwingApart, 'makes what cannot be stored, apart': unstorableApart })) {
+for (const [what, job] of Object.entries({ 'throws, inline': throwingInline, 'throws, apart': throwingAtOnceApart, 'makes what cannot be stored, apart': unstorableApart })) {
   test(`promise 4: a schema that ${what}, when the job's turn comes, fails that job alone`, LIMITS, async (t) => {
     const opened = await open(t, { jobs: [job, where] })
     const [handle] = await opened.executor.enqueueMany(job, [{ n: 5 }], { delay: 300 })
@@ -83,6 +84,15 @@ for (const [what, job] of Object.entries({ 'throws, inline': throwingInline, 'th
     assert.equal(typeof (await (await executor.enqueue(where, undefined)).result()), 'number')
   })
 }
+
+test('promise 4: a schema that rejects when the turn of a job comes does not harm the process', LIMITS, async (t) => {
+  const opened = await open(t, { jobs: [throwingApart, where] })
+  const [handle] = await opened.executor.enqueueMany(throwingApart, [{ n: 5 }], { delay: 300 })
+  tighten(t)
+  const executor = await opened.reopen({ env: { ...process.env } as Record<string, string> })
+  await Promise.allSettled([executor.job(handle!.id).result()])
+  assert.equal(typeof (await (await executor.enqueue(where, undefined)).result()), 'number')
+})
 
 test('promise 4: a schema that throws when a custom backoff is asked does not stop the executor', LIMITS, async (t) => {
   const opened = await open(t, { jobs: [throwingBackoff, where] })
