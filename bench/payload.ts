@@ -1,7 +1,7 @@
 /**
  * How fast bytes go in and out of a job: a Buffer of 1 KB to 16 MB as the input, the same as the output, awaited by the caller.
  *
- *   npm run bench -- payload [--threads <cores>] [--rounds 5] [--seconds 0.4] [--sizes 1,16,64,1024,16384]
+ *   npm run bench -- payload [--threads <cores>] [--rounds 5] [--megabytes 48] [--sizes 1,16,64,1024,16384]
  *
  * MB/s counts each byte once on its way in and once on its way out. Millrace makes both durable (the last 8 outputs are kept);
  * raw Piscina stores nothing. It runs with the bytes cloned, and with them transferred both ways: buffers that it gives away
@@ -43,10 +43,12 @@ console.log(`\n${surroundings()}\n${threads} threads, ${rounds} rounds, durabili
 console.log(
   table(['payload in and out', '', 'jobs/s, median', 'MB/s', 'lowest – highest', '× Piscina, cloned', '× bare LMDB'], rows),
 )
-console.log(
-  '\nCopies of the bytes that Millrace makes, by the code (a transfer is none, lmdb-js copies on its way to the file and back):\n' +
-    'see bench/README.md, "payload".',
-)
+console.log(`
+Copies of the bytes that Millrace makes, counted in the code. LMDB's own are marked *; a transfer to or from a thread is none.
+  in, up to 32 KB     4: into the page · * into the file · page → batch for the thread (transferred) · out of the batch
+  in, above           4: encoded · out of the page's buffer · * into the file · * out of the file (transferred)
+  out, up to 256 KB   6: encoded · into the shared area · out of it · into the block of finished jobs, * and into the file · to the caller
+  out, above          4: encoded · into a buffer (transferred) · * into the file · to the caller`)
 
 async function measureSize(sizeBytes: number): Promise<string[][]> {
   const jobs = Math.max(6, Math.min(2000, Math.round((Number(values.megabytes) * MIB) / sizeBytes)))

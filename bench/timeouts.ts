@@ -2,7 +2,7 @@
  * What a hard timeout costs: how long after its end the thread of an endless loop is gone, and what is left for good jobs when one
  * in a hundred is such a loop.
  *
- *   npm run bench -- timeouts [--threads <cores>] [--rounds 5] [--loops 30] [--good 600] [--timeout 50] [--job 1]
+ *   npm run bench -- timeouts [--threads <cores>] [--rounds 5] [--loops 30] [--good 1500] [--timeout 50] [--job 1]
  *
  * Overshoot. A loop tells the instant of the monotonic clock at which it began, so its timeout ends at that instant + `timeout`.
  * From there it is measured to

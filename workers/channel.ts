@@ -39,7 +39,8 @@ function forward(stream: 'stdout' | 'stderr'): void {
 /** The main thread's stream would throw there, outside of every job: what no stream takes is refused here, in Node's words. */
 function check(chunk: unknown): void {
   if (typeof chunk === 'string' || chunk instanceof Uint8Array) return
-  if (chunk === null) throw Object.assign(new TypeError('May not write null values to stream'), { code: 'ERR_STREAM_NULL_VALUES' })
+  if (chunk === null)
+    throw Object.assign(new TypeError('May not write null values to stream'), { code: 'ERR_STREAM_NULL_VALUES' })
   throw Object.assign(
     new TypeError(`The "chunk" argument must be of type string or an instance of Buffer or Uint8Array. Received ${typeof chunk}`),
     { code: 'ERR_INVALID_ARG_TYPE' },

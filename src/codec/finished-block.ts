@@ -25,7 +25,7 @@ import type { JobLedger } from '../job/job-state.js'
 import type { JobOverrides } from '../options/enqueue-options.js'
 import { MillraceError } from '../base/errors.js'
 import { ByteWriter } from './byte-writer.js'
-import { reviveInfinity } from './page.js'
+import { revivedOverrides, storableOverrides } from './page.js'
 
 const VERSION = 1
 const BLOCK_HEADER_BYTES = 32

@@ -73,16 +73,16 @@ export function readPageHeader(bytes: Buffer): PageHeader {
 /** The overrides that the page's entries refer to by number. */
 export function readOverrides(bytes: Buffer): JobOverrides[] {
   const offset = bytes.readUInt32LE(4)
-  return offset === 0 ? [] : (JSON.parse(bytes.toString('utf8', offset), reviveInfinity) as JobOverrides[])
+  return offset === 0 ? [] : (JSON.parse(bytes.toString('utf8', offset)) as JobOverrides[]).map(revivedOverrides)
 }
 
-/** JSON has no Infinity; a text that no other field uses stands for it. */
-function replaceInfinity(_key: string, value: unknown): unknown {
-  return value === Infinity ? '∞' : value
+/** JSON has no Infinity; a text that no override uses stands for it. */
+export function storableOverrides(overrides: JobOverrides): JobOverrides {
+  return Object.fromEntries(Object.entries(overrides).map(([name, value]) => [name, value === Infinity ? '∞' : value]))
 }
 
-export function reviveInfinity(_key: string, value: unknown): unknown {
-  return value === '∞' ? Infinity : value
+export function revivedOverrides(stored: JobOverrides): JobOverrides {
+  return Object.fromEntries(Object.entries(stored).map(([name, value]) => [name, value === '∞' ? Infinity : value]))
 }
 
 /** What an entry says apart from its payload. Offsets are into the page. */
@@ -175,7 +175,8 @@ export class PageBuilder {
       writer.bytes(text)
     }
     if (this.count === 0) this.uniformDefinition = overrides === undefined && history === undefined ? definitionId : -1
-    else if (this.uniformDefinition !== definitionId || overrides !== undefined) this.uniformDefinition = -1
+    else if (this.uniformDefinition !== definitionId || overrides !== undefined || history !== undefined)
+      this.uniformDefinition = -1
   }
 
   /** Encoded bytes of the entry begun, without its length field. */
@@ -203,7 +204,7 @@ export class PageBuilder {
     const { writer } = this
     let overridesAt = 0
     if (this.#overrides.length > 0) {
-      const text = Buffer.from(JSON.stringify(this.#overrides, replaceInfinity), 'utf8')
+      const text = Buffer.from(JSON.stringify(this.#overrides.map(storableOverrides)), 'utf8')
       overridesAt = writer.position
       writer.bytes(text)
     }

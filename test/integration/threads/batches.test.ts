@@ -9,45 +9,82 @@ import { attemptsOf, tracesIn } from '../../support/traces.js'
 const LIMITS = { timeout: 120_000 }
 const JOBS = [loops, returnsMuch, spins, where]
 
-test('3,000 quick jobs and one that blocks: all others are told first, those behind it by the other thread', LIMITS, async (t) => {
-  const { executor, told } = await open(t, { jobs: JOBS, threads: 2, listen: ['interrupted', 'failed'], retain: { jobs: Infinity } })
-  const warm = await executor.enqueueMany(spins, Array.from({ length: 200 }, () => ({ ms: 0 })))
-  await Promise.all(warm.map((job) => job.result()))
-  for (const blocking of [0, 1, 1000, 2500]) {
-    const order: number[] = []
-    const threads: number[] = []
-    const jobs = await executor.enqueueMany(spins, Array.from({ length: 3000 }, (_, index) => ({ ms: index === blocking ? 800 : 0 })))
-    await Promise.all(
-      jobs.map(async (job, index) => {
-        threads[index] = await job.result()
-        order.push(index)
-      }),
+test(
+  '3,000 quick jobs and one that blocks: all others are told first, those behind it by the other thread',
+  LIMITS,
+  async (t) => {
+    const { executor, told } = await open(t, {
+      jobs: JOBS,
+      threads: 2,
+      listen: ['interrupted', 'failed'],
+      retain: { jobs: Infinity },
+    })
+    const warm = await executor.enqueueMany(
+      spins,
+      Array.from({ length: 200 }, () => ({ ms: 0 })),
     )
-    assert.equal(order.at(-1), blocking, `the blocking job was told as number ${order.indexOf(blocking)} of 3,000`)
-    assert.notEqual(threads[blocking + 1], threads[blocking])
-    for (const index of [blocking, blocking + 1, 2999]) assert.deepEqual(await attemptsOf(executor, jobs[index]!), ['1 completed'])
-  }
-  assert.deepEqual(told, [])
-})
+    await Promise.all(warm.map((job) => job.result()))
+    for (const blocking of [0, 1, 1000, 2500]) {
+      const order: number[] = []
+      const threads: number[] = []
+      const jobs = await executor.enqueueMany(
+        spins,
+        Array.from({ length: 3000 }, (_, index) => ({ ms: index === blocking ? 800 : 0 })),
+      )
+      await Promise.all(
+        jobs.map(async (job, index) => {
+          threads[index] = await job.result()
+          order.push(index)
+        }),
+      )
+      assert.equal(order.at(-1), blocking, `the blocking job was told as number ${order.indexOf(blocking)} of 3,000`)
+      assert.notEqual(threads[blocking + 1], threads[blocking])
+      for (const index of [blocking, blocking + 1, 2999])
+        assert.deepEqual(await attemptsOf(executor, jobs[index]!), ['1 completed'])
+    }
+    assert.deepEqual(told, [])
+  },
+)
 
-test('3,000 quick jobs among which twelve block for 300 ms: each runs once, and most are told before the first block ends', LIMITS, async (t) => {
-  const { executor, told } = await open(t, { jobs: JOBS, threads: 2, listen: ['interrupted', 'failed'], retain: { jobs: Infinity } })
-  const warm = await executor.enqueueMany(spins, Array.from({ length: 200 }, () => ({ ms: 0 })))
-  await Promise.all(warm.map((job) => job.result()))
-  const blocks = (index: number): boolean => index % 250 === 249
-  const order: number[] = []
-  const jobs = await executor.enqueueMany(spins, Array.from({ length: 3000 }, (_, index) => ({ ms: blocks(index) ? 300 : 0 })))
-  await Promise.all(jobs.map((job, index) => job.result().then(() => order.push(index))))
-  // Two threads are blocked by two jobs at the latest: what lies before the first of them is told by then.
-  const firstBlock = order.findIndex(blocks)
-  assert(firstBlock >= 249, `a blocking job was told as number ${firstBlock}`)
-  assert.deepEqual(order.toSorted((left, right) => left - right), Array.from({ length: 3000 }, (_, index) => index))
-  assert.deepEqual(told, [])
-})
+test(
+  '3,000 quick jobs among which twelve block for 300 ms: each runs once, and most are told before the first block ends',
+  LIMITS,
+  async (t) => {
+    const { executor, told } = await open(t, {
+      jobs: JOBS,
+      threads: 2,
+      listen: ['interrupted', 'failed'],
+      retain: { jobs: Infinity },
+    })
+    const warm = await executor.enqueueMany(
+      spins,
+      Array.from({ length: 200 }, () => ({ ms: 0 })),
+    )
+    await Promise.all(warm.map((job) => job.result()))
+    const blocks = (index: number): boolean => index % 250 === 249
+    const order: number[] = []
+    const jobs = await executor.enqueueMany(
+      spins,
+      Array.from({ length: 3000 }, (_, index) => ({ ms: blocks(index) ? 300 : 0 })),
+    )
+    await Promise.all(jobs.map((job, index) => job.result().then(() => order.push(index))))
+    // Two threads are blocked by two jobs at the latest: what lies before the first of them is told by then.
+    const firstBlock = order.findIndex(blocks)
+    assert(firstBlock >= 249, `a blocking job was told as number ${firstBlock}`)
+    assert.deepEqual(
+      order.toSorted((left, right) => left - right),
+      Array.from({ length: 3000 }, (_, index) => index),
+    )
+    assert.deepEqual(told, [])
+  },
+)
 
 test('a finished job is told while its batch-mate still runs', LIMITS, async (t) => {
   const { executor } = await open(t, { jobs: JOBS })
-  const warm = await executor.enqueueMany(spins, Array.from({ length: 200 }, () => ({ ms: 0 })))
+  const warm = await executor.enqueueMany(
+    spins,
+    Array.from({ length: 200 }, () => ({ ms: 0 })),
+  )
   await Promise.all(warm.map((job) => job.result()))
   for (let round = 0; round < 5; round++) {
     const [quick, slow, behind] = await executor.enqueueMany(spins, [{ ms: 0 }, { ms: 300 }, { ms: 0 }])
@@ -64,7 +101,12 @@ test('a finished job is told while its batch-mate still runs', LIMITS, async (t)
 test('promise 2: outputs that travel by themselves arrive whole, and no job runs twice for them', LIMITS, async (t) => {
   const { executor, directory, told } = await open(t, { jobs: JOBS, threads: 2, listen: ['interrupted', 'failed'] })
   const file = join(directory, 'trace')
-  const inputs = Array.from({ length: 60 }, (_, index) => ({ file, tag: `${index}`, bytes: index % 2 === 0 ? 600_000 : 10, ms: index % 5 }))
+  const inputs = Array.from({ length: 60 }, (_, index) => ({
+    file,
+    tag: `${index}`,
+    bytes: index % 2 === 0 ? 600_000 : 10,
+    ms: index % 5,
+  }))
   const jobs = await executor.enqueueMany(returnsMuch, inputs)
   // The event loop is kept turning, and commits with it: an outcome may be read before its output has come.
   const others = [...inputs].map(async () => {
@@ -82,16 +124,24 @@ test('promise 2: outputs that travel by themselves arrive whole, and no job runs
 
 test('promise 3: 200 terminations under load: every outcome is right, no thread is left over', LIMITS, async (t) => {
   const before = threadLives.length
-  const { executor, directory, told } = await open(t, { jobs: JOBS, threads: 2, listen: ['interrupted', 'error', 'stuck'], retain: { jobs: Infinity } })
+  const { executor, directory, told } = await open(t, {
+    jobs: JOBS,
+    threads: 2,
+    listen: ['interrupted', 'error', 'stuck'],
+    retain: { jobs: Infinity },
+  })
   const file = join(directory, 'trace')
   const loop = { file, tag: 'loop', attempts: 9 }
   const pending: Promise<{ id: string; result(): Promise<unknown> }>[] = []
   for (let index = 0; index < 2000; index++) {
-    pending.push(index % 10 === 5 ? executor.enqueue(loops, loop, { timeout: '30ms', maxRetries: 0 }) : executor.enqueue(where, undefined))
+    pending.push(
+      index % 10 === 5 ? executor.enqueue(loops, loop, { timeout: '30ms', maxRetries: 0 }) : executor.enqueue(where, undefined),
+    )
   }
   const jobs = await Promise.all(pending)
   const results = await Promise.allSettled(jobs.map((job) => job.result()))
-  for (const [index, { status }] of results.entries()) assert.equal(status, index % 10 === 5 ? 'rejected' : 'fulfilled', `job ${index}`)
+  for (const [index, { status }] of results.entries())
+    assert.equal(status, index % 10 === 5 ? 'rejected' : 'fulfilled', `job ${index}`)
   for (const [index, job] of jobs.entries())
     assert.deepEqual(await attemptsOf(executor, job), [index % 10 === 5 ? '1 timedOut' : '1 completed'], `job ${index}`)
   assert.deepEqual(told, [])

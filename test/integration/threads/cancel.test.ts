@@ -66,20 +66,24 @@ test('a running job that returns all the same is completed, and cancel says fals
   assert.equal((await executor.get(job.id))?.state, 'completed')
 })
 
-test('promise 3: a running job that loops is terminated after abortGrace, and is gone when cancel resolves', LIMITS, async (t) => {
-  const { executor, directory, until } = await open(t, { jobs: JOBS, listen: ['started', 'failed'], abortGrace: '80ms' })
-  const file = join(directory, 'trace')
-  const job = await executor.enqueue(loops, { file, tag: 'a', attempts: 9 }, { timeout: Infinity })
-  const { threadId } = await until('started')
-  const result = rejection(job.result())
-  const [one, two] = await Promise.all([executor.cancel(job.id, 'first'), executor.cancel(job.id, 'second')])
-  assert.deepEqual([one, two], [true, true])
-  assert.notEqual(lifeOf(threadId).exitMs, undefined, 'cancel resolved before the thread was gone')
-  assert.equal((await result).code, 'MILLRACE_JOB_CANCELLED')
-  assert.deepEqual(await attemptsOf(executor, job), ['1 cancelled'])
-  assert.notEqual(await (await executor.enqueue(where, undefined)).result(), threadId)
-  assert(tracesIn(file).length <= 1, 'a cancelled job ran again')
-})
+test(
+  'promise 3: a running job that loops is terminated after abortGrace, and is gone when cancel resolves',
+  LIMITS,
+  async (t) => {
+    const { executor, directory, until } = await open(t, { jobs: JOBS, listen: ['started', 'failed'], abortGrace: '80ms' })
+    const file = join(directory, 'trace')
+    const job = await executor.enqueue(loops, { file, tag: 'a', attempts: 9 }, { timeout: Infinity })
+    const { threadId } = await until('started')
+    const result = rejection(job.result())
+    const [one, two] = await Promise.all([executor.cancel(job.id, 'first'), executor.cancel(job.id, 'second')])
+    assert.deepEqual([one, two], [true, true])
+    assert.notEqual(lifeOf(threadId).exitMs, undefined, 'cancel resolved before the thread was gone')
+    assert.equal((await result).code, 'MILLRACE_JOB_CANCELLED')
+    assert.deepEqual(await attemptsOf(executor, job), ['1 cancelled'])
+    assert.notEqual(await (await executor.enqueue(where, undefined)).result(), threadId)
+    assert(tracesIn(file).length <= 1, 'a cancelled job ran again')
+  },
+)
 
 test('promise 3: with abortGrace 0 a job that ignores its signal is stopped at once', LIMITS, async (t) => {
   const { executor, until } = await open(t, { jobs: JOBS, listen: ['started'], abortGrace: 0 })
@@ -104,28 +108,38 @@ test('finished jobs: cancel says false and changes nothing', LIMITS, async (t) =
   assert.equal(await completed.result(), output)
 })
 
-test('promise 2: cancels in the middle of batches: true means cancelled, false means it ran once, never both', LIMITS, async (t) => {
-  const { executor, directory } = await open(t, { jobs: JOBS, threads: 2, abortGrace: '30s', retain: { jobs: Infinity } })
-  const file = join(directory, 'trace')
-  const warm = await executor.enqueueMany(spins, Array.from({ length: 64 }, () => ({ ms: 0.1 })))
-  await Promise.all(warm.map((job) => job.result()))
-  const counts = { ran: 0, cancelled: 0 }
-  for (let round = 0; round < 8; round++) {
-    const tags = Array.from({ length: 300 }, (_, index) => `${round}-${index}`)
-    const jobs = await executor.enqueueMany(spins, tags.map((tag) => ({ ms: 0.1, file, tag })))
-    const cancels = jobs.map(async (job, index) => (index % 3 === 1 ? await executor.cancel(job.id, 'odd') : undefined))
-    await Promise.allSettled(jobs.map((job: JobHandle<number>) => job.result()))
-    const answers = await Promise.all(cancels)
-    const ran = new Map<string, number>()
-    for (const { tag } of tracesIn(file)) ran.set(tag, (ran.get(tag) ?? 0) + 1)
-    for (const [index, job] of jobs.entries()) {
-      const cancelled = answers[index] === true
-      const info = await executor.get(job.id)
-      assert.equal(info?.state, cancelled ? 'cancelled' : 'completed', `job ${tags[index]}`)
-      assert.equal(ran.get(tags[index]!) ?? 0, cancelled ? 0 : 1, `job ${tags[index]} ran`)
-      assert.deepEqual(await attemptsOf(executor, job), cancelled ? [] : ['1 completed'])
-      counts[cancelled ? 'cancelled' : 'ran']++
+test(
+  'promise 2: cancels in the middle of batches: true means cancelled, false means it ran once, never both',
+  LIMITS,
+  async (t) => {
+    const { executor, directory } = await open(t, { jobs: JOBS, threads: 2, abortGrace: '30s', retain: { jobs: Infinity } })
+    const file = join(directory, 'trace')
+    const warm = await executor.enqueueMany(
+      spins,
+      Array.from({ length: 64 }, () => ({ ms: 0.1 })),
+    )
+    await Promise.all(warm.map((job) => job.result()))
+    const counts = { ran: 0, cancelled: 0 }
+    for (let round = 0; round < 8; round++) {
+      const tags = Array.from({ length: 300 }, (_, index) => `${round}-${index}`)
+      const jobs = await executor.enqueueMany(
+        spins,
+        tags.map((tag) => ({ ms: 0.1, file, tag })),
+      )
+      const cancels = jobs.map(async (job, index) => (index % 3 === 1 ? await executor.cancel(job.id, 'odd') : undefined))
+      await Promise.allSettled(jobs.map((job: JobHandle<number>) => job.result()))
+      const answers = await Promise.all(cancels)
+      const ran = new Map<string, number>()
+      for (const { tag } of tracesIn(file)) ran.set(tag, (ran.get(tag) ?? 0) + 1)
+      for (const [index, job] of jobs.entries()) {
+        const cancelled = answers[index] === true
+        const info = await executor.get(job.id)
+        assert.equal(info?.state, cancelled ? 'cancelled' : 'completed', `job ${tags[index]}`)
+        assert.equal(ran.get(tags[index]!) ?? 0, cancelled ? 0 : 1, `job ${tags[index]} ran`)
+        assert.deepEqual(await attemptsOf(executor, job), cancelled ? [] : ['1 completed'])
+        counts[cancelled ? 'cancelled' : 'ran']++
+      }
     }
-  }
-  assert(counts.cancelled > 20 && counts.ran > 20, `the test met ${JSON.stringify(counts)}`)
-})
+    assert(counts.cancelled > 20 && counts.ran > 20, `the test met ${JSON.stringify(counts)}`)
+  },
+)

@@ -12,7 +12,10 @@ const JOBS = [logs, reports, says, shows, where]
 
 test('ctx tells the job: id, name, queue, attempt, enqueuedAt; without a setup its state is undefined', LIMITS, async (t) => {
   const { executor } = await open(t, { jobs: JOBS })
-  const jobs = await executor.enqueueMany(shows, Array.from({ length: 20 }, (_, n) => ({ n })))
+  const jobs = await executor.enqueueMany(
+    shows,
+    Array.from({ length: 20 }, (_, n) => ({ n })),
+  )
   for (const job of jobs) {
     const shown = await job.result()
     const info = await executor.get(job.id)
@@ -26,38 +29,42 @@ test('ctx tells the job: id, name, queue, attempt, enqueuedAt; without a setup i
   }
 })
 
-test('outcomes: snooze waits uncharged, cancel ends, FatalError discards at once, RetryError names its wait', LIMITS, async (t) => {
-  const { executor, until } = await open(t, { jobs: JOBS, listen: ['retried', 'cancelled', 'failed'] })
-  const snoozing = await executor.enqueue(says, { what: 'snooze', reason: 'too early' })
-  const { runAt, snoozed } = await until('retried', ({ job }) => job.id === snoozing.id)
-  assert.equal(snoozed, true)
-  assert(runAt - Date.now() > 3_500_000)
-  assert.deepEqual(await attemptsOf(executor, snoozing), ['1 snoozed'])
-  assert.equal((await executor.get(snoozing.id))?.attempt, 1)
+test(
+  'outcomes: snooze waits uncharged, cancel ends, FatalError discards at once, RetryError names its wait',
+  LIMITS,
+  async (t) => {
+    const { executor, until } = await open(t, { jobs: JOBS, listen: ['retried', 'cancelled', 'failed'] })
+    const snoozing = await executor.enqueue(says, { what: 'snooze', reason: 'too early' })
+    const { runAt, snoozed } = await until('retried', ({ job }) => job.id === snoozing.id)
+    assert.equal(snoozed, true)
+    assert(runAt - Date.now() > 3_500_000)
+    assert.deepEqual(await attemptsOf(executor, snoozing), ['1 snoozed'])
+    assert.equal((await executor.get(snoozing.id))?.attempt, 1)
 
-  const again = await executor.enqueue(says, { what: 'snooze once' })
-  assert.deepEqual(await again.result(), { attempt: 1 })
-  assert.deepEqual(await attemptsOf(executor, again), ['1 snoozed', '1 completed'])
+    const again = await executor.enqueue(says, { what: 'snooze once' })
+    assert.deepEqual(await again.result(), { attempt: 1 })
+    assert.deepEqual(await attemptsOf(executor, again), ['1 snoozed', '1 completed'])
 
-  const cancelling = await executor.enqueue(says, { what: 'cancel', reason: 'no such user' })
-  const error = await rejection(cancelling.result())
-  assert.equal(error.code, 'MILLRACE_JOB_CANCELLED')
-  assert.match(error.message, /no such user/)
+    const cancelling = await executor.enqueue(says, { what: 'cancel', reason: 'no such user' })
+    const error = await rejection(cancelling.result())
+    assert.equal(error.code, 'MILLRACE_JOB_CANCELLED')
+    assert.match(error.message, /no such user/)
 
-  const fatal = await executor.enqueue(says, { what: 'fatal' })
-  const failure = await rejection(fatal.result())
-  assert(failure instanceof JobFailedError)
-  assert.equal(failure.error.name, 'FatalError')
-  assert.deepEqual(await attemptsOf(executor, fatal), ['1 failed'])
+    const fatal = await executor.enqueue(says, { what: 'fatal' })
+    const failure = await rejection(fatal.result())
+    assert(failure instanceof JobFailedError)
+    assert.equal(failure.error.name, 'FatalError')
+    assert.deepEqual(await attemptsOf(executor, fatal), ['1 failed'])
 
-  const retrying = await executor.enqueue(says, { what: 'retry' })
-  const retried = await until('retried', ({ job }) => job.id === retrying.id)
-  assert.equal(retried.snoozed, false)
-  assert(retried.runAt - Date.now() > 3_500_000)
+    const retrying = await executor.enqueue(says, { what: 'retry' })
+    const retried = await until('retried', ({ job }) => job.id === retrying.id)
+    assert.equal(retried.snoozed, false)
+    assert(retried.runAt - Date.now() > 3_500_000)
 
-  const failing = await executor.enqueue(says, { what: 'fail once' })
-  assert.deepEqual(await failing.result(), { attempt: 2 })
-})
+    const failing = await executor.enqueue(says, { what: 'fail once' })
+    assert.deepEqual(await failing.result(), { attempt: 2 })
+  },
+)
 
 test('promise 4: a reason that is enormous is cut, and its job is not taken for completed', LIMITS, async (t) => {
   const { executor } = await open(t, { jobs: JOBS })
@@ -119,7 +126,16 @@ test('log lines become events, with level, data and job; what JSON cannot carry 
   assert(lines.every(({ jobId, name }) => jobId === job.id && name === 'logs'))
   assert.deepEqual(
     lines.map(({ level, message }) => `${level} ${message}`),
-    ['debug plain', 'info with data', 'warn a cycle', 'error a bare cycle', 'info a bigint', 'info a function', 'info long', 'info undefined'],
+    [
+      'debug plain',
+      'info with data',
+      'warn a cycle',
+      'error a bare cycle',
+      'info a bigint',
+      'info a function',
+      'info long',
+      'info undefined',
+    ],
   )
   assert.deepEqual(lines[1]?.data, { a: [1, 'two'] })
   assert((JSON.stringify(lines[6]?.data) ?? '').length < 20_000)

@@ -110,7 +110,12 @@ async function checkFailed(executor: Executor, deed: keyof typeof EXPECTED, job:
   assert(record !== undefined)
   assert.deepEqual(error.error, record, deed)
   assert.equal(record.code === undefined ? undefined : record.code.slice(0, 50), expected.code ?? record.code?.slice(0, 50), deed)
-  if (expected.code === undefined && deed !== 'throwsEnormous') assert.equal(record.code, deed === 'returnsGetter' ? 'E_SHOP' : deed === 'returnsRevokedProxy' ? record.code : undefined, deed)
+  if (expected.code === undefined && deed !== 'throwsEnormous')
+    assert.equal(
+      record.code,
+      deed === 'returnsGetter' ? 'E_SHOP' : deed === 'returnsRevokedProxy' ? record.code : undefined,
+      deed,
+    )
   if (expected.name !== undefined) assert.equal(record.name, expected.name, deed)
   if (expected.message !== undefined) assert.match(record.message, expected.message, deed)
   assert(JSON.stringify(record).length < 300_000, `${deed}: the record is not bounded`)
@@ -135,7 +140,10 @@ for (const deed of DEEDS) {
   test(`promise 4: ${deed}: fails with its own error, and its batch-mates complete in one attempt`, LIMITS, async (t) => {
     const { executor, told } = await open(t, OPTIONS)
     // Measured, jobs travel in large batches.
-    const warm = await executor.enqueueMany(misbehave, Array.from({ length: 64 }, () => 'fine' as const))
+    const warm = await executor.enqueueMany(
+      misbehave,
+      Array.from({ length: 64 }, () => 'fine' as const),
+    )
     await Promise.all(warm.map((job) => job.result()))
     const timeout = timeoutOf(deed)
     const pending = [
@@ -170,6 +178,14 @@ test('promise 4: every deed twice at once on two threads among good jobs, each r
   const counts = await executor.counts()
   assert.deepEqual(
     { ...counts },
-    { scheduled: 0, available: 0, running: 0, retryable: 0, completed: DEEDS.length * 6, cancelled: 0, discarded: DEEDS.length * 2 },
+    {
+      scheduled: 0,
+      available: 0,
+      running: 0,
+      retryable: 0,
+      completed: DEEDS.length * 6,
+      cancelled: 0,
+      discarded: DEEDS.length * 2,
+    },
   )
 })

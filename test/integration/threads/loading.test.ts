@@ -28,7 +28,10 @@ const BROKEN: Readonly<Record<string, { source: string; file?: string; code: str
   'only a default export': { source: `export default () => 1`, code: MISSING },
   'process.exit() at import': { source: `process.exit(2)`, code: 'MILLRACE_PROCESS_EXIT' },
   'a loop at import': { source: `for (;;);`, code: 'MILLRACE_TIMEOUT' },
-  'a top-level await without end': { source: `setInterval(() => {}, 1000)\nawait new Promise(() => {})`, code: 'MILLRACE_TIMEOUT' },
+  'a top-level await without end': {
+    source: `setInterval(() => {}, 1000)\nawait new Promise(() => {})`,
+    code: 'MILLRACE_TIMEOUT',
+  },
   'a rejection beside the import': {
     source: `Promise.reject(new Error('beside'))\nsetInterval(() => {}, 1000)\nawait new Promise(() => {})`,
     code: 'MILLRACE_UNHANDLED_REJECTION',
@@ -36,7 +39,11 @@ const BROKEN: Readonly<Record<string, { source: string; file?: string; code: str
   'a CommonJS module that throws': { source: `throw new Error('cjs')`, file: 'broken.cjs', code: FAILED, message: /cjs/ },
 }
 
-async function failureOf(t: Parameters<typeof open>[0], job: JobDefinition<unknown>, prepare = (): void => undefined): Promise<ErrorRecord> {
+async function failureOf(
+  t: Parameters<typeof open>[0],
+  job: JobDefinition<unknown>,
+  prepare = (): void => undefined,
+): Promise<ErrorRecord> {
   const { executor, told } = await open(t, { jobs: [job, where], listen: ['error', 'interrupted'] })
   prepare()
   await (await executor.enqueue(where, undefined)).result()
@@ -100,7 +107,7 @@ test('handler modules may be .mjs, .cjs and .js, with setup and teardown', LIMIT
     ['b.js', esm],
     ['c.cjs', cjs],
   ] as const) {
-    const job = defineJob({ name: file, module: writeModule(directory, file, source) }) as JobDefinition<unknown, number>
+    const job = defineJob<unknown, unknown, undefined, number>({ name: file, module: writeModule(directory, file, source) })
     const { executor } = await open(t, { jobs: [job], path: `${directory}/${file}.store` })
     assert.equal(await (await executor.enqueue(job, 2)).result(), 42)
     await executor.close()
@@ -133,7 +140,11 @@ test('threads that cannot start: an error is told, they are not started over and
 })
 
 test('resourceLimits too small for a thread to start: an error is told, close works', LIMITS, async (t) => {
-  const { executor, until } = await open(t, { jobs: [where], resourceLimits: { maxOldGenerationSizeMb: 1 }, listen: ['error', 'failed'] })
+  const { executor, until } = await open(t, {
+    jobs: [where],
+    resourceLimits: { maxOldGenerationSizeMb: 1 },
+    listen: ['error', 'failed'],
+  })
   const job = await executor.enqueue(where, undefined, { maxRetries: 0 })
   const result = rejection(job.result())
   await Promise.race([until('error'), until('failed')])

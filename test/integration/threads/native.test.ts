@@ -20,49 +20,57 @@ function iterationsFor(ms: number): number {
   return Math.ceil((100_000 * ms) / (monotonicMs() - begin))
 }
 
-test('promise 3: maxStuckThreads 1: stuck is told and counted, others run meanwhile, the retry waits for the exit', LIMITS, async (t) => {
-  const { executor, directory, until, told } = await open(t, { jobs: JOBS, maxStuckThreads: 1, listen: LISTEN })
-  let countedInEvent = -1
-  executor.on('stuck', () => {
-    countedInEvent = executor.stats().stuckThreads
-  })
-  const file = join(directory, 'trace')
-  const job = await executor.enqueue(native, { file, tag: 'a', iterations: ITERATIONS })
-  const stuck = await until('stuck')
-  const [first] = tracesIn(file)
-  assert.deepEqual(stuck, { name: 'stuck', threadId: first?.threadId, job: { id: job.id, name: 'native', queue: 'default' } })
-  assert.equal(countedInEvent, 1)
-  assert.equal(executor.stats().stuckThreads, 1)
-  // On the one thread of the executor another one runs, while the first is still held.
-  const other = await (await executor.enqueue(where, undefined)).result()
-  assert.notEqual(other, first?.threadId)
-  assert.equal(lifeOf(first!.threadId).exitMs, undefined, 'native code ended too early for this test')
-  assert.equal((await executor.get(job.id))?.state, 'running')
-  const second = await job.result()
-  const { exitMs } = lifeOf(first!.threadId)
-  assert(exitMs !== undefined && exitMs < second.atMs, 'the retry began before the old thread was gone')
-  assert.deepEqual(await attemptsOf(executor, job), ['1 timedOut', '2 completed'])
-  assert.equal(executor.stats().stuckThreads, 0)
-  assert.equal(told.filter(({ name }) => name === 'stuck').length, 1)
-  assert.equal(liveThreads().length, 1)
-})
+test(
+  'promise 3: maxStuckThreads 1: stuck is told and counted, others run meanwhile, the retry waits for the exit',
+  LIMITS,
+  async (t) => {
+    const { executor, directory, until, told } = await open(t, { jobs: JOBS, maxStuckThreads: 1, listen: LISTEN })
+    let countedInEvent = -1
+    executor.on('stuck', () => {
+      countedInEvent = executor.stats().stuckThreads
+    })
+    const file = join(directory, 'trace')
+    const job = await executor.enqueue(native, { file, tag: 'a', iterations: ITERATIONS })
+    const stuck = await until('stuck')
+    const [first] = tracesIn(file)
+    assert.deepEqual(stuck, { name: 'stuck', threadId: first?.threadId, job: { id: job.id, name: 'native', queue: 'default' } })
+    assert.equal(countedInEvent, 1)
+    assert.equal(executor.stats().stuckThreads, 1)
+    // On the one thread of the executor another one runs, while the first is still held.
+    const other = await (await executor.enqueue(where, undefined)).result()
+    assert.notEqual(other, first?.threadId)
+    assert.equal(lifeOf(first!.threadId).exitMs, undefined, 'native code ended too early for this test')
+    assert.equal((await executor.get(job.id))?.state, 'running')
+    const second = await job.result()
+    const { exitMs } = lifeOf(first!.threadId)
+    assert(exitMs !== undefined && exitMs < second.atMs, 'the retry began before the old thread was gone')
+    assert.deepEqual(await attemptsOf(executor, job), ['1 timedOut', '2 completed'])
+    assert.equal(executor.stats().stuckThreads, 0)
+    assert.equal(told.filter(({ name }) => name === 'stuck').length, 1)
+    assert.equal(liveThreads().length, 1)
+  },
+)
 
-test('promise 3: maxStuckThreads 0: stuck is told and counted, nothing is replaced, all goes on after the exit', LIMITS, async (t) => {
-  const { executor, directory, until } = await open(t, { jobs: JOBS, maxStuckThreads: 0, listen: LISTEN })
-  const file = join(directory, 'trace')
-  const job = await executor.enqueue(native, { file, tag: 'a', iterations: ITERATIONS })
-  const { threadId } = await until('stuck')
-  assert.equal(executor.stats().stuckThreads, 1, 'stats().stuckThreads while a thread is stuck and not replaced')
-  assert.deepEqual(liveThreads(), [threadId])
-  const other = await executor.enqueue(where, undefined)
-  await other.result()
-  const { exitMs } = lifeOf(threadId)
-  const began = (await executor.get(other.id))?.attempts[0]?.startedAt
-  assert(exitMs !== undefined && began !== undefined)
-  await job.result()
-  assert.deepEqual(await attemptsOf(executor, job), ['1 timedOut', '2 completed'])
-  assert.equal(executor.stats().stuckThreads, 0)
-})
+test(
+  'promise 3: maxStuckThreads 0: stuck is told and counted, nothing is replaced, all goes on after the exit',
+  LIMITS,
+  async (t) => {
+    const { executor, directory, until } = await open(t, { jobs: JOBS, maxStuckThreads: 0, listen: LISTEN })
+    const file = join(directory, 'trace')
+    const job = await executor.enqueue(native, { file, tag: 'a', iterations: ITERATIONS })
+    const { threadId } = await until('stuck')
+    assert.equal(executor.stats().stuckThreads, 1, 'stats().stuckThreads while a thread is stuck and not replaced')
+    assert.deepEqual(liveThreads(), [threadId])
+    const other = await executor.enqueue(where, undefined)
+    await other.result()
+    const { exitMs } = lifeOf(threadId)
+    const began = (await executor.get(other.id))?.attempts[0]?.startedAt
+    assert(exitMs !== undefined && began !== undefined)
+    await job.result()
+    assert.deepEqual(await attemptsOf(executor, job), ['1 timedOut', '2 completed'])
+    assert.equal(executor.stats().stuckThreads, 0)
+  },
+)
 
 test('promise 3: two threads stuck at once, one replaced: never more than threads + maxStuckThreads', LIMITS, async (t) => {
   const { executor, directory, until, told } = await open(t, { jobs: JOBS, threads: 2, maxStuckThreads: 1, listen: LISTEN })

@@ -22,7 +22,10 @@ import { attemptsOf } from '../../support/traces.js'
 const LIMITS = { timeout: 60_000 }
 const JOBS = [first, hoards, reluctant, second, setupHangs, setupLoops, teardownHangs, teardownLoops, teardownThrows, where]
 
-function withTrace(t: Parameters<typeof newDirectory>[0]): { options: { jobs: typeof JOBS; env: Record<string, string> }; traces: () => StateTrace[] } {
+function withTrace(t: Parameters<typeof newDirectory>[0]): {
+  options: { jobs: typeof JOBS; env: Record<string, string> }
+  traces: () => StateTrace[]
+} {
   const file = join(newDirectory(t), 'state')
   return {
     options: { jobs: JOBS, env: { MILLRACE_TEST_TRACE: file } },
@@ -38,31 +41,35 @@ function withTrace(t: Parameters<typeof newDirectory>[0]): { options: { jobs: ty
 
 const times = (count: number): undefined[] => Array.from({ length: count }, () => undefined)
 
-test('setup runs once per definition and thread before its first job; close runs every teardown once, with that state', LIMITS, async (t) => {
-  const { options, traces } = withTrace(t)
-  const { executor } = await open(t, { ...options, threads: 2 })
-  const seen = new Map<number, Set<number>>()
-  for (let round = 0; round < 20; round++) {
-    const jobs = [
-      ...(await executor.enqueueMany(first, ['use', 'use', 'use'])),
-      ...(await executor.enqueueMany(second, times(3))),
-    ]
-    for (const output of await Promise.all(jobs.map((job) => job.result()))) {
-      seen.set(output.threadId, (seen.get(output.threadId) ?? new Set()).add(output.serial))
+test(
+  'setup runs once per definition and thread before its first job; close runs every teardown once, with that state',
+  LIMITS,
+  async (t) => {
+    const { options, traces } = withTrace(t)
+    const { executor } = await open(t, { ...options, threads: 2 })
+    const seen = new Map<number, Set<number>>()
+    for (let round = 0; round < 20; round++) {
+      const jobs = [
+        ...(await executor.enqueueMany(first, ['use', 'use', 'use'])),
+        ...(await executor.enqueueMany(second, times(3))),
+      ]
+      for (const output of await Promise.all(jobs.map((job) => job.result()))) {
+        seen.set(output.threadId, (seen.get(output.threadId) ?? new Set()).add(output.serial))
+      }
     }
-  }
-  const setups = traces()
-  for (const [threadId, serials] of seen) {
-    const mine = setups.filter((trace) => trace.threadId === threadId)
-    assert.deepEqual(new Set(mine.map(({ serial }) => serial)), serials)
-    assert.equal(new Set(mine.map(({ name }) => name)).size, mine.length, 'a second setup of a definition in a thread')
-    assert(mine.every(({ given }) => given === threadId))
-  }
-  await executor.close()
-  const ended = traces().filter(({ what }) => what === 'teardown')
-  const key = ({ name, threadId, serial }: StateTrace): string => `${name} ${threadId} ${serial}`
-  assert.deepEqual(ended.map(key).sort(), setups.map(key).sort())
-})
+    const setups = traces()
+    for (const [threadId, serials] of seen) {
+      const mine = setups.filter((trace) => trace.threadId === threadId)
+      assert.deepEqual(new Set(mine.map(({ serial }) => serial)), serials)
+      assert.equal(new Set(mine.map(({ name }) => name)).size, mine.length, 'a second setup of a definition in a thread')
+      assert(mine.every(({ given }) => given === threadId))
+    }
+    await executor.close()
+    const ended = traces().filter(({ what }) => what === 'teardown')
+    const key = ({ name, threadId, serial }: StateTrace): string => `${name} ${threadId} ${serial}`
+    assert.deepEqual(ended.map(key).sort(), setups.map(key).sort())
+  },
+)
 
 test('a setup that throws fails the attempt, not the thread, and is tried again for the next job', LIMITS, async (t) => {
   const { options, traces } = withTrace(t)
@@ -131,7 +138,12 @@ test('recycle.afterJobs replaces a thread between jobs, after its teardown; no j
 })
 
 test('recycle.afterJobs under load: every job completes in its first attempt, on many threads', LIMITS, async (t) => {
-  const { executor, told } = await open(t, { jobs: JOBS, threads: 2, recycle: { afterJobs: 50 }, listen: ['interrupted', 'failed', 'error'] })
+  const { executor, told } = await open(t, {
+    jobs: JOBS,
+    threads: 2,
+    recycle: { afterJobs: 50 },
+    listen: ['interrupted', 'failed', 'error'],
+  })
   const jobs = await executor.enqueueMany(where, times(3000))
   const threads = new Set(await Promise.all(jobs.map((job) => job.result())))
   assert(threads.size > 2, `${threads.size} threads`)

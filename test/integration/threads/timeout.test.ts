@@ -60,7 +60,10 @@ test('promise 3: no retry starts before the exit of the thread that ran the atte
     )
     for (const [index, run] of runs.slice(1).entries()) {
       const { exitMs } = lifeOf(runs[index]!.threadId)
-      assert(exitMs !== undefined && exitMs < run.atMs, `attempt ${run.attempt} began before the exit of thread ${runs[index]!.threadId}`)
+      assert(
+        exitMs !== undefined && exitMs < run.atMs,
+        `attempt ${run.attempt} began before the exit of thread ${runs[index]!.threadId}`,
+      )
     }
   }
 })
@@ -92,43 +95,54 @@ test('promise 3: the clock starts when the thread starts the job: time spent beh
 })
 
 for (const timeout of ['1ms', '5ms', '40ms'] as const) {
-  test(`promise 3: batch-mates of a job that times out after ${timeout} come back uncharged and unrecorded`, LIMITS, async (t) => {
-    const { executor, directory, told } = await open(t, { jobs: JOBS, listen: ['interrupted', 'error'] })
-    const file = join(directory, 'trace')
-    const warm = await executor.enqueueMany(spins, Array.from({ length: 32 }, () => ({ ms: 0 })))
-    await Promise.all(warm.map((job) => job.result()))
-    for (let round = 0; round < 5; round++) {
-      const pending = Array.from({ length: 40 }, (_, index) =>
-        index === 7
-          ? executor.enqueue(loops, { file, tag: `${round}`, attempts: 1 }, { timeout, maxRetries: 0 })
-          : executor.enqueue(spins, { ms: 0 }),
+  test(
+    `promise 3: batch-mates of a job that times out after ${timeout} come back uncharged and unrecorded`,
+    LIMITS,
+    async (t) => {
+      const { executor, directory, told } = await open(t, { jobs: JOBS, listen: ['interrupted', 'error'] })
+      const file = join(directory, 'trace')
+      const warm = await executor.enqueueMany(
+        spins,
+        Array.from({ length: 32 }, () => ({ ms: 0 })),
       )
-      const jobs = await Promise.all<JobHandle<unknown>>(pending)
-      const results = await Promise.allSettled(jobs.map((job) => job.result()))
-      assert.deepEqual(
-        results.flatMap(({ status }, index) => (status === 'rejected' ? [index] : [])),
-        [7],
-      )
-      for (const [index, job] of jobs.entries())
-        assert.deepEqual(await attemptsOf(executor, job), [index === 7 ? '1 timedOut' : '1 completed'], `job ${index}`)
-    }
-    assert.deepEqual(told, [])
-  })
+      await Promise.all(warm.map((job) => job.result()))
+      for (let round = 0; round < 5; round++) {
+        const pending = Array.from({ length: 40 }, (_, index) =>
+          index === 7
+            ? executor.enqueue(loops, { file, tag: `${round}`, attempts: 1 }, { timeout, maxRetries: 0 })
+            : executor.enqueue(spins, { ms: 0 }),
+        )
+        const jobs = await Promise.all<JobHandle<unknown>>(pending)
+        const results = await Promise.allSettled(jobs.map((job) => job.result()))
+        assert.deepEqual(
+          results.flatMap(({ status }, index) => (status === 'rejected' ? [index] : [])),
+          [7],
+        )
+        for (const [index, job] of jobs.entries())
+          assert.deepEqual(await attemptsOf(executor, job), [index === 7 ? '1 timedOut' : '1 completed'], `job ${index}`)
+      }
+      assert.deepEqual(told, [])
+    },
+  )
 }
 
-test('promise 3: a loop at the head of the batch behind is stopped: the result of the batch before it has left', LIMITS, async (t) => {
-  const { executor, directory } = await open(t, { jobs: JOBS })
-  const file = join(directory, 'trace')
-  for (let round = 0; round < 5; round++) {
-    // So many jobs make a batch, also when they are short: the loop is first in the next one, which is in reserve.
-    const jobs = await Promise.all<JobHandle<unknown>>([
-      ...Array.from({ length: 2048 }, () => executor.enqueue(where, undefined)),
-      executor.enqueue(loops, { file, tag: `${round}`, attempts: 1 }, { maxRetries: 0 }),
-    ])
-    await Promise.allSettled(jobs.map((job) => job.result()))
-    assert.deepEqual(await attemptsOf(executor, jobs.at(-1)!), ['1 timedOut'])
-  }
-})
+test(
+  'promise 3: a loop at the head of the batch behind is stopped: the result of the batch before it has left',
+  LIMITS,
+  async (t) => {
+    const { executor, directory } = await open(t, { jobs: JOBS })
+    const file = join(directory, 'trace')
+    for (let round = 0; round < 5; round++) {
+      // So many jobs make a batch, also when they are short: the loop is first in the next one, which is in reserve.
+      const jobs = await Promise.all<JobHandle<unknown>>([
+        ...Array.from({ length: 2048 }, () => executor.enqueue(where, undefined)),
+        executor.enqueue(loops, { file, tag: `${round}`, attempts: 1 }, { maxRetries: 0 }),
+      ])
+      await Promise.allSettled(jobs.map((job) => job.result()))
+      assert.deepEqual(await attemptsOf(executor, jobs.at(-1)!), ['1 timedOut'])
+    }
+  },
+)
 
 test('promise 3: a timeout of Infinity holds, whatever the definition says', LIMITS, async (t) => {
   const { executor, directory } = await open(t, { jobs: JOBS })
