@@ -7,5 +7,5 @@ import { existsSync, readdirSync, rmSync } from 'node:fs'
 const OUTPUT = /\.(d\.ts|js)(\.map)?$/
 
 for (const file of existsSync('dist') ? readdirSync('dist', { recursive: true }) : []) {
-  if (OUTPUT.test(file) && !existsSync(file.replace(OUTPUT, '.ts'))) rmSync(`dist/${file}`, { force: true })
+  if (OUTPUT.test(file) && !existsSync(file.replace(OUTPUT, '.ts'))) rmSync(`dist/${String(file)}`, { force: true })
 }

@@ -1,7 +1,7 @@
 /**
  * What a job costs as the executor has more to look after: queues, definitions, jobs waiting for their time, retries.
  *
- *   npm run bench -- scale [--rounds 5] [--jobs 40000] [--only queues,definitions,delayed,retries]
+ *   npm run bench -- scale [--rounds 5] [--jobs 30000] [--only queues,definitions,delayed,retries]
  *
  * Wall time is from the first enqueue to the last durable outcome, by 2 threads; CPU time is that of the whole process meanwhile,
  * which what else the machine does moves less. Both per job. Jobs are enqueued one by one, 2,000 calls to a turn of the event loop.
@@ -26,7 +26,7 @@ const HOUR_MS = 3_600_000
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
-    jobs: { type: 'string', default: '40000' },
+    jobs: { type: 'string', default: '30000' },
     only: { type: 'string', default: 'queues,definitions,delayed,retries' },
   },
 })

@@ -1,6 +1,7 @@
 /** What every thread of the pool runs: Piscina calls the default export with each batch. */
 import type { BatchResult, BatchTask, MainToThread } from '../src/protocol/messages.js'
 import { openChannel, send } from './channel.js'
+import { eventLoopTurn } from './event-loop-turn.js'
 import { installHooks } from './load-handler.js'
 import { BatchRunner } from './run-batch.js'
 import { ThreadState } from './thread-state.js'
@@ -33,16 +34,10 @@ export default async function runTask(task: BatchTask): Promise<BatchResult> {
   if (task.settings !== undefined) openChannel(task.settings.port, onMessage)
   thread.learn(task)
   const result = last.then(async () => await movable(await runner.run(task)))
-  last = result.then(turn, turn)
+  // A batch's result must have left before the next batch begins: a job there that never gives the thread back would hold it for
+  // good, and the main thread would watch the wrong batch.
+  last = result.then(eventLoopTurn, eventLoopTurn)
   return await result
-}
-
-/**
- * Lets the event loop turn, so that a batch's result has left before the next batch begins. A job there that never gives the
- * thread back would hold it for good, and the main thread would watch the wrong batch.
- */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
 }
 
 /** A large output is moved to the main thread, not copied. Piscina is loaded for it only when one comes up. */

@@ -4,6 +4,7 @@
  * A handler that returns without a promise costs no microtask. Whatever a job does (throw anything, reject, leave a promise or a
  * timer behind that fails later, return what cannot be stored) becomes that job's outcome, and the next one runs.
  */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { heapUsed } from './heap.js'
 import { ByteWriter } from '../src/codec/byte-writer.js'
 import { BatchReader } from '../src/codec/batch.js'
@@ -43,6 +44,8 @@ const SHORT_CHARACTERS = 1024
 
 const offsetMs = monotonicOffsetMs()
 const scratch = new ByteWriter(4096)
+/** The run that a promise, a timer or a callback comes from, also long after the run has ended. */
+const owner = new AsyncLocalStorage<HandlerContext>()
 
 /** The asynchronous run in progress, for what happens outside its own call. */
 interface Run {
@@ -72,16 +75,17 @@ export class BatchRunner {
     this.#run?.context?.abort(batchId, index, reason)
   }
 
-  /** An exception or rejection that nobody caught: the running job's fault when there is one, a stray otherwise. */
+  /** An exception or rejection that nobody caught: the running job's fault if it comes from that run, a stray otherwise. */
   uncaught(error: unknown, code: UncaughtCode): void {
     // An exception has unwound somebody's stack half way; a rejection has only gone unheard.
     if (code === 'MILLRACE_UNCAUGHT_EXCEPTION') this.#retire = true
-    if (this.#run !== undefined) {
+    const from = owner.getStore()
+    if (this.#run !== undefined && (from === undefined || from === this.#run.context)) {
       this.#run.fail(error, code)
       return
     }
     const { name, message, stack } = errorRecord(error)
-    send({ type: 'stray', code, jobId: this.#lastContext?.job.id, name, message, stack })
+    send({ type: 'stray', code, jobId: (from ?? this.#lastContext)?.job.id, name, message, stack })
   }
 
   async run(task: BatchTask): Promise<BatchResult> {
@@ -143,7 +147,7 @@ export class BatchRunner {
       }
       const input = readInput(task, index, reader.bytes, entry)
       const context = this.#contextOf(task, reader, index, entry, loaded.state)
-      const output = loaded.handler.run(input, context)
+      const output = owner.run(context, loaded.handler.run, input, context)
       if (isThenable(output)) return this.#awaited(context, output)
       return encodeOutput(output, this.#thread.payloadBytes)
     } catch (error) {
@@ -180,7 +184,7 @@ export class BatchRunner {
         input = result.value
       }
       const context = this.#contextOf(task, reader, index, entry, loaded.state)
-      const output = run(input, context)
+      const output = owner.run(context, run, input, context)
       return isThenable(output) ? await this.#awaited(context, output) : encodeOutput(output, thread.payloadBytes)
     } catch (error) {
       // The phase holds for the jobs that follow as well.

@@ -104,10 +104,7 @@ function readEntry(bytes: Buffer, at: number, end: number): FinishedEntry {
   const flags = bytes.readUInt8(at + 37)
   const detailsTo = at + ENTRY_BYTES + bytes.readUInt32LE(at + 40)
   const inputTo = detailsTo + bytes.readUInt32LE(at + 44)
-  const details =
-    detailsTo > at + ENTRY_BYTES
-      ? (JSON.parse(bytes.toString('utf8', at + ENTRY_BYTES, detailsTo), reviveInfinity) as FinishedDetails)
-      : undefined
+  const details = detailsTo > at + ENTRY_BYTES ? readDetails(bytes.toString('utf8', at + ENTRY_BYTES, detailsTo)) : undefined
   return {
     ...details,
     seq: bytes.readDoubleLE(at + 4),
@@ -122,6 +119,15 @@ function readEntry(bytes: Buffer, at: number, end: number): FinishedEntry {
     input: bytes.subarray(detailsTo, inputTo),
     output: bytes.subarray(inputTo, end),
   }
+}
+
+function writeDetails({ overrides, ...rest }: FinishedDetails): string {
+  return JSON.stringify(overrides === undefined ? rest : { ...rest, overrides: storableOverrides(overrides) })
+}
+
+function readDetails(text: string): FinishedDetails {
+  const { overrides, ...rest } = JSON.parse(text) as FinishedDetails
+  return overrides === undefined ? rest : { ...rest, overrides: revivedOverrides(overrides) }
 }
 
 /** Fills one block. Made for a commit, sealed with it. */
@@ -171,8 +177,7 @@ export class FinishedBlockBuilder {
     outputTo: number,
   ): void {
     const writer = this.#writer
-    const text =
-      details === undefined ? '' : JSON.stringify(details, (_key, value: unknown) => (value === Infinity ? '∞' : value))
+    const text = details === undefined ? '' : writeDetails(details)
     const detailsBytes = text === '' ? 0 : Buffer.byteLength(text)
     const length = ENTRY_BYTES - 4 + detailsBytes + (inputTo - inputFrom) + (outputTo - outputFrom)
     writer.reserve(length + 4)

@@ -93,6 +93,45 @@ export function mortal(): { engine: Engine; remains: Engine; crash(): void } {
   }
 }
 
+/** A store in memory whose commits can be held up. */
+export function slow(): { engine: Engine; hold(): void; release(): void; readonly held: Promise<void> } {
+  const inner = lasting(createMemoryEngine())
+  let isHolding = false
+  let release: () => void = () => undefined
+  let onHeld: () => void = () => undefined
+  let held: Promise<void> = Promise.resolve()
+  const engine: Engine = {
+    ...inner,
+    commit: async (batch) => {
+      if (isHolding) {
+        const released = new Promise<void>((resolve) => {
+          release = resolve
+        })
+        onHeld()
+        await released
+      }
+      await inner.commit(batch)
+    },
+  }
+  return {
+    engine,
+    hold() {
+      isHolding = true
+      held = new Promise((resolve) => {
+        onHeld = resolve
+      })
+    },
+    release() {
+      isHolding = false
+      release()
+    },
+    /** Resolves when a commit has come and waits. */
+    get held() {
+      return held
+    },
+  }
+}
+
 /** The next event of a type, or the first one that fits. */
 export function nextEvent<Name extends EventName>(
   executor: Executor,
@@ -117,7 +156,7 @@ export async function listed(executor: Executor, filter?: Parameters<Executor['l
 }
 
 /** What `counts` must say, counted anew. */
-export function recount(infos: readonly JobInfo[]): JobCounts {
+function recount(infos: readonly JobInfo[]): JobCounts {
   const counts = Object.fromEntries(JOB_STATES.map((state) => [state, 0])) as Record<(typeof JOB_STATES)[number], number>
   for (const { state } of infos) counts[state]++
   return counts

@@ -143,7 +143,7 @@ test('jobs: what is none says why it may be none', async () => {
   assert.match(jobs(a, a), /jobs\[1\]: its name 'a' is that of jobs\[0\] too; the same definition is listed twice/)
   assert.match(jobs(a, defineJob({ name: 'a', module, run() {} })), /must be unique; rename one/)
   assert.equal(compile({ path: 'x', jobs: [] }).definitions.size, 0)
-  // eslint-disable-next-line no-sparse-arrays -- a hole is what a stray comma leaves
+  // A hole is what a stray comma leaves.
   assert.match(refused({ path: 'x', jobs: [a, , a] }), /jobs\[1\]: undefined/)
 })
 

@@ -106,7 +106,10 @@ for (const store of STORES) {
       const gate = new Gate(t)
       await executor.enqueue(gated, { gate: gate.name, tag: 'x' })
       await gate.reached(1)
-      const handles = await executor.enqueueMany(echo, Array.from({ length: 600 }, (_, index) => index))
+      const handles = await executor.enqueueMany(
+        echo,
+        Array.from({ length: 600 }, (_, index) => index),
+      )
       const victims = handles.filter((_, index) => index % 3 === 1)
       const answers = await Promise.all(victims.map(({ id }, index) => executor.cancel(id, `no ${index}`)))
       assert.ok(answers.every(Boolean))

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import { echo, endless, gated, patient, span } from '../../fixtures/executor/jobs.js'
 import { lateChange } from '../../fixtures/executor/schema-jobs.js'
-import { assertConsistent, listed, nextEvent, setup, STORES, withCode, type Setup } from '../../support/executor.js'
+import { assertConsistent, listed, nextEvent, setup, slow, STORES, withCode, type Setup } from '../../support/executor.js'
 import { Gate } from '../../support/gate.js'
 import { linesOf, startProgram } from '../../support/program.js'
 import { tempDirectory } from '../../support/temp-directory.js'
@@ -86,14 +86,16 @@ for (const store of STORES) {
       const results = await Promise.all(pending)
       const done = results.filter((result) => typeof result === 'string')
       assert.deepEqual(done.sort(), running.sort())
-      for (const result of results.filter((result) => typeof result !== 'string')) withCode('MILLRACE_RESULT_PENDING', /executor\.job\(id\)/)(result)
+      for (const result of results.filter((result) => typeof result !== 'string'))
+        withCode('MILLRACE_RESULT_PENDING', /executor\.job\(id\)/)(result)
       await assertNothingClaimed(bench)
       const again = await bench.reopen()
       assert.deepEqual(again.recovery, { rescued: [], suspects: [], quarantined: [] })
       await again.drain()
       assert.equal((await again.counts()).completed, 5)
       await assertConsistent(again)
-      for (const { id } of handles) assert.equal((await again.get(id))?.attempts.length, 1, 'a job that had not begun has an attempt')
+      for (const { id } of handles)
+        assert.equal((await again.get(id))?.attempts.length, 1, 'a job that had not begun has an attempt')
     })
 
     it('ends a busy loop at grace 0, tells which jobs it interrupted, and charges nobody', async (t) => {
@@ -118,7 +120,10 @@ for (const store of STORES) {
       assert.deepEqual(again.recovery, { rescued: [], suspects: [], quarantined: [] })
       for (const { id } of [loop, listening]) {
         const info = await again.get(id)
-        assert.deepEqual([info?.state, info?.attempt, info?.attempts.map(({ outcome }) => outcome)], ['available', 1, ['interrupted']])
+        assert.deepEqual(
+          [info?.state, info?.attempt, info?.attempts.map(({ outcome }) => outcome)],
+          ['available', 1, ['interrupted']],
+        )
       }
       assert.deepEqual(await Promise.all(behind.map(({ id }) => again.job(id).result())), [1, 2, 3])
       await assertConsistent(again)
@@ -157,7 +162,10 @@ for (const store of STORES) {
       await executor.enqueue(endless, 1)
       await executor.enqueue(endless, 2)
       const drained = executor.drain()
-      await Promise.all([executor.close({ grace: 0 }), assert.rejects(drained, withCode('MILLRACE_CLOSED', /before its jobs were drained/))])
+      await Promise.all([
+        executor.close({ grace: 0 }),
+        assert.rejects(drained, withCode('MILLRACE_CLOSED', /before its jobs were drained/)),
+      ])
     })
 
     it('is what the end of a block does with await using', async (t) => {
@@ -180,12 +188,30 @@ for (const store of STORES) {
     it('refuses options it does not know', async (t) => {
       const { executor } = await setup(t, { store, jobs })
       for (const options of [{ grace: 'soon' }, { grace: -1 }, { grace: NaN }])
-        await assert.rejects(async () => await executor.close(options as { grace: number }), withCode('MILLRACE_INVALID_OPTIONS', /grace/))
+        await assert.rejects(
+          async () => await executor.close(options as { grace: number }),
+          withCode('MILLRACE_INVALID_OPTIONS', /grace/),
+        )
       const job = await executor.enqueue(echo, 1)
       assert.equal(await job.result(), 1)
     })
   })
 }
+
+it('what is claimed by the commit under way does not start any more', async (t) => {
+  const store = slow()
+  const { executor, reopen } = await setup(t, { engine: store.engine, jobs })
+  store.hold()
+  const enqueued = executor.enqueue(echo, 1)
+  await store.held
+  const closing = executor.close({ grace: '1h' })
+  store.release()
+  const { id } = await enqueued
+  assert.deepEqual(await closing, { interrupted: [] })
+  const again = await reopen({ jobs: [] })
+  const info = await again.get(id)
+  assert.deepEqual([info?.state, info?.attempts], ['available', []])
+})
 
 it('a second executor of a directory is refused with the process that holds it', async (t) => {
   const { executor, reopen } = await setup(t, { jobs })
@@ -236,7 +262,10 @@ describe('a process', () => {
   })
 
   it('does not end while an enqueue is not on disk', async (t) => {
-    const { lines } = await run(t, { enqueue: [{ job: 'echo', inputs: Array.from({ length: 2000 }, () => 'x'.repeat(30)) }], then: 'enqueue-only' })
+    const { lines } = await run(t, {
+      enqueue: [{ job: 'echo', inputs: Array.from({ length: 2000 }, () => 'x'.repeat(30)) }],
+      then: 'enqueue-only',
+    })
     assert.equal(linesOf(lines, 'enqueued')[0]?.ids.length, 2000)
     assert.equal(linesOf(lines, 'completed').length, 2000)
   })

@@ -40,7 +40,10 @@ for (const store of STORES) {
     it('stores nothing when one input cannot be encoded, is too large, or the iterable throws', async (t) => {
       const { executor } = await setup(t, { store, jobs, queues, limits: { payloadBytes: 1000 } })
       const many = (bad: unknown): unknown[] => [...Array.from({ length: 3000 }, (_, index) => index), bad, 1]
-      await assert.rejects(executor.enqueueMany(echo, many({ f: () => 1 })), withCode('MILLRACE_PAYLOAD_UNENCODABLE', /f is a function/))
+      await assert.rejects(
+        executor.enqueueMany(echo, many({ f: () => 1 })),
+        withCode('MILLRACE_PAYLOAD_UNENCODABLE', /f is a function/),
+      )
       await assert.rejects(executor.enqueueMany(echo, many('x'.repeat(2000))), withCode('MILLRACE_PAYLOAD_TOO_LARGE'))
       function* failing(): Generator<number> {
         yield* Array.from({ length: 2500 }, (_, index) => index)
@@ -150,7 +153,7 @@ for (const store of STORES) {
       const stranger = defineJob({ name: 'stranger', module: import.meta.url, run: (input: unknown) => input })
       await assert.rejects(executor.enqueue(stranger, 1), withCode('MILLRACE_UNKNOWN_DEFINITION', /"stranger"/))
       for (const value of [undefined, null, {}, 'echo', () => 1])
-        await assert.rejects(executor.enqueue(value as never, 1 as never), withCode('MILLRACE_UNKNOWN_DEFINITION'))
+        await assert.rejects(executor.enqueue(value as never, 1), withCode('MILLRACE_UNKNOWN_DEFINITION'))
       await executor.drain()
       assert.deepEqual(await listed(executor), [])
     })
@@ -159,7 +162,7 @@ for (const store of STORES) {
   describe(`the input, ${store}`, () => {
     it('is checked by the schema; the handler gets what the schema makes of it, get shows what was enqueued', async (t) => {
       const { executor } = await setup(t, { store, jobs, queues })
-      const job = await executor.enqueue(resize, { width: '7' as unknown as number })
+      const job = await executor.enqueue(resize, { width: '7' as unknown })
       assert.deepEqual(await job.result(), { width: 7, format: 'png' })
       const info = await executor.get(job.id)
       assert.deepEqual([info?.input, info?.output], [{ width: '7' }, { width: 7, format: 'png' }])
@@ -173,7 +176,10 @@ for (const store of STORES) {
       const { executor } = await setup(t, { store, jobs, queues })
       assert.deepEqual(await (await executor.enqueue(late, { n: 2 })).result(), { n: 2 })
       await assert.rejects(executor.enqueue(late, { n: 3 }), withCode('MILLRACE_INVALID_INPUT', /odd/))
-      await assert.rejects(executor.enqueueMany(late, [{ n: 2 }, { n: 3 }, { n: 4 }]), withCode('MILLRACE_INVALID_INPUT', /1: odd/))
+      await assert.rejects(
+        executor.enqueueMany(late, [{ n: 2 }, { n: 3 }, { n: 4 }]),
+        withCode('MILLRACE_INVALID_INPUT', /1: odd/),
+      )
       assert.equal(await (await executor.enqueue(lateChange, 5)).result(), 6)
       assert.equal((await listed(executor)).length, 2)
     })
@@ -211,7 +217,13 @@ for (const store of STORES) {
       await assert.rejects(executor.enqueue(echo, Buffer.alloc(8 * 2 ** 20 + 1)), withCode('MILLRACE_PAYLOAD_TOO_LARGE'))
       const output = await executor.enqueue(large, { bytes: 8 * 2 ** 20 + 1 }, { maxRetries: 0 })
       await assert.rejects(output.result(), withCode('MILLRACE_JOB_FAILED', /too large/))
-      const views = { floats: new Float64Array([1.5, -0]), inner: [new Uint16Array([7])], big: 5n, at: new Date(3), map: new Map([[1, new Set(['x'])]]) }
+      const views = {
+        floats: new Float64Array([1.5, -0]),
+        inner: [new Uint16Array([7])],
+        big: 5n,
+        at: new Date(3),
+        map: new Map([[1, new Set(['x'])]]),
+      }
       assert.deepEqual(await (await executor.enqueue(echo, views)).result(), views)
     })
   })

@@ -64,7 +64,15 @@ for (const store of STORES) {
     t.diagnostic(`MILLRACE_SEED=${seed}`)
     const prng = createPrng(seed)
     const clock = new FakeClock()
-    const { executor: first, reopen } = await setup(t, { store, jobs, queues, retain, clock, random: prng, durability: 'process' })
+    const { executor: first, reopen } = await setup(t, {
+      store,
+      jobs,
+      queues,
+      retain,
+      clock,
+      random: prng,
+      durability: 'process',
+    })
     let executor = first
     const handles: Handles = []
     const seen = new Map<string, string>()

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { gated, span, ticket } from '../../fixtures/executor/jobs.js'
 import { assertConsistent, nextEvent, setup, STORES } from '../../support/executor.js'
+import { FakeClock } from '../../support/fake-clock.js'
 import { Gate } from '../../support/gate.js'
 
 const jobs = [gated, span, ticket]
@@ -42,7 +43,7 @@ for (const store of STORES) {
       Array.from({ length: 3000 }, (_, index) => index),
     )
     await gate.reached(1)
-    // One of them is cancelled while it waits behind the slow one.
+    // One of them is cancelled while it waits for the slow one.
     assert.equal(await executor.cancel(handles[5]!.id), true)
     gate.open()
     await holder.result()
@@ -52,6 +53,30 @@ for (const store of STORES) {
       handles.map((_, index) => (index === 5 ? 0 : index < 5 ? index + 4 : index + 3)),
     )
     await assertConsistent(executor)
+  })
+
+  it(`jobs keep their places when one that was handed over with them is cancelled, ${store}`, async (t) => {
+    // With its clock standing still the executor takes nothing back by itself.
+    const { executor } = await setup(t, { store, jobs, threads: 1, clock: new FakeClock() })
+    const warm = await executor.enqueueMany(ticket, [1, 2, 3])
+    await Promise.all(warm.map((job) => job.result()))
+    const gate = new Gate(t)
+    const inputs = Array.from({ length: 6000 }, (_, index) => index)
+    const [holder, handles] = await Promise.all([
+      executor.enqueue(gated, { gate: gate.name, tag: 'x' }),
+      executor.enqueueMany(ticket, inputs),
+    ])
+    await gate.reached(1)
+    const { running } = await executor.counts()
+    assert.ok(running > 100 && running < 6001, `${running} jobs are handed over, which proves nothing`)
+    assert.equal(await executor.cancel(handles[5]!.id), true)
+    gate.open()
+    await holder.result()
+    const order = await Promise.all(handles.map((job, index) => (index === 5 ? 0 : job.result())))
+    assert.deepEqual(
+      order,
+      handles.map((_, index) => (index === 5 ? 0 : index < 5 ? index + 4 : index + 3)),
+    )
   })
 
   it(`a higher priority goes first, equal ones in order, ${store}`, async (t) => {
@@ -65,7 +90,7 @@ for (const store of STORES) {
     await executor.close({ grace: 0 })
     const again = await reopen()
     gate.open()
-    const order = (await Promise.all(handles.map(({ id }) => again.job<number>(id).result()))) as number[]
+    const order = await Promise.all(handles.map(({ id }) => again.job<number>(id).result()))
     const expected = handles
       .map((_, index) => index)
       .sort((left, right) => priorities[right >> 1]! - priorities[left >> 1]! || left - right)
@@ -104,7 +129,11 @@ for (const store of STORES) {
     assert.equal((await executor.counts()).available > 0, true, 'the huge queue was over first: the check proves nothing')
     await executor.drain()
     const first = await Promise.all(huge.map((job) => job.result()))
-    assert.deepEqual([...first].sort((left, right) => left - right), first, 'the huge queue lost its order')
+    assert.deepEqual(
+      [...first].sort((left, right) => left - right),
+      first,
+      'the huge queue lost its order',
+    )
   })
 
   it(`many queues share the threads evenly, ${store}`, async (t) => {
@@ -115,14 +144,22 @@ for (const store of STORES) {
     const holder = await executor.enqueue(gated, { gate: gate.name, tag: 'x' })
     await gate.reached(1)
     const lists = await Promise.all(
-      names.map((queue) => executor.enqueueMany(span, Array.from({ length: 30 }, () => ({ ms: 2 })), { queue })),
+      names.map((queue) =>
+        executor.enqueueMany(
+          span,
+          Array.from({ length: 30 }, () => ({ ms: 2 })),
+          { queue },
+        ),
+      ),
     )
     gate.open()
     await holder.result()
     const spans = await Promise.all(lists.map((list) => Promise.all(list.map((job) => job.result()))))
-    const half = spans.flat().map(({ from }) => from).sort((left, right) => left - right)[150] as number
-    const shares = spans.map((list) => list.filter(({ from }) => from < half).length)
-    assert.ok(Math.min(...shares) >= 5 && Math.max(...shares) <= 25, `after half of the time: ${shares.join()}`)
+    // Thread time is shared out, not counts: a job that the machine holds up is charged to its queue. So the order alone is
+    // looked at: every queue has begun before any of them has begun its last job.
+    const firsts = spans.map((list) => Math.min(...list.map(({ from }) => from)))
+    const lasts = spans.map((list) => Math.max(...list.map(({ from }) => from)))
+    assert.ok(Math.max(...firsts) < Math.min(...lasts), `first starts ${firsts.join()}, last starts ${lasts.join()}`)
   })
 }
 

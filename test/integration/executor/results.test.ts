@@ -53,13 +53,24 @@ for (const store of STORES) {
 
     it('of five thousand handles is there long after the store has forgotten the jobs', async (t) => {
       const { executor } = await setup(t, { store, jobs, retain: { jobs: 0 }, durability: 'process' })
-      const many = await executor.enqueueMany(echo, Array.from({ length: 5000 }, (_, index) => ({ index })))
+      const many = await executor.enqueueMany(
+        echo,
+        Array.from({ length: 5000 }, (_, index) => ({ index })),
+      )
       const singles = await Promise.all(Array.from({ length: 500 }, (_, index) => executor.enqueue(echo, index)))
       const ends = await executor.enqueueMany(obedient, [{ do: 'fatal' }, { do: 'cancel' }])
       await executor.drain()
       const others = await executor.enqueueMany(nothing, Array.from({ length: 3000 }))
       await Promise.all(others.map((job) => job.result()))
-      assert.deepEqual(await executor.counts(), { scheduled: 0, available: 0, running: 0, retryable: 0, completed: 0, cancelled: 0, discarded: 0 })
+      assert.deepEqual(await executor.counts(), {
+        scheduled: 0,
+        available: 0,
+        running: 0,
+        retryable: 0,
+        completed: 0,
+        cancelled: 0,
+        discarded: 0,
+      })
       assert.equal(await executor.get(many[0]!.id), undefined)
       for (const [index, job] of many.entries()) assert.deepEqual(await job.result(), { index })
       for (const [index, job] of singles.entries()) assert.equal(await job.result(), index)

@@ -183,10 +183,14 @@ for (const store of STORES) {
     it('that are due all at once come in bounded steps, all of them', async (t) => {
       const clock = new FakeClock()
       const { executor } = await setup(t, { store, jobs, clock, threads: 1, durability: 'process', retain: { jobs: 3000 } })
-      const handles = await Promise.all(Array.from({ length: 2500 }, (_, index) => executor.enqueue(ticket, index, { delay: 1000 + (index % 700) })))
+      const handles = await Promise.all(
+        Array.from({ length: 2500 }, (_, index) => executor.enqueue(ticket, index, { delay: 1000 + (index % 700) })),
+      )
       clock.advance(60_000)
-      const order = (await Promise.all(handles.map((job) => job.result()))) as number[]
-      const expected = Array.from({ length: 2500 }, (_, index) => index).sort((left, right) => (left % 700) - (right % 700) || left - right)
+      const order = await Promise.all(handles.map((job) => job.result()))
+      const expected = Array.from({ length: 2500 }, (_, index) => index).sort(
+        (left, right) => (left % 700) - (right % 700) || left - right,
+      )
       assert.deepEqual(
         expected.map((index) => order[index]),
         Array.from({ length: 2500 }, (_, index) => index + 1),

@@ -97,7 +97,13 @@ describe('a commit that fails', () => {
     const first = executor.enqueue(echo, 2)
     // The turn has begun when its immediate has run; the commit settles one immediate later.
     await new Promise((resolve) => setImmediate(resolve))
-    const during = [executor.enqueue(echo, 3), executor.get(job.id), executor.cancel(job.id), executor.drain(), executor.job(job.id).info()]
+    const during = [
+      executor.enqueue(echo, 3),
+      executor.get(job.id),
+      executor.cancel(job.id),
+      executor.drain(),
+      executor.job(job.id).info(),
+    ]
     for (const call of [first, ...during]) await assert.rejects(call, withCode('MILLRACE_STORE_FAILED'))
   })
 
@@ -126,7 +132,10 @@ for (const store of STORES) {
       await engine.close()
       await writeMeta(bench, 'format', format.replace('"format":1', '"format":2'))
       for (let attempt = 0; attempt < 2; attempt++)
-        await assert.rejects(bench.reopen(), withCode('MILLRACE_STORE_TOO_NEW', /format 2; this version of millrace reads up to 1/))
+        await assert.rejects(
+          bench.reopen(),
+          withCode('MILLRACE_STORE_TOO_NEW', /format 2; this version of millrace reads up to 1/),
+        )
       await writeMeta(bench, 'format', format)
       const again = await bench.reopen()
       assert.equal(await (await again.enqueue(echo, 1)).result(), 1)
@@ -211,13 +220,29 @@ for (const store of STORES) {
     const bench = await setup(t, { store, jobs, threads: 2, clock, retain, durability: 'process' })
     const { executor } = bench
     const finished = [
-      ...(await executor.enqueueMany(echo, Array.from({ length: 1000 }, (_, index) => ({ index })))),
-      ...(await executor.enqueueMany(obedient, Array.from({ length: 100 }, () => ({ do: 'fatal' as const })))),
-      ...(await executor.enqueueMany(obedient, Array.from({ length: 100 }, () => ({ do: 'cancel' as const })))),
+      ...(await executor.enqueueMany(
+        echo,
+        Array.from({ length: 1000 }, (_, index) => ({ index })),
+      )),
+      ...(await executor.enqueueMany(
+        obedient,
+        Array.from({ length: 100 }, () => ({ do: 'fatal' as const })),
+      )),
+      ...(await executor.enqueueMany(
+        obedient,
+        Array.from({ length: 100 }, () => ({ do: 'cancel' as const })),
+      )),
     ]
-    const retryable = await executor.enqueueMany(failing, Array.from({ length: 200 }, () => ({ times: 1 })))
+    const retryable = await executor.enqueueMany(
+      failing,
+      Array.from({ length: 200 }, () => ({ times: 1 })),
+    )
     await executor.drain()
-    const scheduled = await executor.enqueueMany(echo, Array.from({ length: 2000 }, (_, index) => index), { delay: '1h' })
+    const scheduled = await executor.enqueueMany(
+      echo,
+      Array.from({ length: 2000 }, (_, index) => index),
+      { delay: '1h' },
+    )
     const gate = new Gate(t)
     // One a thread: with the clock standing still nobody sees that the first is slow.
     const holders = []
@@ -225,12 +250,22 @@ for (const store of STORES) {
       holders.push(await executor.enqueue(gated, { gate: gate.name, tag }))
       await gate.reached(holders.length)
     }
-    const waiting = await executor.enqueueMany(echo, Array.from({ length: 10_000 }, (_, index) => (index % 50 === 0 ? 'x'.repeat(40_000) : index)))
+    const waiting = await executor.enqueueMany(
+      echo,
+      Array.from({ length: 10_000 }, (_, index) => (index % 50 === 0 ? 'x'.repeat(40_000) : index)),
+    )
     for (const { id } of waiting.slice(500, 520)) assert.equal(await executor.cancel(id), true)
     const before = await listed(executor)
     const counts = await executor.counts()
     assert.deepEqual(
-      [counts.completed, counts.discarded, counts.cancelled, counts.retryable, counts.scheduled, counts.running + counts.available],
+      [
+        counts.completed,
+        counts.discarded,
+        counts.cancelled,
+        counts.retryable,
+        counts.scheduled,
+        counts.running + counts.available,
+      ],
       [1000, 100, 120, 200, 2000, 10_002 - 20],
     )
     clock.runFreely()
@@ -245,7 +280,11 @@ for (const store of STORES) {
       const same = byId.get(info.id)
       const { progress: _progress, ...rest } = info
       const isHeld = holders.some(({ id }) => id === info.id)
-      if (isHeld) assert.deepEqual(same?.attempts.map(({ outcome }) => outcome), ['interrupted'])
+      if (isHeld)
+        assert.deepEqual(
+          same?.attempts.map(({ outcome }) => outcome),
+          ['interrupted'],
+        )
       // Without the definition its constants are unknown; what was stored is not.
       else assert.deepEqual(same, { ...rest, ...settings, state: info.state === 'running' ? 'available' : info.state })
     }
@@ -255,7 +294,15 @@ for (const store of STORES) {
     const last = await bench.reopen({ clock: new FakeClock(clock.now() + 2 * 60 * 60 * 1000) })
     await last.drain()
     const end = await last.counts()
-    assert.deepEqual(end, { scheduled: 0, available: 0, running: 0, retryable: 0, completed: 13_182, cancelled: 120, discarded: 100 })
+    assert.deepEqual(end, {
+      scheduled: 0,
+      available: 0,
+      running: 0,
+      retryable: 0,
+      completed: 13_182,
+      cancelled: 120,
+      discarded: 100,
+    })
     for (const list of [scheduled, retryable, finished.slice(0, 1000)])
       for (const { id } of [list[0]!, list.at(-1)!]) assert.equal((await last.get(id))?.state, 'completed')
     await assertConsistent(last, 'drained')
@@ -264,7 +311,11 @@ for (const store of STORES) {
 
 it('an input that no longer fits its schema is discarded with the reason, and its bytes are kept', async (t) => {
   const engine = lasting(createMemoryEngine())
-  const anything = defineJob({ name: 'resize', module: new URL('../../fixtures/executor/schema-jobs.js', import.meta.url).href, run: () => 1 })
+  const anything = defineJob({
+    name: 'resize',
+    module: new URL('../../fixtures/executor/schema-jobs.js', import.meta.url).href,
+    run: () => 1,
+  })
   const { executor, reopen } = await setup(t, { engine, jobs: [anything] })
   const job = await executor.enqueue(anything, { width: -5 } as never, { delay: 1 })
   await executor.close()

@@ -4,11 +4,60 @@ import { describe, it } from 'node:test'
 import type { EventName } from '../../../src/executor/events.js'
 import { JOB_STATES, type JobState } from '../../../src/job/job-info.js'
 import { echo, endless, failing, gated, obedient, patient, reporting, ticket } from '../../fixtures/executor/jobs.js'
-import { assertConsistent, listed, nextEvent, setup, STORES, withCode } from '../../support/executor.js'
+import { assertConsistent, listed, nextEvent, setup, slow, STORES, withCode } from '../../support/executor.js'
 import { FakeClock } from '../../support/fake-clock.js'
 import { Gate } from '../../support/gate.js'
 
 const jobs = [echo, endless, failing, gated, obedient, patient, reporting, ticket]
+
+it('nothing is told before its commit is durable: no event, no promise', async (t) => {
+  const store = slow()
+  const clock = new FakeClock()
+  const { executor } = await setup(t, { engine: store.engine, jobs, clock })
+  const told: string[] = []
+  const names = ['enqueued', 'started', 'completed', 'cancelled', 'retried', 'discarded', 'failed', 'idle'] as const
+  for (const name of names) executor.on(name, () => told.push(name))
+  const tell = async (name: string, promise: Promise<unknown>): Promise<void> => {
+    await promise.catch(() => undefined)
+    told.push(name)
+  }
+  const quiet = async (act: () => void, expected: readonly string[]): Promise<void> => {
+    told.length = 0
+    store.hold()
+    act()
+    await store.held
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
+    assert.equal(told.length, 0, 'told while the commit was under way')
+    const all = [executor.drain()]
+    store.release()
+    await Promise.all(all)
+    for (const name of expected) assert.ok(told.includes(name), `${name} is missing: ${told.join()}`)
+  }
+  const later = await executor.enqueue(echo, 1, { delay: '1h' })
+  await executor.drain()
+  await quiet(() => void tell('promise', executor.cancel(later.id)), ['cancelled', 'promise'])
+  await quiet(() => {
+    void tell('promise', executor.enqueue(echo, 2))
+  }, ['enqueued', 'promise', 'started', 'completed', 'idle'])
+  // The outcomes of jobs that are at a gate until their commit is held up.
+  for (const [what, expected] of [
+    ['complete', ['completed']],
+    ['fail', ['failed', 'retried']],
+    ['fatal', ['failed', 'discarded']],
+    ['cancel', ['cancelled']],
+    ['snooze', ['retried']],
+  ] as const) {
+    const gate = new Gate(t)
+    const holder = await executor.enqueue(gated, { gate: gate.name, tag: 'x' })
+    await gate.reached(1)
+    const job = await executor.enqueue(obedient, { do: what })
+    await quiet(() => {
+      gate.open()
+      void tell('result', holder.result())
+      if (expected[0] !== 'retried' && what !== 'fail') void tell('own result', job.result())
+    }, expected)
+  }
+})
 
 for (const store of STORES) {
   describe(`events, ${store}`, () => {
@@ -126,9 +175,9 @@ for (const store of STORES) {
           throw new Error(`thrown at ${name}`)
         })
         // An async listener: its rejection is nobody's.
-        executor.on(name, (async () => {
+        executor.on(name, async () => {
           await Promise.reject(new Error(`rejected at ${name}`))
-        }) as () => void)
+        })
         executor.on(name, () => others++)
         const again = (): void => {
           executor.off(name, again)
@@ -218,7 +267,10 @@ for (const store of STORES) {
       await executor.enqueue(gated, { gate: gate.name, tag: 'x' })
       await gate.reached(1)
       // Eight of a definition that never ran are handed over behind the held one; the rest waits.
-      await executor.enqueueMany(ticket, Array.from({ length: 20 }, (_, index) => index))
+      await executor.enqueueMany(
+        ticket,
+        Array.from({ length: 20 }, (_, index) => index),
+      )
       const all = await listed(executor)
       assert.equal(all.length, 4 + 3 + 2 + 1 + 20)
       for (const state of JOB_STATES) {
@@ -235,7 +287,8 @@ for (const store of STORES) {
       assert.equal((await listed(executor, { queue: 'side', state: 'completed', name: 'echo' })).length, 3)
       assert.equal((await listed(executor, { name: 'obedient' })).length, 4)
       assert.equal((await listed(executor, { name: 'nobody' })).length, 0)
-      for (const limit of [0, 1, 7, 30, 31, Infinity]) assert.equal((await listed(executor, { limit })).length, Math.min(limit, 30))
+      for (const limit of [0, 1, 7, 30, 31, Infinity])
+        assert.equal((await listed(executor, { limit })).length, Math.min(limit, 30))
       const waiting = await listed(executor, { state: 'available', name: 'ticket' })
       assert.deepEqual(
         waiting.map(({ input }) => input),
@@ -247,17 +300,34 @@ for (const store of STORES) {
 
     it('refuses a filter that would find nothing by mistake', async (t) => {
       const { executor } = await setup(t, { store, jobs })
-      for (const filter of [{ state: 'done' }, { states: ['completed'] }, { limit: NaN }, { limit: -1 }, { limit: '5' }, { state: ['completed', 'x'] }])
+      for (const filter of [
+        { state: 'done' },
+        { states: ['completed'] },
+        { limit: NaN },
+        { limit: -1 },
+        { limit: '5' },
+        { state: ['completed', 'x'] },
+      ])
         await assert.rejects(listed(executor, filter as object), withCode('MILLRACE_INVALID_OPTIONS'), JSON.stringify(filter))
     })
 
     it('gives every waiting job of 20,000 once, while jobs run', async (t) => {
       const { executor } = await setup(t, { store, jobs, durability: 'process', retain: { jobs: 50_000 } })
-      const scheduled = await executor.enqueueMany(echo, Array.from({ length: 20_000 }, (_, index) => index), { delay: '1h' })
-      const running = executor.enqueueMany(echo, Array.from({ length: 20_000 }, (_, index) => index))
+      const scheduled = await executor.enqueueMany(
+        echo,
+        Array.from({ length: 20_000 }, (_, index) => index),
+        { delay: '1h' },
+      )
+      const running = executor.enqueueMany(
+        echo,
+        Array.from({ length: 20_000 }, (_, index) => index),
+      )
       const seen = new Map<string, number>()
       for await (const info of executor.list({ state: 'scheduled' })) seen.set(info.id, (seen.get(info.id) ?? 0) + 1)
-      assert.deepEqual([...seen.keys()], scheduled.map(({ id }) => id))
+      assert.deepEqual(
+        [...seen.keys()],
+        scheduled.map(({ id }) => id),
+      )
       assert.ok([...seen.values()].every((times) => times === 1))
       let found = 0
       for await (const info of executor.list()) {
@@ -331,23 +401,30 @@ for (const store of STORES) {
     const { executor, reopen } = await setup(t, { store, jobs, clock, retain, threads: 1 })
     const handles = await executor.enqueueMany(
       obedient,
-      Array.from({ length: 400 }, (_, index) => ({ do: index % 4 === 0 || index > 380 ? ('fatal' as const) : index % 4 === 1 ? ('cancel' as const) : ('complete' as const) })),
+      Array.from({ length: 400 }, (_, index) => ({
+        do: index % 4 === 0 || index > 380 ? ('fatal' as const) : index % 4 === 1 ? ('cancel' as const) : ('complete' as const),
+      })),
     )
     await executor.drain()
     const kept = async (from: typeof executor, state: JobState): Promise<number[]> =>
       (await listed(from, { state })).map(({ id }) => handles.findIndex((job) => job.id === id))
     const last = (fits: (index: number) => boolean, count: number): number[] =>
-      handles.map((_, index) => index).filter(fits).slice(-count)
+      handles
+        .map((_, index) => index)
+        .filter(fits)
+        .slice(-count)
     const expected = {
       completed: last((index) => index <= 380 && index % 4 > 1, 7),
       discarded: last((index) => index % 4 === 0 || index > 380, 3),
       cancelled: last((index) => index <= 380 && index % 4 === 1, Infinity),
     }
-    for (const [state, indexes] of Object.entries(expected)) assert.deepEqual(await kept(executor, state as JobState), indexes, state)
+    for (const [state, indexes] of Object.entries(expected))
+      assert.deepEqual(await kept(executor, state as JobState), indexes, state)
     await assertConsistent(executor)
     await executor.close()
     const again = await reopen()
-    for (const [state, indexes] of Object.entries(expected)) assert.deepEqual(await kept(again, state as JobState), indexes, `${state}, reopened`)
+    for (const [state, indexes] of Object.entries(expected))
+      assert.deepEqual(await kept(again, state as JobState), indexes, `${state}, reopened`)
     await assertConsistent(again)
     clock.jump(60 * 60 * 1000 - 1)
     assert.equal((await again.counts()).completed, 7)

@@ -81,10 +81,10 @@ test('promise 4: a reason that is enormous is cut, and its job is not taken for 
 test('progress is clamped, throttled, and its last word is heard; get shows it while the job runs', LIMITS, async (t) => {
   const { executor, until, told } = await open(t, { jobs: JOBS, listen: ['progress', 'completed'] })
   const many = Array.from({ length: 5000 }, (_, index) => [index / 5000] as const)
-  const job = await executor.enqueue(reports, { steps: [...many, [7, 'done']] })
-  await job.result()
+  const job = await executor.enqueue(reports, { steps: [...many, [7, 'done']], thenWait: true }, { timeout: '60s' })
   const last = await until('progress', ({ fraction }) => fraction === 1)
   assert.equal(last.message, 'done')
+  await executor.cancel(job.id)
   assert(told.filter(({ name }) => name === 'progress').length < 50, 'progress is not throttled')
   assert(told.every((event) => event.name !== 'progress' || (event.fraction >= 0 && event.fraction <= 1)))
 

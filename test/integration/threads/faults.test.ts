@@ -154,8 +154,9 @@ for (const deed of DEEDS) {
     const jobs = await Promise.all(pending)
     await checkFailed(executor, deed, jobs[10]!)
     for (const [index, job] of jobs.entries()) if (index !== 10) await checkUntouched(executor, deed, job)
-    const events = told.map(({ name }) => name)
-    assert.deepEqual(events, ['progress', 'failed', 'discarded'], `${deed}: ${JSON.stringify(told)}`)
+    const events = told.map(({ name }) => name).filter((name) => name !== 'progress')
+    if (EXPECTED[deed].timedOut === true) assert.equal(told[0]?.name, 'progress', `${deed} did not run`)
+    assert.deepEqual(events, ['failed', 'discarded'], `${deed}: ${JSON.stringify(told)}`)
     assert.equal((await executor.counts()).running, 0)
   })
 }
@@ -172,7 +173,8 @@ test('promise 4: every deed twice at once on two threads among good jobs, each r
     told.filter(({ name }) => name === 'error' || name === 'stuck'),
     [],
   )
-  for (const deed of DEEDS)
+  // What a job says at its very end may come too late to be told; not so where it then holds its thread.
+  for (const deed of DEEDS.filter((name) => EXPECTED[name].timedOut === true))
     assert.equal(told.filter((event) => event.name === 'progress' && event.message === deed).length, 2, `${deed} did not run`)
   await executor.drain()
   const counts = await executor.counts()

@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import type { JobHandle } from '../../../src/index.js'
 import { JobFailedError } from '../../../src/index.js'
-import { listens, listensLate, loops, spins, where } from '../../fixtures/threads/jobs.js'
+import { listens, listensLate, loops, spins, waits, where } from '../../fixtures/threads/jobs.js'
 import { lifeOf, liveThreads, open, rejection } from '../../support/open.js'
 import { attemptsOf, tracesIn } from '../../support/traces.js'
 
 const LIMITS = { timeout: 60_000 }
-const JOBS = [listens, listensLate, loops, spins, where]
+const JOBS = [listens, listensLate, loops, spins, waits, where]
 
 test('promise 3: an endless loop is stopped, recorded as timed out, charged, and retried', LIMITS, async (t) => {
   const { executor, directory, told } = await open(t, { jobs: JOBS, listen: ['failed', 'retried', 'completed'] })
@@ -87,11 +87,32 @@ test('promise 3: the clock starts when the thread starts the job: time spent beh
   const { executor } = await open(t, { jobs: JOBS })
   const jobs = await executor.enqueueMany(
     spins,
-    Array.from({ length: 6 }, () => ({ ms: 150 })),
-    { timeout: '400ms' },
+    Array.from({ length: 6 }, () => ({ ms: 300 })),
+    { timeout: '1s' },
   )
   await Promise.all(jobs.map((job) => job.result()))
   for (const job of jobs) assert.deepEqual(await attemptsOf(executor, job), ['1 completed'])
+})
+
+test('promise 3: in a batch that takes longer than the timeout of its jobs, none of them times out', LIMITS, async (t) => {
+  const { executor } = await open(t, { jobs: JOBS })
+  let clean = 0
+  for (let round = 0; round < 10; round++) {
+    // Known as very short, they make one batch, which takes ten milliseconds then.
+    for (let warm = 0; warm < 12; warm++) {
+      const jobs = await executor.enqueueMany(
+        spins,
+        Array.from({ length: 32 }, () => ({ ms: 0 })),
+      )
+      await Promise.all(jobs.map((job) => job.result()))
+    }
+    const inputs = Array.from({ length: 40 }, () => ({ ms: 0.25 }))
+    const jobs = await executor.enqueueMany(spins, inputs, { timeout: '6ms', maxRetries: 0 })
+    const results = await Promise.allSettled(jobs.map((job) => job.result()))
+    if (results.every(({ status }) => status === 'fulfilled')) clean++
+  }
+  // Not all: the system itself may hold a thread for six milliseconds.
+  assert(clean >= 5, `only ${clean} rounds of 10`)
 })
 
 for (const timeout of ['1ms', '5ms', '40ms'] as const) {
@@ -130,33 +151,23 @@ test(
   'promise 3: a loop at the head of the batch behind is stopped: the result of the batch before it has left',
   LIMITS,
   async (t) => {
-    const { executor, directory } = await open(t, { jobs: JOBS })
+    const { executor, directory, told } = await open(t, { jobs: JOBS, queues: { behind: {} }, listen: ['completed', 'failed'] })
     const file = join(directory, 'trace')
     for (let round = 0; round < 5; round++) {
-      // So many jobs make a batch, also when they are short: the loop is first in the next one, which is in reserve.
-      const jobs = await Promise.all<JobHandle<unknown>>([
-        ...Array.from({ length: 2048 }, () => executor.enqueue(where, undefined)),
-        executor.enqueue(loops, { file, tag: `${round}`, attempts: 1 }, { maxRetries: 0 }),
+      // Loaded, both handlers begin without a turn of the event loop.
+      await (await executor.enqueue(waits, { ms: 0 })).result()
+      await (await executor.enqueue(loops, { file, tag: 'warm', attempts: 0 })).result()
+      // A batch holds jobs of one queue: the loop is alone in the one that comes while the first waits.
+      const [quick, loop] = await Promise.all([
+        executor.enqueue(waits, { ms: 5 }),
+        executor.enqueue(loops, { file, tag: `${round}`, attempts: 1 }, { maxRetries: 0, queue: 'behind' }),
       ])
-      await Promise.allSettled(jobs.map((job) => job.result()))
-      assert.deepEqual(await attemptsOf(executor, jobs.at(-1)!), ['1 timedOut'])
+      await Promise.allSettled([quick.result(), loop.result()])
+      assert.deepEqual(await attemptsOf(executor, loop), ['1 timedOut'])
     }
+    assert.equal(told.filter(({ name }) => name === 'completed').length, 15)
   },
 )
-
-test('promise 3: a timeout of Infinity holds, whatever the definition says', LIMITS, async (t) => {
-  const { executor, directory } = await open(t, { jobs: JOBS })
-  const job = await executor.enqueue(spins, { ms: 10 }, { timeout: Infinity })
-  await job.result()
-  assert.equal((await executor.get(job.id))?.timeoutMs, Infinity)
-  // `loops` has 300 ms; its loop is ended by a cancel, not by a clock.
-  const file = join(directory, 'trace')
-  const looping = await executor.enqueue(loops, { file, tag: 'x', attempts: 1 }, { timeout: Infinity })
-  const many = await executor.enqueueMany(spins, [{ ms: 100 }, { ms: 300 }])
-  const cancelled = executor.cancel(looping.id, 'enough')
-  await Promise.all(many.map((other) => other.result()))
-  assert.equal(await cancelled, true)
-})
 
 test('promise 3: a timeout longer than a timer can count holds without a warning', LIMITS, async (t) => {
   const warnings: Error[] = []

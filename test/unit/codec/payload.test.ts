@@ -297,7 +297,10 @@ describe('a payload that cannot be stored', () => {
   })
 
   it('calls an output an output', () => {
-    assert.throws(() => writePayload(new ByteWriter(16), () => 1, NO_LIMIT, 'output'), /The job's output cannot be stored: output is/)
+    assert.throws(
+      () => writePayload(new ByteWriter(16), () => 1, NO_LIMIT, 'output'),
+      /The job's output cannot be stored: output is/,
+    )
   })
 })
 

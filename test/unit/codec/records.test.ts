@@ -5,7 +5,13 @@ import { PAGE_BYTES, PAGE_JOBS } from '../../../src/base/limits.js'
 import { BatchReader, writeBatch, type Segment } from '../../../src/codec/batch.js'
 import { ByteWriter } from '../../../src/codec/byte-writer.js'
 import { readClaim, writeClaim } from '../../../src/codec/claim-record.js'
-import { FinishedBlockBuilder, findInBlock, readBlock, readBlockHeader, type FinishedDetails } from '../../../src/codec/finished-block.js'
+import {
+  FinishedBlockBuilder,
+  findInBlock,
+  readBlock,
+  readBlockHeader,
+  type FinishedDetails,
+} from '../../../src/codec/finished-block.js'
 import * as keys from '../../../src/codec/keys.js'
 import * as page from '../../../src/codec/page.js'
 import { formatJobId, parseJobId, STORE_MARKS } from '../../../src/job/job-id.js'
@@ -26,7 +32,15 @@ const ledger: JobLedger = {
   charged: 2,
   crashes: 1,
   suspect: true,
-  attempts: [{ attempt: 1, startedAt: 1, endedAt: 2, outcome: 'failed', error: { name: 'E', message: '∞', data: { '∞': '∞', timeoutMs: '∞' } } }],
+  attempts: [
+    {
+      attempt: 1,
+      startedAt: 1,
+      endedAt: 2,
+      outcome: 'failed',
+      error: { name: 'E', message: '∞', data: { '∞': '∞', timeoutMs: '∞' } },
+    },
+  ],
 }
 
 interface Entry {
@@ -78,7 +92,14 @@ describe('a page', () => {
     const prng = seeded(t)
     for (let round = 0; round < 300; round++) {
       const entries = Array.from({ length: 1 + prng.below(40) }, () => randomEntry(prng))
-      const of = { solo: prng.below(2) === 1, count: entries.length, firstSeq: prng.below(2 ** 40), enqueuedAt: prng.next() * 2e12, runAt: prng.next() * 8e15, epoch: prng.below(2 ** 32) }
+      const of = {
+        solo: prng.below(2) === 1,
+        count: entries.length,
+        firstSeq: prng.below(2 ** 40),
+        enqueuedAt: prng.next() * 2e12,
+        runAt: prng.next() * 8e15,
+        epoch: prng.below(2 ** 32),
+      }
       const bytes = build(entries, of)
       assert.deepEqual(page.readPageHeader(bytes), of)
       assertPage(bytes, entries)
@@ -118,12 +139,24 @@ describe('a page', () => {
       assert.equal(page.readEntry(bytes, page.entryOffset(bytes, count - 1)).definitionId, 1)
       return count
     }
-    assert.equal(fill(Buffer.alloc(0), () => undefined), PAGE_JOBS)
+    assert.equal(
+      fill(Buffer.alloc(0), () => undefined),
+      PAGE_JOBS,
+    )
     assert.ok(fill(Buffer.alloc(1000), () => undefined) <= Math.ceil(PAGE_BYTES / 1000))
-    assert.equal(fill(Buffer.alloc(40 * 1024), () => undefined), 1)
-    assert.equal(fill(Buffer.alloc(0), () => ({ maxRetries: 1 })), 255)
+    assert.equal(
+      fill(Buffer.alloc(40 * 1024), () => undefined),
+      1,
+    )
+    assert.equal(
+      fill(Buffer.alloc(0), () => ({ maxRetries: 1 })),
+      255,
+    )
     const shared = { maxRetries: 1 }
-    assert.equal(fill(Buffer.alloc(0), () => shared), PAGE_JOBS)
+    assert.equal(
+      fill(Buffer.alloc(0), () => shared),
+      PAGE_JOBS,
+    )
   })
 
   it('knows whether all its jobs are of one definition, without overrides or histories', () => {
@@ -148,14 +181,40 @@ describe('a page', () => {
   })
 
   it('of one job carries it on with its history', () => {
-    const source = build([{ definitionId: 9, flags: page.ENTRY_SAME, overrides: { maxRetries: Infinity }, history: ledger, payload: Buffer.from('payload') }])
+    const source = build([
+      {
+        definitionId: 9,
+        flags: page.ENTRY_SAME,
+        overrides: { maxRetries: Infinity },
+        history: ledger,
+        payload: Buffer.from('payload'),
+      },
+    ])
     const view = page.readEntry(source, page.PAGE_HEADER_BYTES)
-    const parts = { seq: 77, enqueuedAt: 5, runAt: 6, epoch: 2, definitionId: 9, overrides: { maxRetries: Infinity }, source, payloadFrom: view.payloadFrom, payloadTo: view.end }
+    const parts = {
+      seq: 77,
+      enqueuedAt: 5,
+      runAt: 6,
+      epoch: 2,
+      definitionId: 9,
+      overrides: { maxRetries: Infinity },
+      source,
+      payloadFrom: view.payloadFrom,
+      payloadTo: view.end,
+    }
     const later = { ...ledger, charged: 3 }
     const solo = page.buildSolo({ ...parts, flags: view.flags | page.ENTRY_RETRY, ledger: later })
     assert.deepEqual(page.readPageHeader(solo), { solo: true, count: 1, firstSeq: 77, enqueuedAt: 5, runAt: 6, epoch: 2 })
     const payload = Buffer.from('payload')
-    assertPage(solo, [{ definitionId: 9, flags: page.ENTRY_SAME | page.ENTRY_RETRY, overrides: { maxRetries: Infinity }, history: later, payload }])
+    assertPage(solo, [
+      {
+        definitionId: 9,
+        flags: page.ENTRY_SAME | page.ENTRY_RETRY,
+        overrides: { maxRetries: Infinity },
+        history: later,
+        payload,
+      },
+    ])
   })
 
   it('that is cut short or of another version is a corrupt store', () => {
@@ -166,7 +225,10 @@ describe('a page', () => {
     assert.throws(() => page.readPageHeader(Buffer.alloc(0)), withCode('MILLRACE_STORE_CORRUPT', /version none/))
     const second = page.entryOffset(whole, 1)
     for (const length of [second + 9, second - 1])
-      assert.throws(() => page.readEntry(whole.subarray(0, length), length > second ? second : page.PAGE_HEADER_BYTES), withCode('MILLRACE_STORE_CORRUPT', /cut short/))
+      assert.throws(
+        () => page.readEntry(whole.subarray(0, length), length > second ? second : page.PAGE_HEADER_BYTES),
+        withCode('MILLRACE_STORE_CORRUPT', /cut short/),
+      )
   })
 })
 
@@ -180,10 +242,27 @@ it('a batch gives its jobs back one by one, whatever the segments', (t) => {
       const from = prng.below(entries.length)
       const to = from + 1 + prng.below(entries.length - from)
       const offset = page.entryOffset(source, from)
-      const shape = { firstSeq: prng.below(2 ** 40), enqueuedAt: prng.next() * 2e12, attempt: 1 + prng.below(50), queueId: prng.below(65_536), rank: prng.below(256), checked: prng.below(2) === 1 }
+      const shape = {
+        firstSeq: prng.below(2 ** 40),
+        enqueuedAt: prng.next() * 2e12,
+        attempt: 1 + prng.below(50),
+        queueId: prng.below(65_536),
+        rank: prng.below(256),
+        checked: prng.below(2) === 1,
+      }
       for (let index = from; index < to; index++)
-        expected.push({ seq: shape.firstSeq + index - from, enqueuedAt: shape.enqueuedAt, attempt: shape.attempt, queueId: shape.queueId, rank: shape.rank, checked: shape.checked, payload: entries[index]?.payload, definitionId: entries[index]?.definitionId })
-      const end = to < entries.length ? page.entryOffset(source, to) : page.readEntry(source, page.entryOffset(source, to - 1)).end
+        expected.push({
+          seq: shape.firstSeq + index - from,
+          enqueuedAt: shape.enqueuedAt,
+          attempt: shape.attempt,
+          queueId: shape.queueId,
+          rank: shape.rank,
+          checked: shape.checked,
+          payload: entries[index]?.payload,
+          definitionId: entries[index]?.definitionId,
+        })
+      const end =
+        to < entries.length ? page.entryOffset(source, to) : page.readEntry(source, page.entryOffset(source, to - 1)).end
       return { ...shape, count: to - from, source, from: offset, to: end }
     })
     const encoded = writeBatch(segments)
@@ -210,8 +289,22 @@ describe('a block of finished jobs', () => {
         let seq = prng.below(1e6)
         while (seqs.has(seq)) seq++
         seqs.add(seq)
-        const details: FinishedDetails | undefined = prng.pick([undefined, { ledger, overrides: { maxRetries: Infinity, timeoutMs: Infinity } }, { error: { name: '∞', message: '∞', data: { '∞': '∞' } } }])
-        const job = { seq, enqueuedAt: prng.next() * 2e12, startedAt: prng.below(2) * 1e12, runMs: Math.fround(prng.next() * 1000), definitionId: prng.below(65_536), queueId: prng.below(65_536), rank: prng.below(256), inputApart: prng.below(2) === 1, outputApart: prng.below(2) === 1 }
+        const details: FinishedDetails | undefined = prng.pick([
+          undefined,
+          { ledger, overrides: { maxRetries: Infinity, timeoutMs: Infinity } },
+          { error: { name: '∞', message: '∞', data: { '∞': '∞' } } },
+        ])
+        const job = {
+          seq,
+          enqueuedAt: prng.next() * 2e12,
+          startedAt: prng.below(2) * 1e12,
+          runMs: Math.fround(prng.next() * 1000),
+          definitionId: prng.below(65_536),
+          queueId: prng.below(65_536),
+          rank: prng.below(256),
+          inputApart: prng.below(2) === 1,
+          outputApart: prng.below(2) === 1,
+        }
         const [input, output] = [prng.bytes(prng.below(200)), prng.bytes(prng.below(200))]
         // The ranges lie in the middle of larger buffers, as they do in a page and in a batch's area.
         const around = (bytes: Buffer): Buffer => Buffer.concat([Buffer.alloc(3, 0xaa), bytes, Buffer.alloc(3, 0xbb)])
@@ -223,7 +316,8 @@ describe('a block of finished jobs', () => {
       assert.deepEqual(readBlockHeader(bytes), of)
       const skip = prng.below(jobs.length + 1)
       assert.deepEqual([...readBlock(bytes, skip)], jobs.slice(skip))
-      for (const [index, job] of jobs.entries()) assert.deepEqual(findInBlock(bytes, job.seq, skip), index < skip ? undefined : job)
+      for (const [index, job] of jobs.entries())
+        assert.deepEqual(findInBlock(bytes, job.seq, skip), index < skip ? undefined : job)
       for (const absent of [-1, of.lowestSeq - 1, of.highestSeq + 1]) assert.equal(findInBlock(bytes, absent), undefined)
     }
   })
@@ -244,7 +338,11 @@ it('a claim keeps its slices', (t) => {
       batchId: prng.below(2 ** 40),
       claimedAt: prng.next() * 2e12,
       alone: prng.below(2) === 1,
-      slices: Array.from({ length: prng.below(30) }, () => ({ key: keys.pageKey(prng.below(65_536), prng.below(256), prng.below(2 ** 47), prng.below(513)), from: prng.below(512), to: prng.below(513) })),
+      slices: Array.from({ length: prng.below(30) }, () => ({
+        key: keys.pageKey(prng.below(65_536), prng.below(256), prng.below(2 ** 47), prng.below(513)),
+        from: prng.below(512),
+        to: prng.below(513),
+      })),
     }
     assert.deepEqual(readClaim(claim.batchId, writeClaim(claim)), claim)
   }
@@ -259,7 +357,10 @@ describe('keys', () => {
       return 0
     }
     const kinds: readonly (readonly [(parts: readonly number[]) => Buffer, () => number[]])[] = [
-      [([queue, rank, ord, sub]) => keys.pageKey(queue!, rank!, ord!, sub!), () => [number(16), prng.below(256), number(48), number(16)]],
+      [
+        ([queue, rank, ord, sub]) => keys.pageKey(queue!, rank!, ord!, sub!),
+        () => [number(16), prng.below(256), number(48), number(16)],
+      ],
       [([runAt, seq]) => keys.scheduledKey(runAt!, seq!), () => [number(48), number(48)]],
       [([kind, seq]) => keys.indexKey(kind!, seq!), () => [prng.below(3), number(48)]],
       [([seq, kind]) => keys.payloadKey(seq!, kind!), () => [number(48), prng.below(2)]],
@@ -268,20 +369,35 @@ describe('keys', () => {
     for (const [make, parts] of kinds) {
       for (let round = 0; round < 1000; round++) {
         const [left, right] = [parts(), parts()]
-        assert.equal(Math.sign(Buffer.compare(make(left), make(right))), Math.sign(compare(left, right)), JSON.stringify([left, right]))
+        assert.equal(
+          Math.sign(Buffer.compare(make(left), make(right))),
+          Math.sign(compare(left, right)),
+          JSON.stringify([left, right]),
+        )
       }
     }
   })
 
   it('are read back', () => {
-    assert.deepEqual(keys.readPageKey(keys.pageKey(65_535, 255, 2 ** 48 - 1, 65_535)), { queueId: 65_535, rank: 255, ord: 2 ** 48 - 1, sub: 65_535 })
+    assert.deepEqual(keys.readPageKey(keys.pageKey(65_535, 255, 2 ** 48 - 1, 65_535)), {
+      queueId: 65_535,
+      rank: 255,
+      ord: 2 ** 48 - 1,
+      sub: 65_535,
+    })
     assert.deepEqual(keys.readScheduledKey(keys.scheduledKey(1.2, 5)), { runAt: 2, seq: 5 }, 'never early')
     assert.deepEqual(keys.readScheduledKey(keys.scheduledKey(8.64e15, 5)), { runAt: 2 ** 48 - 1, seq: 5 })
     assert.deepEqual(keys.readScheduledKey(keys.scheduledKey(-5, 5)), { runAt: 0, seq: 5 })
   })
 
   it('of a lane end before the next lane', () => {
-    for (const [queue, rank] of [[0, 0], [0, 255], [255, 255], [256, 254], [65_534, 255]] as const) {
+    for (const [queue, rank] of [
+      [0, 0],
+      [0, 255],
+      [255, 255],
+      [256, 254],
+      [65_534, 255],
+    ] as const) {
       const end = keys.laneEnd(queue, rank)
       assert.ok(Buffer.compare(keys.pageKey(queue, rank, 2 ** 48 - 1, 65_535), end) < 0)
       const next = rank < 255 ? keys.pageKey(queue, rank + 1, 0, 0) : keys.pageKey(queue + 1, 0, 0, 0)
@@ -291,7 +407,10 @@ describe('keys', () => {
 
   it('of a higher priority come first', () => {
     const priorities = Array.from({ length: 256 }, (_, index) => index - 128)
-    assert.deepEqual(priorities.map((priority) => keys.priorityOf(keys.rankOf(priority))), priorities)
+    assert.deepEqual(
+      priorities.map((priority) => keys.priorityOf(keys.rankOf(priority))),
+      priorities,
+    )
     assert.ok(keys.rankOf(127) === 0 && keys.rankOf(-128) === 255)
   })
 })
@@ -300,7 +419,11 @@ it('job ids are read back, sort by number, and everything else is refused', (t) 
   const prng = seeded(t)
   const ids: string[] = []
   for (let round = 0; round < 2000; round++) {
-    const address = { seq: prng.pick([1, 2 ** 48 - 2, prng.below(2 ** 40), round]), queueId: prng.below(65_536), rank: prng.below(256) }
+    const address = {
+      seq: prng.pick([1, 2 ** 48 - 2, prng.below(2 ** 40), round]),
+      queueId: prng.below(65_536),
+      rank: prng.below(256),
+    }
     const mark = prng.pick([0, STORE_MARKS - 1, prng.below(STORE_MARKS)])
     const id = formatJobId(address.seq, address.queueId, address.rank, mark)
     assert.match(id, /^[0-9a-hjkmnp-tv-z]{20}$/)
