@@ -20,7 +20,7 @@ export interface JobReference {
 
 /** Log lines that carry the job's id, name and attempt. Sent to the main thread; not stored. */
 export interface JobLog {
-  /** `data`: anything that can be structured-cloned. What cannot is described instead; logging never fails a job. */
+  /** `data`: what JSON can show of it, bounded in size; logging never fails a job. */
   debug(message: string, data?: unknown): void
   info(message: string, data?: unknown): void
   warn(message: string, data?: unknown): void
