@@ -70,6 +70,9 @@ export const DEFAULT_MAX_CRASHES = 3
 export const DEFAULT_RETAIN_JOBS = 1000
 export const DEFAULT_RETAIN_AGE_MS = 24 * 60 * 60 * 1000
 
+/** Lowest `resourceLimits.maxOldGenerationSizeMb`: with 1 or 2 MB Node 22 and later abort the whole process, and below this no thread gets as far as a job. */
+export const THREAD_HEAP_MB_MIN = 16
+
 /** Default of `abortGrace`: what a job has after its signal is aborted before its thread is terminated. */
 export const DEFAULT_ABORT_GRACE_MS = 1000
 /** Default of `close({ grace })`. */

@@ -9,6 +9,7 @@ import {
   DEFAULT_RETAIN_AGE_MS,
   DEFAULT_RETAIN_JOBS,
   MAX_PAYLOAD_BYTES,
+  THREAD_HEAP_MB_MIN,
 } from '../base/limits.js'
 import {
   builtinTag,
@@ -82,7 +83,10 @@ export interface ExecutorOptions {
     /** When its JavaScript heap uses more bytes than this after a batch. @defaultValue `Infinity`, never */
     readonly heapBytes?: number
   }
-  /** Node's limits of each thread's JavaScript heap and stack, in MB. They do not count Buffers. @defaultValue Node's own */
+  /**
+   * Node's limits of each thread's JavaScript heap and stack, in MB; 16 or more for `maxOldGenerationSizeMb`. They do not count
+   * Buffers. @defaultValue Node's own
+   */
   readonly resourceLimits?: ResourceLimits
   /** The threads' `process.env`. @defaultValue a copy of this process's */
   readonly env?: Readonly<Record<string, string | undefined>>
@@ -316,8 +320,15 @@ function compileResourceLimits(value: unknown, problems: Problems): Readonly<Res
   for (const name of RESOURCE_LIMITS) {
     const megabytes = fields[name]
     if (megabytes === undefined) continue
-    if (typeof megabytes === 'number' && megabytes > 0 && megabytes < Infinity) limits[name] = megabytes
-    else problems.refuse(`resourceLimits.${name}`, megabytes, 'a number of MB above 0', 'omit it for the default of Node')
+    const lowest = name === 'maxOldGenerationSizeMb' ? THREAD_HEAP_MB_MIN : 1
+    if (typeof megabytes === 'number' && megabytes >= lowest && megabytes < Infinity) limits[name] = megabytes
+    else
+      problems.refuse(
+        `resourceLimits.${name}`,
+        megabytes,
+        `a number of MB of ${lowest} or more`,
+        'omit it for the default of Node',
+      )
   }
   return Object.freeze(limits)
 }
