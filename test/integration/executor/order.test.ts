@@ -138,7 +138,7 @@ for (const store of STORES) {
     )
   })
 
-  it(`many queues share the threads evenly, ${store}`, async (t) => {
+  it(`of many queues each begins before any begins its last job, ${store}`, async (t) => {
     const names = Array.from({ length: 10 }, (_, index) => `queue ${index}`)
     const queues = Object.fromEntries(names.map((name) => [name, {}]))
     const { executor } = await setup(t, { store, jobs, threads: 1, queues, durability: 'process' })
