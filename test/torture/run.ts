@@ -1,0 +1,78 @@
+/**
+ * The torture ladder: `npm run torture -- <rung> [--seed n] [--minutes n]`, `npm run torture -- prove [rung]`, or without a name the
+ * list of rungs. Exit code 0: nothing was found; 1: something was, and is printed with what repeats it; 2: wrong arguments.
+ */
+import { existsSync, readdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import type { Rung, RungOptions } from './rung.js'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { seed: { type: 'string' }, minutes: { type: 'string' } },
+})
+const root = fileURLToPath(new URL('.', import.meta.url))
+const names = readdirSync(root, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory() && existsSync(`${root}${entry.name}/rung.js`))
+  .map(({ name }) => name)
+  .sort()
+const seed = number('seed', Date.now() % 1_000_000)
+const [what, only] = positionals
+
+if (what === undefined) await list()
+else if (what === 'prove') await prove(only === undefined ? names : [only])
+else await climb(what)
+
+function number(option: 'seed' | 'minutes', otherwise: number): number {
+  const given = values[option]
+  if (given === undefined) return otherwise
+  const value = Number(given)
+  if (!(value >= 0)) refuse(`--${option} ${given} is not a number of 0 or more.`)
+  return value
+}
+
+function refuse(why: string): never {
+  console.error(`${why}\nRungs: ${names.join(', ')}; and 'prove', which plants faults that a rung must see.`)
+  process.exit(2)
+}
+
+async function load(name: string): Promise<Rung> {
+  if (!names.includes(name)) refuse(`There is no rung '${name}'.`)
+  const { rung } = (await import(`./${name}/rung.js`)) as { rung: Rung }
+  return rung
+}
+
+async function list(): Promise<void> {
+  for (const name of names) {
+    const { summary, defaultMinutes } = await load(name)
+    console.log(`${name.padEnd(14)} ${summary} (${defaultMinutes} min)`)
+  }
+}
+
+function options(minutes: number): RungOptions {
+  return { seed, minutes, progress: (line) => process.stderr.write(`${line}\n`) }
+}
+
+async function climb(name: string): Promise<void> {
+  const rung = await load(name)
+  const began = performance.now()
+  console.log(`${name}, seed ${seed}`)
+  const { figures, violations } = await rung.run(options(number('minutes', rung.defaultMinutes)))
+  for (const [figure, value] of Object.entries(figures)) console.log(`${figure.padEnd(32)} ${value}`)
+  console.log(`${'seconds'.padEnd(32)} ${Math.round((performance.now() - began) / 1000)}`)
+  for (const violation of violations) console.log(`VIOLATION ${violation}`)
+  console.log(violations.length === 0 ? 'held' : `broken ${violations.length} times; repeat with --seed ${seed}`)
+  process.exitCode = violations.length === 0 ? 0 : 1
+}
+
+async function prove(which: readonly string[]): Promise<void> {
+  let unseen = 0
+  for (const name of which) {
+    for (const fault of (await load(name)).faults) {
+      const seen = await fault.run(options(1))
+      if (seen.length === 0) unseen++
+      console.log(`${name.padEnd(14)} ${fault.name}: ${seen.length === 0 ? 'NOT SEEN' : `seen, ${seen[0]}`}`)
+    }
+  }
+  process.exitCode = unseen === 0 ? 0 : 1
+}
