@@ -31,7 +31,7 @@ import { formatIssues, toInputIssues } from '../src/job/input-issues.js'
 import { isCancel, isFatalError, isRetryError, isSnooze } from '../src/job/outcome.js'
 import { monotonicOffsetMs } from '../src/base/clock.js'
 import { MillraceError } from '../src/base/errors.js'
-import { BATCH_YIELD_MS, ERROR_TEXT } from '../src/base/limits.js'
+import { ERROR_TEXT } from '../src/base/limits.js'
 import type { BatchResult, BatchTask, OutcomeBody, UncaughtCode } from '../src/protocol/messages.js'
 import { send } from './channel.js'
 import { HandlerContext } from './job-context.js'
@@ -97,7 +97,7 @@ export class BatchRunner {
     let record = control.firstRecord
     let apart: ArrayBuffer | undefined
     let now = performance.now() + offsetMs
-    const yieldAt = now + BATCH_YIELD_MS
+    const yieldAt = now + task.yieldAfterMs
 
     for (let index = 0; index < reader.jobs && apart === undefined && !this.#leftRunning && !isStale; index++) {
       if (index > 0 && (now > yieldAt || this.#retire)) break

@@ -21,16 +21,24 @@ export const PAGE_JOBS = 512
 export const BATCH_JOBS = 2048
 /** Encoded input of one batch. Above it the copy to the thread takes longer than a millisecond. */
 export const BATCH_BYTES = 1 * MIB
-/** Estimated run time of one batch. Long enough to hide a commit, short enough that nobody waits for a batch-mate. */
-export const BATCH_BUDGET_MS = 4
-/** First batches of a definition whose run time is unknown. */
+/** A queue's turn in a batch, in estimated run time, while other queues have work for the thread too. */
+export const QUEUE_TURN_MS = 4
+/** Jobs in the first batches of a definition whose run time is unknown, over all threads. */
 export const BATCH_JOBS_UNMEASURED = 8
-/** A thread gives back what it has not started when a batch has run this long. */
-export const BATCH_YIELD_MS = 12
+/** What a job of unknown run time is taken for. */
+export const UNMEASURED_MS = 0.5
+/** A job is slow when it has run twice as long as expected and this much more: nothing waits behind it any longer. */
+export const SLOW_MS = 12
+/** What a thread may hold of others' time: whoever comes first in the order waits no longer than this for work that could be taken back. */
+export const MAKE_ROOM_MS = 8
+/** A batch sent less than this ago is not moved to another thread. */
+export const JUST_SENT_MS = 3
 /** The shared area in which a thread leaves the outcomes of a batch. One that does not fit travels by itself. */
 export const OUTCOME_AREA_BYTES = 256 * KIB
-/** Batches a thread may hold: one running, one in reserve, so that it never waits for a commit. */
+/** Batches with work that a thread may hold: one running, one in reserve, so that it never waits for a commit. */
 export const BATCHES_PER_THREAD = 2
+/** All batches a thread may hold: those whose jobs were taken back stay until it comes by. */
+export const BATCHES_SENT = 4
 
 /** Waiting jobs whose place in the order is kept in memory, per lane (a queue's jobs of one priority), in pages. */
 export const WINDOW_PAGES = 64
@@ -85,3 +93,8 @@ export const STUCK_AFTER_MS = 500
 export const PROGRESS_INTERVAL_MS = 50
 /** Longest wait for an instant in the future: the largest date JavaScript can hold. */
 export const MAX_INSTANT = 8_640_000_000_000_000
+
+/** `value`, or the bound it lies beyond. */
+export function clamp(value: number, least: number, most: number): number {
+  return Math.min(most, Math.max(least, value))
+}

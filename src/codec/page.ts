@@ -21,7 +21,7 @@
  *   6   u8   flags: 1 has a history, 2 payload lies in `payloads`, 4 the schema changed nothing, 8 suspect, 16 retry;
  *             32 (on its way to a thread only): the payload is the reason why the input does not fit the schema
  *   7   u8   number of its overrides, counted from 1; 0 for none
- *   8        [u32 length, JSON history] payload
+ *   8        [u32 length, JSON history] payload; of one that lies apart its size, u32
  */
 import type { JobOverrides } from '../options/enqueue-options.js'
 import type { JobLedger } from '../job/job-state.js'
@@ -127,6 +127,11 @@ export function readEntry(bytes: Buffer, offset: number): EntryView {
 export function readHistory(bytes: Buffer, entry: EntryView): JobLedger | undefined {
   if ((entry.flags & ENTRY_HISTORY) === 0) return undefined
   return JSON.parse(bytes.toString('utf8', entry.historyFrom, entry.payloadFrom)) as JobLedger
+}
+
+/** The size of a payload that lies apart, of the entry that ends at `end`. */
+export function externalBytes(bytes: Buffer, end: number): number {
+  return bytes.readUInt32LE(end - 4)
 }
 
 /** The offset of the entry with the given index. */

@@ -5,9 +5,13 @@
  * the number of jobs that still belong to the thread. What was taken back has left the batch for good.
  */
 import { assert } from '../base/assert.js'
+import { SLOW_MS } from '../base/limits.js'
 import { OUTCOME_COMPLETED, type BatchControl, type OutcomeRecord } from '../codec/batch-control.js'
 import { entryEnd } from '../codec/page.js'
 import type { PageRef, Slice } from '../store/page-ref.js'
+
+/** The share of its estimate after which a running job counts as about to end. */
+const OVERRUN = 0.9
 
 /** Why a thread was terminated. */
 export type TerminationCause = 'timeout' | 'cancel' | 'close' | 'recycle'
@@ -37,6 +41,8 @@ export class Batch {
   readonly id: number
   readonly slices: readonly Slice[]
   readonly jobs: number
+  /** What one of its jobs was expected to take, on average, in ms. */
+  readonly jobMs: number
   readonly control: BatchControl
   /** Epoch ms of the hand-over; with the record's offset it tells when a job started. */
   sentAt = 0
@@ -44,8 +50,8 @@ export class Batch {
   limit: number
   /** How often its thread had given a batch back when these jobs were chosen. */
   yieldsSeen = 0
-  /** Thread time of the outcomes read so far, in ms. */
-  usedMs = 0
+  /** Thread time of the outcomes read so far, in ms, by queue. */
+  readonly usedMs = new Map<number, number>()
   /** Outcomes read so far. */
   collected = 0
   end: BatchEnd | undefined
@@ -63,7 +69,7 @@ export class Batch {
   #index: number
   #offset: number
 
-  constructor(id: number, slices: readonly Slice[], control: BatchControl) {
+  constructor(id: number, slices: readonly Slice[], estimateMs: number, control: BatchControl) {
     this.id = id
     this.slices = slices
     this.control = control
@@ -73,6 +79,7 @@ export class Batch {
       jobs += to - from
     }
     this.jobs = jobs
+    this.jobMs = estimateMs / jobs
     this.limit = jobs
     this.#index = slices[0]?.from ?? 0
     this.#offset = slices[0]?.offset ?? 0
@@ -82,6 +89,40 @@ export class Batch {
   /** Whether there are outcomes that nobody has read. */
   get hasNews(): boolean {
     return this.control.finished > this.collected
+  }
+
+  /** Whether its thread still has something to do for it. */
+  get hasWork(): boolean {
+    return this.end === undefined && this.control.finished < this.limit
+  }
+
+  /** Whether jobs are left that the thread has not started, and that could be taken back. */
+  get hasUntaken(): boolean {
+    return this.end === undefined && this.control.hasUntaken
+  }
+
+  /** What is left of it, in ms of thread time. */
+  leftMs(nowMs: number): number {
+    if (this.end !== undefined) return 0
+    const left = Math.max(0, this.limit - this.control.finished) * this.jobMs
+    if (this.running < 0) return left
+    // Nobody knows how long a job takes that has overrun its estimate; but it has not ended.
+    return left - Math.min(this.jobMs * OVERRUN, Math.max(0, nowMs - this.control.startedMs))
+  }
+
+  /** When one of its jobs takes much longer than was expected of it, in ms. */
+  get slowAfterMs(): number {
+    return SLOW_MS + 2 * this.jobMs
+  }
+
+  /** Whether the running job does. */
+  isSlow(nowMs: number): boolean {
+    return this.running >= 0 && nowMs - this.control.startedMs >= this.slowAfterMs
+  }
+
+  /** Accounts thread time to a queue. */
+  addUsed(queueId: number, ms: number): void {
+    this.usedMs.set(queueId, (this.usedMs.get(queueId) ?? 0) + ms)
   }
 
   /** The index of the job the thread is at, -1 when it is between jobs or has not begun. */

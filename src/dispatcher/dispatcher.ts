@@ -6,13 +6,14 @@
  * is on disk.
  */
 import type { Clock } from '../base/clock.js'
-import { BATCHES_PER_THREAD, BATCH_YIELD_MS, OUTCOME_AREA_BYTES } from '../base/limits.js'
+import { JUST_SENT_MS, OUTCOME_AREA_BYTES, SLOW_MS } from '../base/limits.js'
 import { BatchControl } from '../codec/batch-control.js'
 import type { BatchTask, DefinitionRef, ThreadToMain } from '../protocol/messages.js'
 import type { PageRef, Slice } from '../store/page-ref.js'
 import type { BatchJob } from './batch.js'
 import { Batch } from './batch.js'
 import type { PoolThreadOptions } from './pool-thread.js'
+import { gatherMs } from './pace.js'
 import { ThreadSlot } from './thread-slot.js'
 
 export interface DispatcherOptions {
@@ -40,19 +41,28 @@ export interface Parcel {
   readonly entries: ArrayBuffer
   readonly externals: BatchTask['externals']
   readonly definitions: readonly DefinitionRef[]
-  readonly queue: { readonly id: number; readonly name: string }
+  readonly queues: readonly { readonly id: number; readonly name: string }[]
   readonly announceStarts: boolean
+}
+
+/** What has become of a batch. */
+export interface Collected {
+  readonly batch: Batch
+  readonly slot: ThreadSlot
+  /** Jobs that came back unstarted. */
+  readonly returned: readonly Slice[]
 }
 
 export class Dispatcher {
   readonly slots: ThreadSlot[] = []
   /** The executor is closing: what was claimed and not sent yet is not sent any more. */
   isClosing = false
+  /** More work waits than the threads hold: outcomes are looked for less often. */
+  isBusy = false
   readonly #options: DispatcherOptions
   readonly #events: DispatcherEvents
   readonly #spareControls: BatchControl[] = []
-  /** Batches with outcomes to read or an end to handle. */
-  readonly #news = new Set<Batch>()
+  #hasNews = false
   readonly #inFlight = new Map<number, { batch: Batch; slot: ThreadSlot }>()
   #stuckThreads = 0
   /** Those of them in whose place another one works. */
@@ -71,16 +81,16 @@ export class Dispatcher {
             recycle: options.recycle,
             limitsOf: options.limitsOf,
             shortestLimitMs: options.shortestLimitMs,
+            lookMs: (batch) => (this.isBusy ? gatherMs(batch.jobMs) : SLOW_MS),
           },
           {
-            news: (slot) => this.#onNews(slot),
+            news: () => this.#tell(),
             message: (slot, message) => events.message(slot, message),
             stuck: (slot, batch) => this.#onStuck(slot, batch),
-            unstuck: (wasReplaced, batches) => {
+            unstuck: (wasReplaced) => {
               this.#stuckThreads--
               if (wasReplaced) this.#replacedThreads--
-              for (const batch of batches) this.#news.add(batch)
-              events.news()
+              this.#tell()
             },
             startFailed: (exitCode, error, pauseMs) => events.startFailed(exitCode, error, pauseMs),
           },
@@ -99,25 +109,33 @@ export class Dispatcher {
     return this.#inFlight.size
   }
 
+  /** Jobs of batches whose outcomes have not been read. */
+  get claimedJobs(): number {
+    let jobs = 0
+    for (const { batch } of this.#inFlight.values()) jobs += batch.limit - batch.collected
+    return jobs
+  }
+
   /** No thread holds a batch, but those that native code keeps beyond their end. */
   get isIdle(): boolean {
     return this.slots.every((slot) => slot.batches.length === 0)
   }
 
+  /** Something has happened in a thread since the last `collect`. */
   get hasNews(): boolean {
-    return this.#news.size > 0
+    return this.#hasNews
   }
 
-  /** Slots that take another batch, idle ones first. */
-  capacity(): ThreadSlot[] {
-    const open = this.slots.filter((slot) => slot.mode === 'open' && slot.batches.length < BATCHES_PER_THREAD)
-    return open.sort((left, right) => left.batches.length - right.batches.length)
+  /** Slots that take another batch, those with the least to do first. */
+  capacity(nowMs: number): ThreadSlot[] {
+    const takers = this.slots.filter((slot) => slot.takesMore(nowMs))
+    return takers.sort((left, right) => left.leftMs(nowMs) - right.leftMs(nowMs))
   }
 
   /** Makes a batch, to be sent to `slot` when its claim is durable. */
-  prepare(id: number, slices: readonly Slice[], slot: ThreadSlot): Batch {
+  prepare(id: number, slices: readonly Slice[], estimateMs: number, slot: ThreadSlot): Batch {
     const control = this.#spareControls.pop() ?? BatchControl.allocate(OUTCOME_AREA_BYTES)
-    const batch = new Batch(id, slices, control)
+    const batch = new Batch(id, slices, estimateMs, control)
     batch.yieldsSeen = slot.yieldsSeen
     this.#inFlight.set(id, { batch, slot })
     return batch
@@ -131,8 +149,7 @@ export class Dispatcher {
     if (this.isClosing || slot.mode !== 'open') {
       batch.control.reset(0, 0)
       batch.end = { kind: 'returned', apart: undefined }
-      this.#news.add(batch)
-      this.#events.news()
+      this.#tell()
       return false
     }
     const { thread } = slot
@@ -152,54 +169,56 @@ export class Dispatcher {
       control: batch.control.shared,
       externals: parcel.externals,
       definitions: orUndefined(parcel.definitions.filter(({ id }) => !thread.introduceDefinition(id))),
-      queues: thread.introduceQueue(parcel.queue.id) ? undefined : [parcel.queue],
+      queues: orUndefined(parcel.queues.filter(({ id }) => !thread.introduceQueue(id))),
       settings,
       announceStarts: parcel.announceStarts,
       yieldsSeen: batch.yieldsSeen,
+      yieldAfterMs: SLOW_MS + 2 * batch.jobMs * batch.jobs,
     }
     slot.send(batch, task, [parcel.entries, ...(parcel.externals ?? []).map(({ bytes }) => bytes)])
     return true
   }
 
   /** Batches with outcomes to read or an end, and jobs that came back unstarted. Each is told once. */
-  collect(): { batch: Batch; slot: ThreadSlot; returned: readonly Slice[] }[] {
-    const collected: { batch: Batch; slot: ThreadSlot; returned: readonly Slice[] }[] = []
-    const slots = new Set<ThreadSlot>()
-    for (const batch of this.#news) {
-      const held = this.#inFlight.get(batch.id)
-      if (held === undefined) continue
-      slots.add(held.slot)
+  collect(): Collected[] {
+    this.#hasNews = false
+    const collected: Collected[] = []
+    for (const { batch, slot } of this.#inFlight.values()) {
       if (batch.end === undefined) continue
       const returned = batch.range(batch.control.taken, batch.limit)
       batch.limit = Math.min(batch.limit, batch.control.taken)
-      collected.push({ batch, slot: held.slot, returned })
+      collected.push({ batch, slot, returned })
     }
-    for (const slot of slots) {
-      // Jobs that the thread gave back come before those that it has in reserve, and are put back together with them.
-      const back = slot.yields > slot.yieldsSeen || this.#isSlow(slot) ? slot.takeBack() : undefined
+    const nowMs = this.#options.clock.monotonicMs()
+    for (const slot of this.slots) {
+      // Jobs that the thread gave back come before those that it has in reserve, and are put back together with them. And behind a
+      // job that takes its time nobody has to wait.
+      const back = slot.yields > slot.yieldsSeen || slot.isSlow(nowMs) ? slot.takeBack() : undefined
       slot.yieldsSeen = slot.yields
-      for (const batch of slot.batches)
-        if (batch.end === undefined) collected.push({ batch, slot, returned: back?.get(batch) ?? [] })
+      for (const batch of slot.batches) {
+        const returned = back?.get(batch) ?? []
+        if (batch.end === undefined && (batch.hasNews || returned.length > 0)) collected.push({ batch, slot, returned })
+      }
     }
-    this.#news.clear()
     return collected
   }
 
-  /** Takes back reserves so that idle threads can have them, when nothing else waits. True if any came back. */
-  share(idle: number): { batch: Batch; slot: ThreadSlot; returned: readonly Slice[] }[] {
-    const found: { batch: Batch; slot: ThreadSlot; returned: readonly Slice[] }[] = []
-    const now = this.#options.clock.monotonicMs()
-    for (const slot of this.slots) {
-      if (found.length >= idle) break
-      const [running, reserve] = slot.batches
-      if (running === undefined || slot.mode !== 'open') continue
-      // A batch that has only just been sent is not worth moving.
-      if (now - running.control.baseMs < BATCH_YIELD_MS / 4) continue
-      const batch = reserve ?? running
-      const returned = batch.steal()
-      if (returned.length > 0) found.push({ batch, slot, returned })
-    }
-    return found
+  /** Takes work back from those with the most of it so that `idle` threads can have some, when nothing else waits. */
+  share(idle: number): Collected[] {
+    const nowMs = this.#options.clock.monotonicMs()
+    return this.slots
+      .filter(({ batches }) => batches[0] !== undefined && nowMs - batches[0].control.baseMs >= JUST_SENT_MS)
+      .filter((slot) => slot.mode === 'open' && slot.batches.some((batch) => batch.hasUntaken))
+      .sort((left, right) => right.leftMs(nowMs) - left.leftMs(nowMs))
+      .slice(0, idle)
+      .flatMap((slot) => this.takeBack(slot))
+  }
+
+  /** Takes back everything that a thread has not started. */
+  takeBack(slot: ThreadSlot): Collected[] {
+    return [...slot.takeBack()]
+      .map(([batch, returned]) => ({ batch, slot, returned }))
+      .filter(({ returned }) => returned.length > 0)
   }
 
   /** The batch that holds a job, or undefined. One that the job was taken back from does not hold it any more. */
@@ -231,8 +250,8 @@ export class Dispatcher {
   giveUp(): void {
     for (const { batch } of this.#inFlight.values()) {
       batch.end ??= { kind: 'died', cause: 'close', target: undefined, exitCode: 1, error: undefined }
-      this.#news.add(batch)
     }
+    this.#hasNews = true
   }
 
   /** Every outcome of the batch has been settled: forget it. */
@@ -241,18 +260,9 @@ export class Dispatcher {
     this.#spareControls.push(batch.control)
   }
 
-  #onNews(slot: ThreadSlot): void {
-    for (const { batch, slot: holder } of this.#inFlight.values()) {
-      if (holder === slot && (batch.end !== undefined || batch.hasNews || slot.batches.includes(batch))) this.#news.add(batch)
-    }
+  #tell(): void {
+    this.#hasNews = true
     this.#events.news()
-  }
-
-  /** Behind a job that takes its time nobody has to wait: neither its batch-mates nor the batch in reserve. */
-  #isSlow(slot: ThreadSlot): boolean {
-    const [first] = slot.batches
-    if (first === undefined || first.running < 0) return false
-    return this.#options.clock.monotonicMs() - first.control.startedMs >= BATCH_YIELD_MS
   }
 
   #onStuck(slot: ThreadSlot, batch: Batch | undefined): boolean {

@@ -14,7 +14,7 @@
  */
 import { assert } from '../base/assert.js'
 import type { Clock, Timer } from '../base/clock.js'
-import { BATCH_YIELD_MS, STUCK_AFTER_MS, TEARDOWN_MS } from '../base/limits.js'
+import { BATCHES_PER_THREAD, BATCHES_SENT, STUCK_AFTER_MS, TEARDOWN_MS } from '../base/limits.js'
 import { PHASE_LOADING, PHASE_SETUP } from '../codec/batch-control.js'
 import type { BatchResult, BatchTask, ThreadToMain } from '../protocol/messages.js'
 import type { Slice } from '../store/page-ref.js'
@@ -36,6 +36,8 @@ export interface SlotOptions {
   readonly limitsOf: (job: BatchJob) => { readonly timeoutMs: number; readonly softTimeoutMs: number }
   /** The shortest limit of any job in the batch, in ms. */
   readonly shortestLimitMs: (batch: Batch) => number
+  /** How long finished outcomes may lie in a running batch before they are looked for, in ms. */
+  readonly lookMs: (batch: Batch) => number
 }
 
 export interface SlotEvents {
@@ -44,8 +46,8 @@ export interface SlotEvents {
   message(slot: ThreadSlot, message: ThreadToMain): void
   /** The worker does not end although it was told to. True if it may be left behind and replaced. */
   stuck(slot: ThreadSlot, batch: Batch | undefined): boolean
-  /** A stuck worker has ended after all. `wasReplaced`: it had been left behind, and these are the batches it held. */
-  unstuck(wasReplaced: boolean, batches: readonly Batch[]): void
+  /** A stuck worker has ended after all. `wasReplaced`: it had been left behind, and its batches have their end now. */
+  unstuck(wasReplaced: boolean): void
   /** Workers die while they start. */
   startFailed(exitCode: number, error: Error | undefined, pauseMs: number): void
 }
@@ -116,7 +118,47 @@ export class ThreadSlot {
         this.#events.news(this)
       },
     )
-    if (this.batches.length === 1) this.#watchIn(Math.min(BATCH_YIELD_MS, this.#options.shortestLimitMs(batch)))
+    if (this.batches.length === 1) this.#watchBatch(batch)
+  }
+
+  /** Whether it takes another batch. Nothing new waits behind a job that takes its time. */
+  takesMore(nowMs: number): boolean {
+    if (this.#mode !== 'open' || this.batches.length >= BATCHES_SENT) return false
+    return this.batchesWithWork < BATCHES_PER_THREAD && !this.isSlow(nowMs)
+  }
+
+  /** Batches that it still has something to do for. */
+  get batchesWithWork(): number {
+    let count = 0
+    for (const batch of this.batches) if (batch.hasWork) count++
+    return count
+  }
+
+  /** Whether nothing is left for it to do. */
+  get isIdle(): boolean {
+    return this.batchesWithWork === 0
+  }
+
+  /** What one of the jobs it was given last is expected to take, in ms. */
+  get jobMs(): number {
+    return this.batches.at(-1)?.jobMs ?? 0
+  }
+
+  /** Whether jobs have come back, or are to be taken back at once. */
+  hasReturned(nowMs: number): boolean {
+    return this.yields > this.yieldsSeen || (this.isSlow(nowMs) && this.batches.some((batch) => batch.hasUntaken))
+  }
+
+  /** What it has to do, in estimated ms. */
+  leftMs(nowMs: number): number {
+    let left = 0
+    for (const batch of this.batches) left += batch.leftMs(nowMs)
+    return left
+  }
+
+  /** Whether the running job takes much longer than was expected of it. */
+  isSlow(nowMs: number): boolean {
+    return this.batches[0]?.isSlow(nowMs) === true
   }
 
   /** Takes back from every batch what has not been started, the last batch first, so that the worker cannot skip to a later one. */
@@ -209,7 +251,7 @@ export class ThreadSlot {
   #drop(batch: Batch): void {
     this.batches = this.batches.filter((held) => held !== batch)
     const [next] = this.batches
-    if (next !== undefined) this.#watchIn(Math.min(BATCH_YIELD_MS, this.#options.shortestLimitMs(next)))
+    if (next !== undefined) this.#watchBatch(next)
     else this.#watch?.cancel()
   }
 
@@ -230,7 +272,7 @@ export class ThreadSlot {
     const termination = this.#termination
     if (this.#isStuck) {
       this.#isStuck = false
-      this.#events.unstuck(false, [])
+      this.#events.unstuck(false)
     }
     this.#watch?.cancel()
     this.#stuck?.cancel()
@@ -245,7 +287,7 @@ export class ThreadSlot {
       termination === undefined &&
       !this.#endedOne &&
       this.#options.clock.monotonicMs() - this.#bornMs < STARTUP_MS &&
-      ended.every(notBegun)
+      ended.every((batch) => batch.control.taken === 0)
     this.#bornMs = this.#options.clock.monotonicMs()
     this.#endedOne = false
     this.jobsDone = 0
@@ -301,7 +343,7 @@ export class ThreadSlot {
         const target = termination?.batch === held ? termination.target : undefined
         held.end = { kind: 'died', cause: termination?.cause, target, exitCode: 1, error: undefined }
       }
-      this.#events.unstuck(true, batches)
+      this.#events.unstuck(true)
     })
     this.#events.news(this)
   }
@@ -313,41 +355,42 @@ export class ThreadSlot {
     this.#watch = this.#options.clock.after(Math.ceil(delayMs), () => this.#look())
   }
 
+  #watchBatch(batch: Batch): void {
+    this.#watchIn(Math.min(this.#options.lookMs(batch), batch.slowAfterMs, this.#options.shortestLimitMs(batch)))
+  }
+
   /** Looks at the running batch and sets the next look. */
   #look(): void {
     const [batch] = this.batches
     if (batch === undefined || this.#mode === 'terminating') return
-    const { control } = batch
     const { running } = batch
-    const startedMs = control.startedMs
-    let nextMs = BATCH_YIELD_MS
-    if (running >= 0) {
-      const elapsedMs = this.#options.clock.monotonicMs() - startedMs
-      const { timeoutMs, softTimeoutMs } = this.#options.limitsOf(batch.job(running))
-      if (elapsedMs >= timeoutMs) {
-        this.terminate('timeout', batch, running)
-        return
-      }
-      // While the handler is being loaded there is no signal yet that could be aborted.
-      const isPreparing = control.phase === PHASE_LOADING || control.phase === PHASE_SETUP
-      if (elapsedMs >= softTimeoutMs && !isPreparing && batch.warned !== running) {
-        batch.warned = running
-        this.abort(batch, running, 'The soft timeout has passed.')
-      }
-      nextMs = timeoutMs - elapsedMs
-      if (isPreparing) nextMs = Math.min(nextMs, softTimeoutMs)
-      else if (batch.warned !== running) nextMs = Math.min(nextMs, softTimeoutMs - elapsedMs)
-      const slow = elapsedMs >= BATCH_YIELD_MS
-      const alone = batch.limit === running + 1 && this.batches.length === 1 && batch.collected === running
-      if (!slow || !alone) nextMs = Math.min(nextMs, BATCH_YIELD_MS)
-      if (slow && !alone) this.#events.news(this)
-    } else if (batch.hasNews) {
-      this.#events.news(this)
-    }
-    this.#watchIn(Math.max(1, nextMs))
+    // Read after `running`: whoever sees a job taken does not see the start of the one before it.
+    const elapsedMs = running < 0 ? 0 : this.#options.clock.monotonicMs() - batch.control.startedMs
+    const limitMs = running < 0 ? Infinity : this.#checkLimits(batch, running, elapsedMs)
+    if (limitMs === 0) return
+    const slowInMs = batch.slowAfterMs - elapsedMs
+    const isAlone = !batch.hasNews && !this.batches.some((held) => held.hasUntaken)
+    if (batch.hasNews || (slowInMs <= 0 && !isAlone)) this.#events.news(this)
+    let nextMs = this.#options.lookMs(batch)
+    if (slowInMs > 0) nextMs = Math.min(nextMs, slowInMs)
+    else if (isAlone) nextMs = Infinity
+    this.#watchIn(Math.max(1, Math.min(nextMs, limitMs)))
   }
-}
 
-function notBegun(batch: Batch): boolean {
-  return batch.control.taken === 0
+  /** Keeps the running job to its limits. Returns when the next one is up, in ms; 0 when the worker has been told to end. */
+  #checkLimits(batch: Batch, running: number, elapsedMs: number): number {
+    const { timeoutMs, softTimeoutMs } = this.#options.limitsOf(batch.job(running))
+    if (elapsedMs >= timeoutMs) {
+      this.terminate('timeout', batch, running)
+      return 0
+    }
+    const leftMs = timeoutMs - elapsedMs
+    // While the handler is being loaded there is no signal yet that could be aborted.
+    if (batch.control.phase === PHASE_LOADING || batch.control.phase === PHASE_SETUP) return Math.min(leftMs, softTimeoutMs)
+    if (batch.warned === running) return leftMs
+    if (elapsedMs < softTimeoutMs) return Math.min(leftMs, softTimeoutMs - elapsedMs)
+    batch.warned = running
+    this.abort(batch, running, 'The soft timeout has passed.')
+    return leftMs
+  }
 }

@@ -1,2 +1,2 @@
 /** The one place that names the code of the threads. */
-export const WORKER_FILE: string = new URL('../../workers/entry.js', import.meta.url).href
+export const WORKER_FILE: string = new URL('../../workers/entry.cjs', import.meta.url).href

@@ -4,12 +4,15 @@
  * After a crash with several jobs in flight, each of them is a suspect and runs alone: nothing else is in flight while it does,
  * so that a process that dies again has named the job that killed it.
  */
-import { BATCHES_PER_THREAD } from '../base/limits.js'
+import type { Clock } from '../base/clock.js'
+import { BATCHES_PER_THREAD, MAKE_ROOM_MS, UNMEASURED_MS } from '../base/limits.js'
 import { PAGE_HEADER_BYTES } from '../codec/page.js'
 import type { Batch } from '../dispatcher/batch.js'
-import type { Dispatcher } from '../dispatcher/dispatcher.js'
+import type { Collected, Dispatcher } from '../dispatcher/dispatcher.js'
 import type { ThreadSlot } from '../dispatcher/thread-slot.js'
-import type { Pick, ReadyQueues } from '../scheduler/ready-queues.js'
+import type { Room } from '../scheduler/draft.js'
+import { gatherMs, horizonMs, lowMs, wantsMore } from '../dispatcher/pace.js'
+import type { Arrival, Filled, ReadyQueues } from '../scheduler/ready-queues.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
 import type { Suspect } from '../store/suspects.js'
@@ -20,6 +23,7 @@ import { pack } from './parcel.js'
 import type { Registry } from './registry.js'
 
 export interface ClaimsOptions {
+  readonly clock: Clock
   readonly store: JobStore
   readonly ready: ReadyQueues
   readonly dispatcher: Dispatcher
@@ -33,8 +37,8 @@ interface Held {
   readonly slot: ThreadSlot
   /** A suspect, which nothing may run beside. */
   readonly alone: boolean
-  /** Undefined for a suspect, and once its queue has been told that the batch is over. */
-  pick: Pick | undefined
+  /** Undefined for a suspect, and once its queues have been told that the batch is over. */
+  filled: Filled | undefined
 }
 
 export class Claims {
@@ -66,12 +70,36 @@ export class Claims {
     return this.#suspects.length > 0 || this.#options.ready.hasWork
   }
 
-  /** Whether another turn could claim something now. */
+  /** Whether a thread is about to run out of work, and another turn could claim some for it. */
   get canMake(): boolean {
     const { dispatcher, ready } = this.#options
     if (this.#suspectRuns) return false
-    if (this.#suspects.length > 0) return dispatcher.isIdle && dispatcher.capacity().length > 0
-    return ready.hasWork && this.#mayPick()
+    const nowMs = this.#nowMs
+    if (this.#suspects.length > 0) return dispatcher.isIdle && dispatcher.capacity(nowMs).length > 0
+    if (!ready.hasWork) return false
+    return dispatcher.capacity(nowMs).some((slot) => slot.leftMs(nowMs) <= lowMs(slot.jobMs) && ready.hasWorkFor(slot.index))
+  }
+
+  /**
+   * How long what threads have to tell may wait, in ms: until one is about to run out of work, and not for long. 0 when no more
+   * work waits than the threads hold, so that whoever waits for an outcome is told at once. `Infinity` when no thread works.
+   */
+  slackMs(lastTurnMs: number): number {
+    const { dispatcher, ready } = this.#options
+    if (this.#suspects.length > 0 || this.#suspectRuns || !ready.hasWork) return 0
+    const nowMs = this.#nowMs
+    let slackMs = Infinity
+    for (const slot of dispatcher.slots) {
+      if (slot.mode !== 'open') continue
+      if (slot.hasReturned(nowMs)) return 0
+      if (slot.isIdle) {
+        if (ready.hasWorkFor(slot.index)) return 0
+        continue
+      }
+      slackMs = Math.min(slackMs, lastTurnMs + gatherMs(slot.jobMs) - nowMs)
+      if (!slot.isSlow(nowMs)) slackMs = Math.min(slackMs, slot.leftMs(nowMs) - lowMs(slot.jobMs))
+    }
+    return Math.max(0, slackMs)
   }
 
   /** Claims what the threads can take. Returns what sends the batches, once the claims are durable. */
@@ -79,16 +107,17 @@ export class Claims {
     const { dispatcher, ready } = this.#options
     if (this.#suspectRuns) return []
     if (this.#suspects.length > 0) return this.#makeAlone(writes, now)
+    const nowMs = this.#nowMs
+    for (const arrival of ready.takeArrivals()) this.#makeRoom(arrival, writes, nowMs)
     const sends: (() => void)[] = []
-    const taken = new Map<ThreadSlot, number>()
-    this.#fill(taken, sends, writes, now)
-    const idle = dispatcher.capacity().filter((slot) => slot.batches.length === 0 && !taken.has(slot))
+    const taken = new Map<ThreadSlot, Filled>()
+    this.#fill(taken, sends, writes, now, nowMs)
+    const idle = dispatcher.capacity(nowMs).filter((slot) => slot.isIdle && !taken.has(slot))
     if (idle.length > 0 && idle.length < dispatcher.slots.length && !ready.hasWork) {
       const shared = dispatcher.share(idle.length)
       if (shared.length > 0) {
-        ready.putBack(shared.flatMap(({ returned }) => returned))
-        for (const { batch } of shared) this.reconsider(batch, writes)
-        this.#fill(taken, sends, writes, now)
+        this.#takenBack(shared, writes)
+        this.#fill(taken, sends, writes, now, nowMs)
       }
     }
     return sends
@@ -99,10 +128,10 @@ export class Claims {
     const held = this.#held.get(batch.id)
     if (held === undefined) return
     const { dispatcher, ready, store } = this.#options
-    // Emptied before it began: its queue must not count it as a thread at work.
-    if (held.pick !== undefined && (batch.end !== undefined || batch.limit === 0)) {
-      ready.release(held.pick, held.slot.index, batch.usedMs)
-      held.pick = undefined
+    // Emptied before it began: its queues must not count it as a thread at work.
+    if (held.filled !== undefined && (batch.end !== undefined || batch.limit === 0)) {
+      ready.release(held.filled, held.slot.index, batch.usedMs)
+      held.filled = undefined
     }
     if (batch.end === undefined) return
     this.#held.delete(batch.id)
@@ -117,26 +146,49 @@ export class Claims {
     return false
   }
 
-  #mayPick(): boolean {
-    const { dispatcher, ready } = this.#options
-    const slots = dispatcher.capacity()
-    if (slots.length === 0) return false
-    for (const queue of ready.queues) if (queue.hasWork && slots.some((slot) => queue.admits(slot.index))) return true
-    return false
+  get #nowMs(): number {
+    return this.#options.clock.monotonicMs()
   }
 
-  /** Gives every slot a batch, then every slot one in reserve. */
-  #fill(taken: Map<ThreadSlot, number>, sends: (() => void)[], writes: WriteBatch, now: number): void {
-    const { dispatcher, ready } = this.#options
-    const slots = dispatcher.capacity()
-    for (let depth = 0; depth < BATCHES_PER_THREAD; depth++) {
+  /** Takes back work that has not been started where the newcomers come first and would have to wait behind it. */
+  #makeRoom({ queue, rank, jobs }: Arrival, writes: WriteBatch, nowMs: number): void {
+    const { dispatcher } = this.#options
+    const open = dispatcher.slots.filter((slot) => slot.mode === 'open' && queue.admits(slot.index))
+    // A queue that is at work already waits for its turn; but its own jobs of less priority wait for these.
+    const comesFirst = queue.held.size === 0
+    const holders = open.filter((slot) => slot.leftMs(nowMs) > MAKE_ROOM_MS && (comesFirst || holdsLess(slot, queue.id, rank)))
+    if (comesFirst && holders.length < open.length) return
+    holders.sort((left, right) => right.leftMs(nowMs) - left.leftMs(nowMs))
+    for (const slot of holders.slice(0, jobs)) this.#takenBack(dispatcher.takeBack(slot), writes)
+  }
+
+  #takenBack(collected: readonly Collected[], writes: WriteBatch): void {
+    this.#options.ready.putBack(collected.flatMap(({ returned }) => returned))
+    for (const { batch } of collected) this.reconsider(batch, writes)
+  }
+
+  /** Fills every thread to the same height, or as far as what waits would reach if it were shared out. */
+  #fill(taken: Map<ThreadSlot, Filled>, sends: (() => void)[], writes: WriteBatch, now: number, nowMs: number): void {
+    const { dispatcher, ready, store } = this.#options
+    if (!ready.hasWork) return
+    const slots = dispatcher.capacity(nowMs)
+    const heldMs = new Map(slots.map((slot) => [slot, slot.leftMs(nowMs) + (taken.get(slot)?.estimateMs ?? 0)]))
+    const allHeldMs = sum(heldMs.values())
+    const readyJobs = Math.max(1, store.counters.waiting - dispatcher.claimedJobs)
+    for (let round = 0; round < BATCHES_PER_THREAD; round++) {
       for (const slot of slots) {
-        const holds = slot.batches.length + (taken.get(slot) ?? 0)
-        if (holds !== depth) continue
-        const pick = ready.pick(slot.index, slots.length)
-        if (pick === undefined) continue
-        taken.set(slot, (taken.get(slot) ?? 0) + 1)
-        sends.push(this.#claim(pick.slices, slot, pick, pick.queue.name, writes, now, false))
+        const held = heldMs.get(slot) ?? 0
+        if (round > 0 && slot.batchesWithWork + (taken.has(slot) ? 1 : 0) >= BATCHES_PER_THREAD) continue
+        if (held > 0 && !wantsMore(held, slot.jobMs)) continue
+        const room: Room = {
+          slots: slots.length,
+          budgetMs: (each) => Math.min(horizonMs(each), (readyJobs * each + allHeldMs) / slots.length) - held,
+        }
+        const filled = ready.fill(slot.index, room)
+        if (filled === undefined) continue
+        taken.set(slot, filled)
+        heldMs.set(slot, held + filled.estimateMs)
+        sends.push(this.#claim(filled.slices, filled.estimateMs, slot, filled, writes, now, false))
       }
     }
   }
@@ -144,7 +196,7 @@ export class Claims {
   #makeAlone(writes: WriteBatch, now: number): (() => void)[] {
     const { dispatcher, store, registry } = this.#options
     if (!dispatcher.isIdle) return []
-    const [slot] = dispatcher.capacity()
+    const [slot] = dispatcher.capacity(this.#nowMs)
     if (slot === undefined) return []
     for (;;) {
       const suspect = this.#suspects.shift()
@@ -152,33 +204,46 @@ export class Claims {
       const page = store.readPage(suspect.key)
       // Cancelled meanwhile, or of a definition that is not here: it stays what it is, for whoever can run it.
       if (page === undefined || page.isOver || !registry.canRun(store.bytesOf(page).readUInt16LE(PAGE_HEADER_BYTES + 4))) continue
-      return [this.#claim([wholePage(page)], slot, undefined, store.queueName(page.queueId), writes, now, true)]
+      return [this.#claim([wholePage(page)], UNMEASURED_MS, slot, undefined, writes, now, true)]
     }
   }
 
   #claim(
     slices: readonly Slice[],
+    estimateMs: number,
     slot: ThreadSlot,
-    pick: Pick | undefined,
-    queueName: string,
+    filled: Filled | undefined,
     writes: WriteBatch,
     now: number,
     alone: boolean,
   ): () => void {
     const { dispatcher, store, registry, events, payloadBytes } = this.#options
-    const batch = dispatcher.prepare(store.counters.nextBatch++, slices, slot)
+    const batch = dispatcher.prepare(store.counters.nextBatch++, slices, estimateMs, slot)
     for (const { page } of slices) page.pins++
-    this.#held.set(batch.id, { batch, slot, alone, pick })
+    this.#held.set(batch.id, { batch, slot, alone, filled })
     store.putClaim(writes, {
       batchId: batch.id,
       claimedAt: now,
       alone,
       slices: slices.map(({ page, from, to }) => ({ key: page.key, from, to })),
     })
-    return () => dispatcher.send(batch, pack(batch, queueName, events.has('started'), { store, registry, payloadBytes }))
+    return () => dispatcher.send(batch, pack(batch, events.has('started'), { store, registry, payloadBytes }))
   }
 }
 
 function wholePage(page: PageRef): Slice {
   return { page, from: 0, to: page.header.count, offset: PAGE_HEADER_BYTES }
+}
+
+/** Whether a slot holds unstarted jobs of the queue with less priority. */
+function holdsLess(slot: ThreadSlot, queueId: number, rank: number): boolean {
+  return slot.batches.some(
+    (batch) => batch.hasUntaken && batch.slices.some(({ page }) => page.queueId === queueId && page.rank > rank),
+  )
+}
+
+function sum(values: Iterable<number>): number {
+  let total = 0
+  for (const value of values) total += value
+  return total
 }

@@ -331,6 +331,7 @@ export class Intake {
       page.externals.push({ index, bytes: Buffer.from(writer.buffer.subarray(from, writer.position)) })
       this.#written = writer.position - from
       writer.position = from
+      writer.u32(this.#written)
       builder.flag(ENTRY_EXTERNAL)
     } else {
       this.#written = builder.entryBytes

@@ -121,8 +121,8 @@ async function assemble(
     yieldToLoop: () => new Promise((done) => setImmediate(done)),
   })
   const messages = new ThreadMessages({ store, registry, events })
-  const dispatcher = makeDispatcher(options, clock, store, registry, messages, () => parts.turns.poke())
-  const claims = new Claims({ store, ready, dispatcher, registry, events, payloadBytes })
+  const dispatcher = makeDispatcher(options, clock, store, registry, messages, () => parts.turns.news())
+  const claims = new Claims({ clock, store, ready, dispatcher, registry, events, payloadBytes })
   const flow = { clock, store, registry, retention, results, events, intake, ready, due, dispatcher, claims }
   const turns = new Turns({
     ...settlement,

@@ -37,7 +37,7 @@ export interface PackOptions {
 }
 
 /** The batch as it travels. */
-export function pack(batch: Batch, queueName: string, announceStarts: boolean, options: PackOptions): Parcel {
+export function pack(batch: Batch, announceStarts: boolean, options: PackOptions): Parcel {
   const packer = new Packer(options)
   for (const { page, from, to, offset } of batch.slices) {
     const bytes = options.store.bytesOf(page)
@@ -49,12 +49,11 @@ export function pack(batch: Batch, queueName: string, announceStarts: boolean, o
       at = end
     }
   }
-  const queueId = batch.slices[0]?.page.queueId ?? 0
   return {
     entries: writeBatch(packer.segments),
     externals: packer.externals.length === 0 ? undefined : packer.externals,
     definitions: [...packer.definitions.values()],
-    queue: { id: queueId, name: queueName },
+    queues: [...packer.queues].map((id) => ({ id, name: options.store.queueName(id) })),
     announceStarts,
   }
 }
@@ -66,6 +65,7 @@ class Packer {
   readonly segments: OpenSegment[] = []
   readonly externals: { index: number; bytes: ArrayBuffer }[] = []
   readonly definitions = new Map<number, DefinitionRef>()
+  readonly queues = new Set<number>()
   readonly #options: PackOptions
   #jobs = 0
   #lastDefinition = -1
@@ -112,6 +112,7 @@ class Packer {
     }
     this.#page = page
     const { queueId, rank, header } = page
+    this.queues.add(queueId)
     this.segments.push({
       firstSeq: page.seqOf(index),
       enqueuedAt: header.enqueuedAt,

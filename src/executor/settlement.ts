@@ -75,20 +75,24 @@ export class Settlement {
     const { control, end } = batch
     const finished = Math.min(control.finished, batch.limit)
     let definitionId = -1
+    let queueId = -1
     let totalMs = 0
     let jobs = 0
     while (batch.hasNext(finished)) {
       const record = batch.nextRecord()
       const { page, pageIndex: index, entryOffset: offset } = batch
       const settledId = page.data.readUInt16LE(offset + 4)
-      if (settledId !== definitionId) {
-        if (jobs > 0) runTimes.measure(definitionId, jobs, totalMs)
+      if (settledId !== definitionId || page.queueId !== queueId) {
+        if (jobs > 0) {
+          runTimes.measure(definitionId, jobs, totalMs)
+          batch.addUsed(queueId, totalMs)
+        }
         definitionId = settledId
+        queueId = page.queueId
         totalMs = 0
         jobs = 0
       }
       totalMs += record.runMs
-      batch.usedMs += record.runMs
       jobs++
       const startedAt = Math.round(batch.sentAt + record.startMs)
       if (record.kind === OUTCOME_COMPLETED) {
@@ -104,7 +108,10 @@ export class Settlement {
       }
       batch.advance()
     }
-    if (jobs > 0) runTimes.measure(definitionId, jobs, totalMs)
+    if (jobs > 0) {
+      runTimes.measure(definitionId, jobs, totalMs)
+      batch.addUsed(queueId, totalMs)
+    }
     if (end?.kind === 'died' && batch.collected < control.taken && batch.collected < batch.limit) this.#died(batch, end)
   }
 
@@ -290,7 +297,7 @@ export class Settlement {
     const span = { startedAt, endedAt: this.#now }
     const { entry, overrides } = this.#open({ page, index, offset })
     const { timeoutMs } = registry.settings(entry.definitionId, overrides)
-    batch.usedMs += span.endedAt - startedAt
+    batch.addUsed(page.queueId, span.endedAt - startedAt)
     batch.collected++
     batch.advance()
     this.end({ page, index, offset }, endOfDeath(end, at, span, batch.cancelled.get(at), timeoutMs))

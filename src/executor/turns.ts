@@ -9,7 +9,7 @@
  * After the first commit that fails nothing is acknowledged any more: every promise rejects, threads are ended, and the store is to
  * be opened again.
  */
-import type { Clock } from '../base/clock.js'
+import type { Clock, Timer } from '../base/clock.js'
 import { MillraceError } from '../base/errors.js'
 import { PROMOTE_JOBS } from '../base/limits.js'
 import { INDEX_GROUP, INDEX_SOLO, PAYLOAD_INPUT } from '../codec/keys.js'
@@ -84,6 +84,9 @@ export class Turns {
   #dueIsStale = false
   #stopped = false
   #wasQuiet = false
+  /** When the latest turn began, and the timer of the next one if nothing calls for it sooner. */
+  #lastTurnMs = 0
+  #pace: Timer | undefined
   readonly #cancels = new Set<PendingCancel>()
   readonly #settledListeners = new Set<() => void>()
 
@@ -131,6 +134,7 @@ export class Turns {
   async stop(): Promise<void> {
     await this.#committing
     this.#stopped = true
+    this.#pace?.cancel()
     this.#options.due.stop()
     for (const pending of this.#cancels) pending.resolve(false)
     this.#cancels.clear()
@@ -164,14 +168,30 @@ export class Turns {
     })
   }
 
+  /** Something has happened in a thread. While all of them are busy it may wait for more of its kind: see `dispatcher/pace`. */
+  news(): void {
+    if (this.#stopped || this.#scheduled || this.#committing !== undefined || this.#failure !== undefined) return
+    const slackMs = this.draining || this.#cancels.size > 0 ? 0 : this.#options.claims.slackMs(this.#lastTurnMs)
+    if (slackMs < 1 || slackMs === Infinity) this.poke()
+    else this.#pokeIn(slackMs)
+  }
+
   /** Resolves when the commit under way, if any, has settled. */
   async settled(): Promise<void> {
     await this.#committing
   }
 
+  #pokeIn(delayMs: number): void {
+    this.#pace?.cancel()
+    this.#pace = this.#options.clock.after(delayMs, () => this.poke())
+    this.#pace.setRef(true)
+  }
+
   #turn(): void {
     const { clock, store, intake, dispatcher } = this.#options
     const now = clock.now()
+    this.#lastTurnMs = clock.monotonicMs()
+    this.#pace?.cancel()
     const writes = new WriteBatch()
     let gathered: Gathered | undefined
     try {
@@ -340,8 +360,13 @@ export class Turns {
     const more =
       this.#isAsked || intake.hasPending || retention.hasExpired || (!this.draining && (due.isDue(this.#dueAt) || claims.canMake))
     if (dispatcher.inFlight > 0 || claims.hasWork) this.#wasQuiet = false
-    if (more || dispatcher.hasNews) this.poke()
-    else if (this.isQuiet) {
+    dispatcher.isBusy = claims.hasWork
+    if (more) this.poke()
+    else if (dispatcher.hasNews) this.news()
+    else if (claims.hasWork && !this.draining) {
+      const slackMs = claims.slackMs(this.#lastTurnMs)
+      if (slackMs >= 1 && slackMs < Infinity) this.#pokeIn(slackMs)
+    } else if (this.isQuiet) {
       const isNews = !this.#wasQuiet
       this.#wasQuiet = true
       onQuiet(isNews)
@@ -352,6 +377,7 @@ export class Turns {
   #fail(error: Error, gathered: Gathered | undefined): void {
     this.#committing = undefined
     this.#failure = error
+    this.#pace?.cancel()
     gathered?.reject(error)
     this.#options.intake.fail(error)
     for (const pending of this.#cancels) pending.reject(error)

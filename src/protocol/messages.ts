@@ -39,6 +39,8 @@ export interface BatchTask {
   readonly announceStarts: boolean
   /** `BatchResult.yields` as the main thread knew it when it chose these jobs. */
   readonly yieldsSeen: number
+  /** A batch that has run this long, in ms, gives back what it has not started. */
+  readonly yieldAfterMs: number
 }
 
 /** What the task resolves to. */

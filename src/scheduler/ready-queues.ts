@@ -4,10 +4,12 @@
  *
  * Called only while a commit is being put together, so what it reads from the store is never behind what it holds in memory.
  */
-import { BATCH_BUDGET_MS, BATCH_BYTES, BATCH_JOBS, BATCH_JOBS_UNMEASURED, WINDOW_BYTES } from '../base/limits.js'
-import { ENTRY_EXTERNAL, entryEnd } from '../codec/page.js'
+import { QUEUE_TURN_MS, WINDOW_BYTES } from '../base/limits.js'
+import { ENTRY_EXTERNAL, entryEnd, externalBytes } from '../codec/page.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PageRef, Slice } from '../store/page-ref.js'
+import type { Room } from './draft.js'
+import { Draft } from './draft.js'
 import { Lane } from './lane.js'
 import type { RunTimes } from './run-times.js'
 
@@ -43,13 +45,14 @@ export class ReadyQueue {
   }
 }
 
-/** Jobs picked for one thread. */
-export interface Pick {
+/** Jobs chosen for one thread. */
+export type Filled = Draft<ReadyQueue>
+
+/** A lane that had nothing to run, and now has. */
+export interface Arrival {
   readonly queue: ReadyQueue
-  /** In order; without jobs that are over. */
-  readonly slices: readonly Slice[]
+  readonly rank: number
   readonly jobs: number
-  readonly estimateMs: number
 }
 
 export interface ReadyQueuesOptions {
@@ -71,6 +74,7 @@ export class ReadyQueues {
   readonly #unknown = new Set<number>()
   /** The lowest `virtualMs` among queues with work, as of the last pick. */
   #virtualNow = 0
+  #arrivals: Arrival[] = []
   /** Upper bound of the bytes in all windows: counted up as pages come in, counted anew by `#trimWindow`. */
   #windowBytes = 0
 
@@ -83,12 +87,14 @@ export class ReadyQueues {
     this.#findLanes()
   }
 
-  get queues(): Iterable<ReadyQueue> {
-    return this.#queues.values()
-  }
-
   get hasWork(): boolean {
     for (const queue of this.#queues.values()) if (queue.hasWork) return true
+    return false
+  }
+
+  /** Whether any queue has work that the slot may take. */
+  hasWorkFor(slot: number): boolean {
+    for (const queue of this.#queues.values()) if (queue.hasWork && queue.admits(slot)) return true
     return false
   }
 
@@ -97,6 +103,7 @@ export class ReadyQueues {
     const queue = this.#queues.get(page.queueId)
     if (queue === undefined) return
     const lane = this.#lane(queue, page.rank, 0)
+    if (!lane.hasWork) this.#arrivals.push({ queue, rank: page.rank, jobs: page.header.count })
     lane.append(page)
     this.#windowBytes += lane.takeLoadedBytes()
   }
@@ -115,39 +122,47 @@ export class ReadyQueues {
     for (const [lane, list] of byLane) lane.putBack(list)
   }
 
-  /**
-   * Picks a batch for a thread slot, or undefined when nothing may run there.
-   * @param slots - how many slots there are, to share out what has not been measured yet
-   */
-  pick(slot: number, slots: number): Pick | undefined {
-    const tried = new Set<ReadyQueue>()
-    for (;;) {
-      let best: ReadyQueue | undefined
-      for (const queue of this.#queues.values()) {
-        if (tried.has(queue) || !queue.admits(slot) || !queue.hasWork) continue
-        if (best === undefined || queue.virtualMs < best.virtualMs) best = queue
-      }
-      if (best === undefined) return undefined
-      const pick = this.#take(best, slots)
-      if (pick !== undefined) {
-        // A queue that was idle starts level with the others; it has not saved up a claim on all threads.
-        best.virtualMs = Math.max(best.virtualMs, this.#virtualNow)
-        this.#virtualNow = best.virtualMs
-        best.virtualMs += pick.estimateMs
-        best.held.set(slot, (best.held.get(slot) ?? 0) + 1)
-        return pick
-      }
-      tried.add(best)
-    }
+  /** Lanes to which work has come since the last call. */
+  takeArrivals(): readonly Arrival[] {
+    const arrivals = this.#arrivals
+    this.#arrivals = []
+    return arrivals
   }
 
-  /** A batch has left its slot. `usedMs` is the thread time it took, to put right what was estimated. */
-  release(pick: Pick, slot: number, usedMs: number): void {
-    const { queue } = pick
-    const left = (queue.held.get(slot) ?? 1) - 1
-    if (left === 0) queue.held.delete(slot)
-    else queue.held.set(slot, left)
-    queue.virtualMs += usedMs - pick.estimateMs
+  /** Chooses jobs for a thread slot, or undefined when nothing may run there. Queues take turns in the batch. */
+  fill(slot: number, room: Room): Filled | undefined {
+    const draft: Filled = new Draft(this.#options.runTimes, room)
+    const candidates = [...this.#queues.values()].filter((queue) => queue.hasWork && queue.admits(slot))
+    if (candidates.length > 1) candidates.sort((left, right) => left.virtualMs - right.virtualMs)
+    while (!draft.isFull) {
+      const queue = candidates.shift()
+      if (queue === undefined) break
+      const before = draft.estimateMs
+      draft.beginTurn(candidates.length === 0 ? Infinity : QUEUE_TURN_MS)
+      this.#take(queue, draft)
+      const taken = draft.estimateMs - before
+      if (taken === 0) continue
+      // A queue that was idle starts level with the others; it has not saved up a claim on all threads.
+      this.#virtualNow = Math.max(queue.virtualMs, this.#virtualNow)
+      queue.virtualMs = this.#virtualNow + taken
+      draft.shares.set(queue, (draft.shares.get(queue) ?? 0) + taken)
+      if (!queue.hasWork) continue
+      const behind = candidates.findIndex(({ virtualMs }) => virtualMs > queue.virtualMs)
+      candidates.splice(behind < 0 ? candidates.length : behind, 0, queue)
+    }
+    if (draft.jobs === 0) return undefined
+    for (const queue of draft.shares.keys()) queue.held.set(slot, (queue.held.get(slot) ?? 0) + 1)
+    return draft
+  }
+
+  /** A batch has left its slot. `usedMs` is the thread time it took, by queue, to put right what was estimated. */
+  release(filled: Filled, slot: number, usedMs: ReadonlyMap<number, number>): void {
+    for (const [queue, estimateMs] of filled.shares) {
+      const left = (queue.held.get(slot) ?? 1) - 1
+      if (left === 0) queue.held.delete(slot)
+      else queue.held.set(slot, left)
+      queue.virtualMs += (usedMs.get(queue.id) ?? 0) - estimateMs
+    }
   }
 
   /** The commit under way has become durable: its pages can be read, and bytes beyond the bound let go of. */
@@ -211,47 +226,46 @@ export class ReadyQueues {
     return lane
   }
 
-  #take(queue: ReadyQueue, slots: number): Pick | undefined {
-    const taken = new Taken(this.#options.runTimes, slots)
+  /** Takes one turn's worth of a queue's jobs. */
+  #take(queue: ReadyQueue, draft: Filled): void {
     let fruitless = 0
     for (const lane of queue.lanes) {
-      while (!taken.full && fruitless < FRUITLESS_SLICES) {
+      while (!draft.turnIsOver && fruitless < FRUITLESS_SLICES) {
         const slice = lane.front()
         if (slice === undefined) break
-        const before = taken.jobs
-        lane.shift(this.#takeFrom(slice, taken))
-        fruitless = taken.jobs > before ? 0 : fruitless + 1
+        const before = draft.jobs
+        lane.shift(this.#takeFrom(slice, draft))
+        fruitless = draft.jobs > before ? 0 : fruitless + 1
       }
       this.#windowBytes += lane.takeLoadedBytes()
     }
-    if (taken.jobs === 0) return undefined
-    return { queue, slices: taken.slices, jobs: taken.jobs, estimateMs: taken.estimateMs }
   }
 
   /** Takes jobs from the front of a slice. Returns what is left of it. */
-  #takeFrom(slice: Slice, taken: Taken): Slice | undefined {
+  #takeFrom(slice: Slice, draft: Filled): Slice | undefined {
     const { page } = slice
     const bytes = this.#options.store.bytesOf(page)
     let offset = slice.offset
     let start = slice.from
     let startOffset = offset
     for (let index = slice.from; index < slice.to; index++) {
-      if (taken.full) {
-        taken.end(page, start, index, startOffset)
+      if (draft.turnIsOver) {
+        draft.end(page, start, index, startOffset)
         return { page, from: index, to: slice.to, offset }
       }
       const end = entryEnd(bytes, offset)
       const definitionId = page.uniformDefinition >= 0 ? page.uniformDefinition : bytes.readUInt16LE(offset + 4)
       if (page.isDone(index) || !this.#known(definitionId)) {
-        taken.end(page, start, index, startOffset)
+        draft.end(page, start, index, startOffset)
         start = index + 1
         startOffset = end
       } else {
-        taken.add(definitionId, end - offset, ((bytes[offset + 6] ?? 0) & ENTRY_EXTERNAL) !== 0)
+        const isExternal = ((bytes[offset + 6] ?? 0) & ENTRY_EXTERNAL) !== 0
+        draft.add(definitionId, isExternal ? end - offset + externalBytes(bytes, end) : end - offset)
       }
       offset = end
     }
-    taken.end(page, start, slice.to, startOffset)
+    draft.end(page, start, slice.to, startOffset)
     return undefined
   }
 
@@ -262,37 +276,5 @@ export class ReadyQueues {
       this.#options.onUnknown(definitionId)
     }
     return false
-  }
-}
-
-/** A batch being filled. */
-class Taken {
-  readonly slices: Slice[] = []
-  jobs = 0
-  estimateMs = 0
-  full = false
-  readonly #runTimes: RunTimes
-  readonly #unmeasured: number
-  #bytes = 0
-
-  constructor(runTimes: RunTimes, slots: number) {
-    this.#runTimes = runTimes
-    this.#unmeasured = Math.max(1, Math.floor(BATCH_JOBS_UNMEASURED / slots))
-  }
-
-  add(definitionId: number, bytes: number, external: boolean): void {
-    this.jobs++
-    this.#bytes += bytes
-    this.estimateMs += this.#runTimes.estimateMs(definitionId)
-    this.full =
-      external ||
-      this.estimateMs >= BATCH_BUDGET_MS ||
-      this.jobs >= BATCH_JOBS ||
-      this.#bytes >= BATCH_BYTES ||
-      (this.jobs >= this.#unmeasured && !this.#runTimes.isMeasured(definitionId))
-  }
-
-  end(page: PageRef, from: number, to: number, offset: number): void {
-    if (to > from) this.slices.push({ page, from, to, offset })
   }
 }

@@ -1,5 +1,5 @@
 /** How long jobs of each definition run: an exponentially weighted mean, from which the size of a batch follows. */
-import { BATCH_BUDGET_MS, BATCH_JOBS_UNMEASURED } from '../base/limits.js'
+import { UNMEASURED_MS } from '../base/limits.js'
 
 /** Weight of a batch's mean; about the last ten batches count. */
 const WEIGHT = 0.2
@@ -11,9 +11,9 @@ const FLOOR_MS = 0.001
 export class RunTimes {
   readonly #meanMs: number[] = []
 
-  /** Estimated run time of one job in ms. Unknown definitions are taken to fill a budget with a few jobs. */
+  /** Estimated run time of one job in ms. */
   estimateMs(definitionId: number): number {
-    return this.#meanMs[definitionId] ?? BATCH_BUDGET_MS / BATCH_JOBS_UNMEASURED
+    return this.#meanMs[definitionId] ?? UNMEASURED_MS
   }
 
   isMeasured(definitionId: number): boolean {

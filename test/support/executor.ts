@@ -1,5 +1,6 @@
 /** An executor of the test's own: over LMDB in a directory of its own, or in memory; closed and removed when the test ends. */
 import assert from 'node:assert/strict'
+import { isDeepStrictEqual } from 'node:util'
 import type { TestContext } from 'node:test'
 import { systemClock } from '../../src/base/clock.js'
 import { isMillraceError, type MillraceError, type MillraceErrorCode } from '../../src/base/errors.js'
@@ -164,8 +165,14 @@ function recount(infos: readonly JobInfo[]): JobCounts {
 
 /** Asserts that `counts`, `list` and `get` say the same of a store in which nothing happens. */
 export async function assertConsistent(executor: Executor, label = ''): Promise<void> {
-  const infos = await listed(executor)
-  assert.deepEqual(await executor.counts(), recount(infos), label)
+  let counts = await executor.counts()
+  let infos = await listed(executor)
+  // A batch may be handed over, or taken back, while the list is read: what is compared must be of one moment.
+  for (let now = await executor.counts(); !isDeepStrictEqual(now, counts); now = await executor.counts()) {
+    counts = now
+    infos = await listed(executor)
+  }
+  assert.deepEqual(counts, recount(infos), label)
   assert.equal(new Set(infos.map(({ id }) => id)).size, infos.length, `${label}: a job is listed twice`)
   const found = await Promise.all(infos.map(({ id }) => executor.get(id)))
   for (const [index, info] of infos.entries()) assert.deepEqual(found[index], info, label)

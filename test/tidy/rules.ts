@@ -48,7 +48,7 @@ const PUBLIC_INDEX = 'src/index.ts'
 /** Packages with one importer. */
 const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   // The thread's end of the pool hands large outputs over by Piscina's own wrapper.
-  piscina: ['src/dispatcher/', 'workers/entry.ts'],
+  piscina: ['src/dispatcher/', 'workers/main.ts'],
   lmdb: ['src/store/'],
 }
 
@@ -89,9 +89,9 @@ function within(path: string, home: string): boolean {
 }
 
 const isSource = (file: SourceFile): boolean => /^src\/.*\.ts$/.test(file.path)
-const isThread = (file: SourceFile): boolean => /^workers\/.*\.ts$/.test(file.path)
+const isThread = (file: SourceFile): boolean => /^workers\/.*\.c?ts$/.test(file.path)
 const isShipped = (file: SourceFile): boolean => isSource(file) || isThread(file)
-const isTypeScript = (file: SourceFile): boolean => file.path.endsWith('.ts')
+const isTypeScript = (file: SourceFile): boolean => /\.c?ts$/.test(file.path)
 
 function at(file: SourceFile, index: number, message: string): Finding {
   return `${file.path}:${lineAt(file.text, index)}: ${message}`

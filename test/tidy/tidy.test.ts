@@ -84,7 +84,7 @@ const house: Readonly<Record<string, House>> = {
           'src/store/lmdb/a.ts': `import { b } from '../../job/b.js'\nimport { c } from './c.js'\nimport { d } from 'lmdb'`,
           'src/codec/a.ts': `import { b } from '../protocol/b.js'\n// import { c } from '../store/c.js'\nconst d = "import '../store/d.js'"`,
           'src/dispatcher/worker-url.ts': `export const threadUrl = new URL('../../workers/entry.js', import.meta.url)`,
-          'workers/entry.ts': `import { a } from './a.js'\nimport { b } from '../src/codec/b.js'`,
+          'workers/main.ts': `import { a } from './a.js'\nimport { b } from '../src/codec/b.js'`,
           'test/unit/a.test.ts': `import { b } from '../../src/store/b.js'`,
         },
       },

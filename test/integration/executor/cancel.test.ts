@@ -128,11 +128,13 @@ for (const store of STORES) {
     it('knows a running job that was taken back from one thread and given to another', async (t) => {
       const { executor } = await setup(t, { store, jobs, threads: 2, abortGrace: 0 })
       const gate = new Gate(t)
-      const handles = await executor.enqueueMany(
-        gated,
-        ['a', 'b', 'c', 'd'].map((tag) => ({ gate: gate.name, tag })),
-      )
-      // The second one was handed over behind the first, which holds its thread.
+      // Two for each thread: the second one waits behind the first until the other thread has nothing left to do.
+      const handles = await Promise.all([
+        executor.enqueue(gated, { gate: gate.name, tag: 'a' }),
+        executor.enqueue(gated, { gate: gate.name, tag: 'b' }),
+        executor.enqueue(nothing, undefined),
+        executor.enqueue(nothing, undefined),
+      ])
       await gate.reached(2)
       const [, second] = handles
       assert.equal((await executor.get(second!.id))?.state, 'running')

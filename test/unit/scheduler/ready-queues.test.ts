@@ -1,7 +1,7 @@
 /** Lanes and ready queues over a store in memory: what is picked, in which order, and what is not. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { BATCH_JOBS, BATCH_JOBS_UNMEASURED, WINDOW_PAGES } from '../../../src/base/limits.js'
+import { BATCH_BYTES, BATCH_JOBS, BATCH_JOBS_UNMEASURED, WINDOW_PAGES } from '../../../src/base/limits.js'
 import {
   ENTRY_EXTERNAL,
   ENTRY_SUSPECT,
@@ -11,7 +11,7 @@ import {
   readPageHeader,
 } from '../../../src/codec/page.js'
 import { EMPTY_LEDGER } from '../../../src/job/job-state.js'
-import { ReadyQueues, type Pick } from '../../../src/scheduler/ready-queues.js'
+import { ReadyQueues, type Filled, type ReadyQueue } from '../../../src/scheduler/ready-queues.js'
 import { RunTimes } from '../../../src/scheduler/run-times.js'
 import { WriteBatch } from '../../../src/store/engine.js'
 import { JobStore } from '../../../src/store/job-store.js'
@@ -47,11 +47,12 @@ function bench({ queues = { default: Infinity }, known = [0, 1], measured = {}, 
     queue = 'default',
     rank = 127,
     definitions = [0],
-    flags = 0,
-  }: { queue?: string; rank?: number; definitions?: readonly number[]; flags?: number } = {}): PageRef => {
+    externalBytes,
+  }: { queue?: string; rank?: number; definitions?: readonly number[]; externalBytes?: number } = {}): PageRef => {
     const builder = new PageBuilder()
     for (const definition of definitions) {
-      builder.begin(definition, flags, undefined)
+      builder.begin(definition, externalBytes === undefined ? 0 : ENTRY_EXTERNAL, undefined)
+      if (externalBytes !== undefined) builder.writer.u32(externalBytes)
       builder.end()
     }
     const firstSeq = store.counters.nextSeq
@@ -79,18 +80,34 @@ function soloOf(page: PageRef, index: number): PageRef {
 }
 
 /** The numbers of the jobs picked. */
-function seqs(pick: Pick | undefined): number[] {
-  return (pick?.slices ?? []).flatMap(({ page, from, to }) =>
+function seqs(filled: Filled | undefined): number[] {
+  return (filled?.slices ?? []).flatMap(({ page, from, to }) =>
     Array.from({ length: to - from }, (_, index) => page.seqOf(from + index)),
   )
+}
+
+/** A batch of one queue's turn. */
+function pick(ready: ReadyQueues, slot: number, slots: number): Filled | undefined {
+  return ready.fill(slot, { slots, budgetMs: () => 4 })
+}
+
+/** The one queue of a batch. */
+function queueOf(filled: Filled): ReadyQueue {
+  const [queue] = filled.shares.keys()
+  assert.ok(queue !== undefined && filled.shares.size === 1)
+  return queue
+}
+
+function release(ready: ReadyQueues, filled: Filled, slot: number, usedMs: number): void {
+  ready.release(filled, slot, new Map([[queueOf(filled).id, usedMs]]))
 }
 
 /** Picks until nothing is left. */
 function drain(ready: ReadyQueues): number[] {
   const all: number[] = []
-  for (let pick = ready.pick(0, 1); pick !== undefined; pick = ready.pick(0, 1)) {
-    all.push(...seqs(pick))
-    ready.release(pick, 0, 0)
+  for (let filled = pick(ready, 0, 1); filled !== undefined; filled = pick(ready, 0, 1)) {
+    all.push(...seqs(filled))
+    release(ready, filled, 0, 0)
   }
   return all
 }
@@ -119,10 +136,10 @@ describe('order', () => {
         for (let page = prng.below(prng.below(5) === 0 ? 150 : 8); page > 0; page--)
           add({ definitions: Array.from({ length: 1 + prng.below(4) }, () => 0) })
         for (let times = prng.below(4); times > 0; times--) {
-          const pick = ready.pick(0, 1)
-          if (pick === undefined) break
-          picked.push(...seqs(pick))
-          ready.release(pick, 0, 0)
+          const filled = pick(ready, 0, 1)
+          if (filled === undefined) break
+          picked.push(...seqs(filled))
+          release(ready, filled, 0, 0)
         }
         await commit()
       }
@@ -147,18 +164,18 @@ describe('order', () => {
     add({ rank: 200 })
     add({ rank: 100 })
     await commit()
-    assert.deepEqual(seqs(ready.pick(0, 1)), [2])
+    assert.deepEqual(seqs(pick(ready, 0, 1)), [2])
     add({ rank: 0 })
     add({ rank: 255 })
     await commit()
-    assert.deepEqual([seqs(ready.pick(0, 1)), seqs(ready.pick(0, 1)), seqs(ready.pick(0, 1))], [[3], [1], [4]])
+    assert.deepEqual([seqs(pick(ready, 0, 1)), seqs(pick(ready, 0, 1)), seqs(pick(ready, 0, 1))], [[3], [1], [4]])
   })
 
   it('is kept by jobs that are put back, one by one or in parts of pages', async () => {
     const { ready, add, commit } = bench({ measured: { 0: 2 } })
     for (let page = 0; page < 5; page++) add({ definitions: [0, 0, 0, 0] })
     await commit()
-    const picks = Array.from({ length: 5 }, (_, slot) => ready.pick(slot, 5))
+    const picks = Array.from({ length: 5 }, (_, slot) => pick(ready, slot, 5))
     assert.deepEqual(picks.map(seqs), [
       [1, 2],
       [3, 4],
@@ -182,7 +199,7 @@ describe('a lane', () => {
     await commit()
     // Exactly a window has been handed out; what lies behind it has not been read.
     const last = WINDOW_PAGES * 2
-    const picks = Array.from({ length: last / 4 }, () => ready.pick(0, 1))
+    const picks = Array.from({ length: last / 4 }, () => pick(ready, 0, 1))
     assert.deepEqual(picks.flatMap(seqs), upTo(last))
     // Its last job was interrupted: it waits on in a page of its own, behind the place where it was.
     const page = picks.at(-1)?.slices.at(-1)?.page
@@ -263,7 +280,7 @@ describe('a pick', () => {
       const { ready, add, commit } = bench({ measured: { 0: ms } })
       for (let page = 0; page < 60; page++) add({ definitions: Array.from({ length: 100 }, () => 0) })
       await commit()
-      assert.equal(ready.pick(0, 1)?.jobs, jobs, `${ms} ms`)
+      assert.equal(pick(ready, 0, 1)?.jobs, jobs, `${ms} ms`)
     }
   })
 
@@ -278,17 +295,22 @@ describe('a pick', () => {
       const { ready, add, commit } = bench()
       add({ definitions: Array.from({ length: 100 }, () => 0) })
       await commit()
-      assert.equal(ready.pick(0, slots)?.jobs, jobs)
+      assert.equal(pick(ready, 0, slots)?.jobs, jobs)
     }
   })
 
-  it('ends with a job whose payload lies apart', async () => {
+  it('counts payloads that lie apart by their size', async () => {
     const { ready, add, commit } = bench({ measured: { 0: 0.001 } })
     add()
-    add({ flags: ENTRY_EXTERNAL })
+    add({ externalBytes: BATCH_BYTES / 2 })
+    add()
+    add({ externalBytes: BATCH_BYTES / 2 })
+    add()
+    add({ externalBytes: 20 * BATCH_BYTES })
     add()
     await commit()
-    assert.deepEqual([seqs(ready.pick(0, 1)), seqs(ready.pick(0, 1))], [[1, 2], [3]])
+    const picks = Array.from({ length: 3 }, () => seqs(pick(ready, 0, 1)))
+    assert.deepEqual(picks, [[1, 2, 3, 4], [5, 6], [7]])
   })
 
   it('takes nothing for which there is no definition, and says so once', async () => {
@@ -298,7 +320,7 @@ describe('a pick', () => {
     await commit()
     const found = []
     let picks = 0
-    while (ready.hasWork && picks++ < 100) found.push(...seqs(ready.pick(0, 1)))
+    while (ready.hasWork && picks++ < 100) found.push(...seqs(pick(ready, 0, 1)))
     assert.deepEqual(found, [wanted.seqOf(1), wanted.seqOf(3)])
     assert.ok(picks > 1, 'one pick read a thousand pages')
     assert.deepEqual(unknown, [0, 7])
@@ -310,7 +332,7 @@ describe('a pick', () => {
     add({ queue: 'elsewhere' })
     await commit()
     assert.equal(ready.hasWork, false)
-    assert.equal(ready.pick(0, 1), undefined)
+    assert.equal(pick(ready, 0, 1), undefined)
   })
 })
 
@@ -323,14 +345,14 @@ describe('queues', () => {
     }
     await commit()
     const holds = new Map<string, Set<number>>()
-    const picks: [Pick, number][] = []
+    const picks: [Filled, number][] = []
     for (let round = 0; round < 3; round++) {
       for (const slot of [0, 1, 2, 3]) {
-        const pick = ready.pick(slot, 4)
-        if (pick === undefined) continue
-        picks.push([pick, slot])
-        const slots = holds.get(pick.queue.name) ?? new Set()
-        holds.set(pick.queue.name, slots.add(slot))
+        const filled = pick(ready, slot, 4)
+        if (filled === undefined) continue
+        picks.push([filled, slot])
+        const { name } = queueOf(filled)
+        holds.set(name, (holds.get(name) ?? new Set()).add(slot))
       }
     }
     assert.equal(holds.get('one')?.size, 1)
@@ -338,11 +360,11 @@ describe('queues', () => {
     assert.ok(picks.length > 3, 'a slot that works for a queue may have more of it')
     // When everything of the first queue has left its slot, another one may have it.
     const [slot] = holds.get('one') ?? []
-    for (const [pick, of] of picks) if (pick.queue.name === 'one') ready.release(pick, of, 4)
+    for (const [filled, of] of picks) if (queueOf(filled).name === 'one') release(ready, filled, of, 4)
     const other = [0, 1, 2, 3].find((candidate) => candidate !== slot)!
-    for (const [pick, of] of picks) if (pick.queue.name === 'two' && of === other) ready.release(pick, of, 4)
-    const next = [ready.pick(other, 4), ready.pick(other, 4)]
-    assert.ok(next.some((pick) => pick?.queue.name === 'one'))
+    for (const [filled, of] of picks) if (queueOf(filled).name === 'two' && of === other) release(ready, filled, of, 4)
+    const next = [pick(ready, other, 4), pick(ready, other, 4)]
+    assert.ok(next.some((filled) => filled !== undefined && queueOf(filled).name === 'one'))
   })
 
   it('share thread time evenly, whatever their jobs take, and a newcomer has no claim on the past', async () => {
@@ -357,12 +379,13 @@ describe('queues', () => {
     const time = new Map<string, number>()
     const work = (ms: number): void => {
       for (let spent = 0; spent < ms;) {
-        const pick = ready.pick(0, 1)
-        assert.ok(pick)
-        const used = pick.jobs * (pick.queue.name === 'slow' ? 8 : 1)
+        const filled = pick(ready, 0, 1)
+        assert.ok(filled)
+        const { name } = queueOf(filled)
+        const used = filled.jobs * (name === 'slow' ? 8 : 1)
         spent += used
-        time.set(pick.queue.name, (time.get(pick.queue.name) ?? 0) + used)
-        ready.release(pick, 0, used)
+        time.set(name, (time.get(name) ?? 0) + used)
+        release(ready, filled, 0, used)
       }
     }
     work(1000)

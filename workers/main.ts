@@ -1,4 +1,4 @@
-/** What every thread of the pool runs: Piscina calls the default export with each batch. */
+/** What every thread of the pool runs: `entry` calls `runBatch` with each batch. */
 import type { BatchResult, BatchTask, MainToThread } from '../src/protocol/messages.js'
 import { openChannel, send } from './channel.js'
 import { eventLoopTurn } from './event-loop-turn.js'
@@ -30,7 +30,7 @@ function onMessage(message: MainToThread): void {
 }
 
 /** Two batches may be here, one of them in reserve: they run one after the other, never together. */
-export default async function runTask(task: BatchTask): Promise<BatchResult> {
+export async function runBatch(task: BatchTask): Promise<BatchResult> {
   if (task.settings !== undefined) openChannel(task.settings.port, onMessage)
   thread.learn(task)
   const result = last.then(async () => await movable(await runner.run(task)))
