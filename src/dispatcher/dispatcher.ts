@@ -13,7 +13,7 @@ import type { PageRef, Slice } from '../store/page-ref.js'
 import type { BatchJob } from './batch.js'
 import { Batch } from './batch.js'
 import type { PoolThreadOptions } from './pool-thread.js'
-import { gatherMs } from './pace.js'
+import { gatherMs, Pace } from './pace.js'
 import { ThreadSlot } from './thread-slot.js'
 
 export interface DispatcherOptions {
@@ -55,6 +55,7 @@ export interface Collected {
 
 export class Dispatcher {
   readonly slots: ThreadSlot[] = []
+  readonly pace = new Pace()
   /** The executor is closing: what was claimed and not sent yet is not sent any more. */
   isClosing = false
   /** More work waits than the threads hold: outcomes are looked for less often. */

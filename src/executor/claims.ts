@@ -11,7 +11,7 @@ import type { Batch } from '../dispatcher/batch.js'
 import type { Collected, Dispatcher } from '../dispatcher/dispatcher.js'
 import type { ThreadSlot } from '../dispatcher/thread-slot.js'
 import type { Room } from '../scheduler/draft.js'
-import { gatherMs, horizonMs, lowMs, wantsMore } from '../dispatcher/pace.js'
+import { gatherMs } from '../dispatcher/pace.js'
 import type { Arrival, Filled, ReadyQueues } from '../scheduler/ready-queues.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
@@ -77,7 +77,9 @@ export class Claims {
     const nowMs = this.#nowMs
     if (this.#suspects.length > 0) return dispatcher.isIdle && dispatcher.capacity(nowMs).length > 0
     if (!ready.hasWork) return false
-    return dispatcher.capacity(nowMs).some((slot) => slot.leftMs(nowMs) <= lowMs(slot.jobMs) && ready.hasWorkFor(slot.index))
+    return dispatcher
+      .capacity(nowMs)
+      .some((slot) => slot.leftMs(nowMs) <= dispatcher.pace.lowMs(slot.jobMs) && ready.hasWorkFor(slot.index))
   }
 
   /**
@@ -97,7 +99,7 @@ export class Claims {
         continue
       }
       slackMs = Math.min(slackMs, lastTurnMs + gatherMs(slot.jobMs) - nowMs)
-      if (!slot.isSlow(nowMs)) slackMs = Math.min(slackMs, slot.leftMs(nowMs) - lowMs(slot.jobMs))
+      if (!slot.isSlow(nowMs)) slackMs = Math.min(slackMs, slot.leftMs(nowMs) - dispatcher.pace.lowMs(slot.jobMs))
     }
     return Math.max(0, slackMs)
   }
@@ -171,6 +173,7 @@ export class Claims {
   #fill(taken: Map<ThreadSlot, Filled>, sends: (() => void)[], writes: WriteBatch, now: number, nowMs: number): void {
     const { dispatcher, ready, store } = this.#options
     if (!ready.hasWork) return
+    const { pace } = dispatcher
     const slots = dispatcher.capacity(nowMs)
     const heldMs = new Map(slots.map((slot) => [slot, slot.leftMs(nowMs) + (taken.get(slot)?.estimateMs ?? 0)]))
     const allHeldMs = sum(heldMs.values())
@@ -179,10 +182,10 @@ export class Claims {
       for (const slot of slots) {
         const held = heldMs.get(slot) ?? 0
         if (round > 0 && slot.batchesWithWork + (taken.has(slot) ? 1 : 0) >= BATCHES_PER_THREAD) continue
-        if (held > 0 && !wantsMore(held, slot.jobMs)) continue
+        if (held > 0 && !pace.wantsMore(held, slot.jobMs)) continue
         const room: Room = {
           slots: slots.length,
-          budgetMs: (each) => Math.min(horizonMs(each), (readyJobs * each + allHeldMs) / slots.length) - held,
+          budgetMs: (each) => Math.min(pace.horizonMs(each), (readyJobs * each + allHeldMs) / slots.length) - held,
         }
         const filled = ready.fill(slot.index, room)
         if (filled === undefined) continue

@@ -337,11 +337,12 @@ export class Turns {
     batches: readonly (() => void)[],
     bytes: number,
   ): void {
-    const { store, intake, ready } = this.#options
+    const { clock, store, intake, ready, dispatcher } = this.#options
     this.#committing = undefined
     this.durable = counters
     store.committed()
     for (const send of batches) send()
+    if (batches.length > 0) dispatcher.pace.turnTook(clock.monotonicMs() - this.#lastTurnMs)
     gathered?.resolve()
     intake.release(bytes)
     settlement.tidings.tell()

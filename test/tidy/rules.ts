@@ -89,9 +89,9 @@ function within(path: string, home: string): boolean {
 }
 
 const isSource = (file: SourceFile): boolean => /^src\/.*\.ts$/.test(file.path)
-const isThread = (file: SourceFile): boolean => /^workers\/.*\.c?ts$/.test(file.path)
+const isThread = (file: SourceFile): boolean => /^workers\/.*\.ts$/.test(file.path)
 const isShipped = (file: SourceFile): boolean => isSource(file) || isThread(file)
-const isTypeScript = (file: SourceFile): boolean => /\.c?ts$/.test(file.path)
+const isTypeScript = (file: SourceFile): boolean => file.path.endsWith('.ts')
 
 function at(file: SourceFile, index: number, message: string): Finding {
   return `${file.path}:${lineAt(file.text, index)}: ${message}`
