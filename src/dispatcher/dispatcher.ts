@@ -58,12 +58,11 @@ export class Dispatcher {
   readonly pace = new Pace()
   /** The executor is closing: what was claimed and not sent yet is not sent any more. */
   isClosing = false
-  /** More work waits than the threads hold: outcomes are looked for less often. */
-  isBusy = false
   readonly #options: DispatcherOptions
   readonly #events: DispatcherEvents
   readonly #spareControls: BatchControl[] = []
   #hasNews = false
+  #isBusy = false
   readonly #inFlight = new Map<number, { batch: Batch; slot: ThreadSlot }>()
   #stuckThreads = 0
   /** Those of them in whose place another one works. */
@@ -82,7 +81,7 @@ export class Dispatcher {
             recycle: options.recycle,
             limitsOf: options.limitsOf,
             shortestLimitMs: options.shortestLimitMs,
-            lookMs: (batch) => (this.isBusy ? gatherMs(batch.jobMs) : SLOW_MS),
+            lookMs: (batch) => (this.#isBusy ? gatherMs(batch.jobMs) : SLOW_MS),
           },
           {
             news: () => this.#tell(),
@@ -98,6 +97,13 @@ export class Dispatcher {
         ),
       )
     }
+  }
+
+  /** Says whether more work waits than the threads hold: outcomes are then looked for less often. */
+  setBusy(isBusy: boolean): void {
+    if (this.#isBusy === isBusy) return
+    this.#isBusy = isBusy
+    if (!isBusy) for (const slot of this.slots) slot.lookNow()
   }
 
   /** Threads held by native code after they were told to end. */

@@ -7,18 +7,15 @@
  *   recycling    finishes what it holds, then its worker is replaced; takes none
  *   waiting      its worker died at once several times; takes none until a pause is over
  *   closed       for good
- *
- * A watch looks at the running batch: when it has run longer than a batch should, outcomes are fetched and the jobs behind the
- * slow one are taken back; at the soft timeout the job's signal is aborted; at the timeout the worker is terminated. The clock
- * of a job is the one its thread writes when it starts it, so time spent waiting behind others does not count.
  */
 import { assert } from '../base/assert.js'
-import type { Clock, Timer } from '../base/clock.js'
+import type { Timer } from '../base/clock.js'
 import { BATCHES_PER_THREAD, BATCHES_SENT, STUCK_AFTER_MS, TEARDOWN_MS } from '../base/limits.js'
-import { PHASE_LOADING, PHASE_SETUP } from '../codec/batch-control.js'
 import type { BatchResult, BatchTask, ThreadToMain } from '../protocol/messages.js'
 import type { Slice } from '../store/page-ref.js'
-import type { Batch, BatchJob, TerminationCause } from './batch.js'
+import type { BatchWatchOptions } from './batch-watch.js'
+import { BatchWatch } from './batch-watch.js'
+import type { Batch, TerminationCause } from './batch.js'
 import type { PoolThreadOptions } from './pool-thread.js'
 import { PoolThread } from './pool-thread.js'
 
@@ -28,16 +25,9 @@ type Mode = 'open' | 'terminating' | 'recycling' | 'waiting' | 'closed'
 const STARTUP_MS = 2000
 const MAX_PAUSE_MS = 30_000
 
-export interface SlotOptions {
-  readonly clock: Clock
+export interface SlotOptions extends BatchWatchOptions {
   readonly pool: PoolThreadOptions
   readonly recycle: { readonly afterJobs: number; readonly heapBytes: number }
-  /** The limits of a job, both in ms. */
-  readonly limitsOf: (job: BatchJob) => { readonly timeoutMs: number; readonly softTimeoutMs: number }
-  /** The shortest limit of any job in the batch, in ms. */
-  readonly shortestLimitMs: (batch: Batch) => number
-  /** How long finished outcomes may lie in a running batch before they are looked for, in ms. */
-  readonly lookMs: (batch: Batch) => number
 }
 
 export interface SlotEvents {
@@ -74,7 +64,9 @@ export class ThreadSlot {
   #thread: PoolThread
   #mode: Mode = 'open'
   #termination: Termination | undefined
-  #watch: Timer | undefined
+  readonly #watch: BatchWatch
+  /** What is waited for beside batches: teardowns, or the end of a pause. */
+  #wait: Timer | undefined
   #stuck: Timer | undefined
   #bornMs: number
   #failedStarts = 0
@@ -90,6 +82,12 @@ export class ThreadSlot {
     this.#events = events
     this.#bornMs = options.clock.monotonicMs()
     this.#thread = this.#startThread()
+    this.#watch = new BatchWatch(options, {
+      batches: () => this.batches,
+      timedOut: (batch, running) => this.terminate('timeout', batch, running),
+      warn: (batch, running) => this.abort(batch, running, 'The soft timeout has passed.'),
+      news: () => events.news(this),
+    })
   }
 
   get mode(): Mode {
@@ -118,7 +116,7 @@ export class ThreadSlot {
         this.#events.news(this)
       },
     )
-    if (this.batches.length === 1) this.#watchBatch(batch)
+    if (this.batches.length === 1) this.#watch.begin(batch)
   }
 
   /** Whether it takes another batch. Nothing new waits behind a job that takes its time. */
@@ -161,7 +159,12 @@ export class ThreadSlot {
     return this.batches[0]?.isSlow(nowMs) === true
   }
 
-  /** Takes back from every batch what has not been started, the last batch first, so that the worker cannot skip to a later one. */
+  /** Outcomes that lie in the running batch are waited for. */
+  lookNow(): void {
+    if (this.#mode !== 'terminating') this.#watch.look()
+  }
+
+  /** Takes back what has not been started, the last batch first: the worker cannot skip to a later one. */
   takeBack(): Map<Batch, Slice[]> {
     return new Map(this.batches.toReversed().map((batch) => [batch, batch.steal()]))
   }
@@ -175,6 +178,7 @@ export class ThreadSlot {
   terminate(cause: TerminationCause, batch?: Batch, target?: number): void {
     if (this.#mode === 'terminating' || this.#mode === 'closed' || this.#mode === 'waiting') return
     this.#become('terminating')
+    this.#watch.stop()
     this.#termination = { cause, batch, target }
     this.#thread.terminate()
     this.#stuck = this.#options.clock.after(STUCK_AFTER_MS, () => this.#tooLong())
@@ -201,7 +205,8 @@ export class ThreadSlot {
   /** Ends the slot for good. Resolves when its worker is gone. */
   async close(): Promise<void> {
     this.#become('closed')
-    this.#watch?.cancel()
+    this.#watch.stop()
+    this.#wait?.cancel()
     this.#stuck?.cancel()
     await this.#thread.destroy()
   }
@@ -251,20 +256,19 @@ export class ThreadSlot {
   #drop(batch: Batch): void {
     this.batches = this.batches.filter((held) => held !== batch)
     const [next] = this.batches
-    if (next !== undefined) this.#watchBatch(next)
-    else this.#watch?.cancel()
+    if (next !== undefined) this.#watch.begin(next)
+    else this.#watch.stop()
   }
 
   #recycleWhenIdle(): void {
     if (this.#mode !== 'recycling' || this.batches.length > 0) return
     const end = (): void => {
       if (this.#mode !== 'recycling') return
-      this.#watch?.cancel()
+      this.#wait?.cancel()
       this.terminate('recycle')
     }
-    this.#watch?.cancel()
-    this.#watch = this.#options.clock.after(TEARDOWN_MS, end)
-    this.#watch.setRef(true)
+    this.#wait = this.#options.clock.after(TEARDOWN_MS, end)
+    this.#wait.setRef(true)
     void this.tearDown().then(end)
   }
 
@@ -274,7 +278,8 @@ export class ThreadSlot {
       this.#isStuck = false
       this.#events.unstuck(false)
     }
-    this.#watch?.cancel()
+    this.#watch.stop()
+    this.#wait?.cancel()
     this.#stuck?.cancel()
     const ended = this.batches
     this.batches = []
@@ -310,7 +315,7 @@ export class ThreadSlot {
     const pauseMs = Math.min(MAX_PAUSE_MS, 100 * 2 ** (this.#failedStarts - 3))
     this.#become('waiting')
     this.#events.startFailed(exitCode, error, pauseMs)
-    this.#watch = this.#options.clock.after(pauseMs, () => {
+    this.#wait = this.#options.clock.after(pauseMs, () => {
       if (this.#mode !== 'waiting') return
       this.#startAgain()
       this.#events.news(this)
@@ -346,51 +351,5 @@ export class ThreadSlot {
       this.#events.unstuck(true)
     })
     this.#events.news(this)
-  }
-
-  #watchIn(delayMs: number): void {
-    this.#watch?.cancel()
-    if (delayMs === Infinity) return
-    // A timer counts in whole milliseconds and may fire a little early.
-    this.#watch = this.#options.clock.after(Math.ceil(delayMs), () => this.#look())
-  }
-
-  #watchBatch(batch: Batch): void {
-    this.#watchIn(Math.min(this.#options.lookMs(batch), batch.slowAfterMs, this.#options.shortestLimitMs(batch)))
-  }
-
-  /** Looks at the running batch and sets the next look. */
-  #look(): void {
-    const [batch] = this.batches
-    if (batch === undefined || this.#mode === 'terminating') return
-    const { running } = batch
-    // Read after `running`: whoever sees a job taken does not see the start of the one before it.
-    const elapsedMs = running < 0 ? 0 : this.#options.clock.monotonicMs() - batch.control.startedMs
-    const limitMs = running < 0 ? Infinity : this.#checkLimits(batch, running, elapsedMs)
-    if (limitMs === 0) return
-    const slowInMs = batch.slowAfterMs - elapsedMs
-    const isAlone = !batch.hasNews && !this.batches.some((held) => held.hasUntaken)
-    if (batch.hasNews || (slowInMs <= 0 && !isAlone)) this.#events.news(this)
-    let nextMs = this.#options.lookMs(batch)
-    if (slowInMs > 0) nextMs = Math.min(nextMs, slowInMs)
-    else if (isAlone) nextMs = Infinity
-    this.#watchIn(Math.max(1, Math.min(nextMs, limitMs)))
-  }
-
-  /** Keeps the running job to its limits. Returns when the next one is up, in ms; 0 when the worker has been told to end. */
-  #checkLimits(batch: Batch, running: number, elapsedMs: number): number {
-    const { timeoutMs, softTimeoutMs } = this.#options.limitsOf(batch.job(running))
-    if (elapsedMs >= timeoutMs) {
-      this.terminate('timeout', batch, running)
-      return 0
-    }
-    const leftMs = timeoutMs - elapsedMs
-    // While the handler is being loaded there is no signal yet that could be aborted.
-    if (batch.control.phase === PHASE_LOADING || batch.control.phase === PHASE_SETUP) return Math.min(leftMs, softTimeoutMs)
-    if (batch.warned === running) return leftMs
-    if (elapsedMs < softTimeoutMs) return Math.min(leftMs, softTimeoutMs - elapsedMs)
-    batch.warned = running
-    this.abort(batch, running, 'The soft timeout has passed.')
-    return leftMs
   }
 }

@@ -361,7 +361,7 @@ export class Turns {
     const more =
       this.#isAsked || intake.hasPending || retention.hasExpired || (!this.draining && (due.isDue(this.#dueAt) || claims.canMake))
     if (dispatcher.inFlight > 0 || claims.hasWork) this.#wasQuiet = false
-    dispatcher.isBusy = claims.hasWork
+    dispatcher.setBusy(claims.hasWork)
     if (more) this.poke()
     else if (dispatcher.hasNews) this.news()
     else if (claims.hasWork && !this.draining) {
