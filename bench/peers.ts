@@ -113,6 +113,22 @@ const peers: readonly Peer[] = [
     durability: NOT_STORED,
     jobs: 80_000,
   },
+  {
+    program: 'p-queue',
+    packages: ['p-queue'],
+    label: 'p-queue',
+    how: 'main thread, in memory, concurrency 64',
+    durability: NOT_STORED,
+    jobs: 100_000,
+  },
+  {
+    program: 'fastq',
+    packages: ['fastq'],
+    label: 'fastq',
+    how: 'main thread, in memory, concurrency 64',
+    durability: NOT_STORED,
+    jobs: 400_000,
+  },
 ]
 
 const task = childTask<{ jobs: number }>()

@@ -1,12 +1,15 @@
 /**
  * How many durable jobs that do nothing go from `enqueue` to a durable outcome in a second, beside raw Piscina, which stores
- * nothing, and a bare LMDB put and remove of the same bytes, which runs nothing.
+ * nothing, a bare LMDB put and remove of the same bytes, which runs nothing, and queues in memory, which do neither: they call a
+ * function on the main thread. Those are among the peers' packages, and left out where these are not installed.
  *
  *   npm run bench -- throughput [--jobs 100000] [--rounds 5]
  */
+import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { Closable } from './support/contestants.js'
 import { bareLmdb, millrace, rawPiscina } from './support/contestants.js'
+import { runProgram } from './support/child.js'
 import { interleave, ratio } from './support/measure.js'
 import { surroundings, table, thousands } from './support/report.js'
 
@@ -16,6 +19,8 @@ const { values } = parseArgs({
 const jobs = Number(values.jobs)
 const rounds = Number(values.rounds)
 
+const BARE_LMDB = 'bare LMDB put + remove, durable'
+const PEERS = new URL('../../bench/peers/', import.meta.url)
 const raw = await bestRawPiscina()
 const contestants: Closable[] = [
   await millrace('Millrace, bulk, 2 threads', 2, jobs, 'bulk'),
@@ -23,13 +28,14 @@ const contestants: Closable[] = [
   await millrace('Millrace, single, 2 threads', 2, jobs, 'single'),
   await millrace('Millrace, single, 1 thread', 1, jobs, 'single'),
   raw,
-  bareLmdb('bare LMDB put + remove, durable', jobs),
+  bareLmdb(BARE_LMDB, jobs),
+  ...inMemory(['p-queue', 'fastq']),
 ]
 const measured = await interleave(contestants, rounds)
 for (const contestant of contestants) await contestant.close()
 
 const piscina = measured.find(({ name }) => name === raw.name)
-const lmdb = measured.at(-1)
+const lmdb = measured.find(({ name }) => name === BARE_LMDB)
 console.log(`\n${surroundings()}\n${jobs} jobs a round, ${rounds} rounds, payload ~90 bytes, durability 'disk'\n`)
 console.log(
   table(
@@ -43,6 +49,19 @@ console.log(
     ]),
   ),
 )
+
+function inMemory(programs: readonly string[]): Closable[] {
+  const installed = programs.filter((program) => existsSync(new URL(`node_modules/${program}`, PEERS)))
+  if (installed.length < programs.length) console.error('queues in memory: left out; npm --prefix bench/peers ci gets them')
+  return installed.map((program) => ({
+    name: `${program}, in memory, main thread, concurrency 64`,
+    async run() {
+      const { jobsPerSecond } = await runProgram<{ jobsPerSecond: number }>(new URL(`${program}.mjs`, PEERS), { jobs })
+      return jobsPerSecond
+    },
+    close: async () => undefined,
+  }))
+}
 
 /** Searches Piscina's settings for the fastest one, on a tenth of the jobs. */
 async function bestRawPiscina(): Promise<Closable> {
