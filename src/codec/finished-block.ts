@@ -104,6 +104,12 @@ function readEntry(bytes: Buffer, at: number, end: number): FinishedEntry {
   const flags = bytes.readUInt8(at + 37)
   const detailsTo = at + ENTRY_BYTES + bytes.readUInt32LE(at + 40)
   const inputTo = detailsTo + bytes.readUInt32LE(at + 44)
+  if (end > bytes.length || inputTo > end) {
+    throw new MillraceError(
+      'MILLRACE_STORE_CORRUPT',
+      `A block of finished jobs is cut short: an entry at ${at} ends at ${Math.max(end, inputTo)} of ${bytes.length} bytes.`,
+    )
+  }
   const details = detailsTo > at + ENTRY_BYTES ? readDetails(bytes.toString('utf8', at + ENTRY_BYTES, detailsTo)) : undefined
   return {
     ...details,

@@ -23,7 +23,7 @@ import { EMPTY_LEDGER } from '../../src/job/job-state.js'
 import type { Engine } from '../../src/store/engine.js'
 import { WriteBatch } from '../../src/store/engine.js'
 import { createMemoryEngine } from '../../src/store/memory-engine.js'
-import type { StoreCheckOptions } from '../support/store-check.js'
+import type { AuditOptions } from '../../src/maintenance/store-audit.js'
 import { checkStore } from '../support/store-check.js'
 
 const QUEUE = 0
@@ -149,10 +149,10 @@ const claim = { batchId: 3, claimedAt: BEGUN_AT, alone: false, slices: [{ key: k
 interface Fault {
   readonly plant: (batch: WriteBatch) => void
   readonly sees: RegExp
-  readonly options?: StoreCheckOptions
+  readonly options?: AuditOptions
 }
 
-async function problemsOf(plant: Fault['plant'], options: StoreCheckOptions = {}): Promise<string> {
+async function problemsOf(plant: Fault['plant'], options: AuditOptions = {}): Promise<string> {
   const engine = await goodStore()
   const batch = new WriteBatch()
   plant(batch)

@@ -200,7 +200,8 @@ function checkPair(first: Meta, second: Meta): void {
   for (const { page, transaction, lastPage } of [first, second]) {
     if (!Number.isSafeInteger(transaction)) damaged(page, `its transaction has the number ${transaction}`)
     // Page 0 holds transactions of even numbers, page 1 those of odd ones; a new file has 0 in both.
-    if (transaction !== 0 && transaction % 2 !== page) damaged(page, `it holds transaction ${transaction}, which belongs on the other`)
+    if (transaction !== 0 && transaction % 2 !== page)
+      damaged(page, `it holds transaction ${transaction}, which belongs on the other`)
     if (!(lastPage >= 1 && lastPage < 2 ** 40)) damaged(page, `it says that the last page is ${lastPage}`)
   }
 }

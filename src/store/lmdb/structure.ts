@@ -12,7 +12,19 @@
  * It does not look into records: these have no redundancy here. That is for those who know what they mean.
  */
 import type { DataFile, Tree } from './data-file.js'
-import { HEADER_BYTES, NO_PAGE, PAGE_BRANCH, PAGE_LEAF, PAGE_OVERFLOW, readTree, s64, TREE_BYTES, u16, u32, u64 } from './data-file.js'
+import {
+  HEADER_BYTES,
+  NO_PAGE,
+  PAGE_BRANCH,
+  PAGE_LEAF,
+  PAGE_OVERFLOW,
+  readTree,
+  s64,
+  TREE_BYTES,
+  u16,
+  u32,
+  u64,
+} from './data-file.js'
 
 const NODE_BYTES = 8
 const NODE_BIG = 0x01
@@ -87,7 +99,9 @@ class StructureCheck {
     })
     for (const [name, tree] of Object.entries(this.#tables)) this.#walk(`table ${name}`, tree, Buffer.compare, undefined)
     const byNumber = (a: Buffer, b: Buffer): number => u64(a, 0) - u64(b, 0)
-    this.#walk('the free list', meta.freeTree, byNumber, (page, key, at, bytes, where) => this.#freed(page, key, at, bytes, where))
+    this.#walk('the free list', meta.freeTree, byNumber, (page, key, at, bytes, where) =>
+      this.#freed(page, key, at, bytes, where),
+    )
     let used = 0
     let free = 0
     for (const use of this.#use) {
@@ -182,7 +196,8 @@ class StructureCheck {
     const upper = u16(bytes, 22)
     const least = isLeaf ? 1 : 2
     if (u64(bytes, 0) !== page) this.#problem(`${where} bears the number ${u64(bytes, 0)}`)
-    else if (flags !== (isLeaf ? PAGE_LEAF : PAGE_BRANCH)) this.#problem(`${where} is not a ${isLeaf ? 'leaf' : 'branch'}: flags ${flags}`)
+    else if (flags !== (isLeaf ? PAGE_LEAF : PAGE_BRANCH))
+      this.#problem(`${where} is not a ${isLeaf ? 'leaf' : 'branch'}: flags ${flags}`)
     else if (lower % 2 !== 0 || lower > upper || upper > this.#file.pageBytes - HEADER_BYTES || lower < 2 * least)
       this.#problem(`${where} says that its entries lie from ${upper} on, and that ${lower} bytes point to them`)
     else if (u64(bytes, 8) > this.#file.meta.transaction)
@@ -215,7 +230,9 @@ class StructureCheck {
     if (!this.#take(first, pages, what)) return
     this.#file.readPage(first, this.#header)
     if (u64(this.#header, 0) !== first || u16(this.#header, 18) !== PAGE_OVERFLOW || u32(this.#header, 20) !== pages)
-      return this.#problem(`${what} is not the first of ${pages} pages: number ${u64(this.#header, 0)}, flags ${u16(this.#header, 18)}, ${u32(this.#header, 20)} pages`)
+      return this.#problem(
+        `${what} is not the first of ${pages} pages: number ${u64(this.#header, 0)}, flags ${u16(this.#header, 18)}, ${u32(this.#header, 20)} pages`,
+      )
     walk.onEntry?.(this.#file.read(first * this.#file.pageBytes + HEADER_BYTES, dataBytes), key, 0, dataBytes, where)
   }
 
@@ -243,7 +260,8 @@ class StructureCheck {
   #freed(bytes: Buffer, key: Buffer, at: number, length: number, where: string): void {
     const count = length < 8 ? -1 : u64(bytes, at)
     if (count < 0 || count * 8 + 8 > length) return this.#problem(`${where} names ${count} free pages in ${length} bytes`)
-    if (u64(key, 0) > this.#file.meta.transaction) this.#problem(`${where} was freed by transaction ${u64(key, 0)}, later than the last`)
+    if (u64(key, 0) > this.#file.meta.transaction)
+      this.#problem(`${where} was freed by transaction ${u64(key, 0)}, later than the last`)
     for (let index = 1; index <= count; index++) {
       const entry = s64(bytes, at + 8 * index)
       if (entry === 0) continue
@@ -254,10 +272,12 @@ class StructureCheck {
   }
 
   #free(first: number, pages: number, where: string): void {
-    if (first < 2 || first + pages > this.#file.pages) return this.#problem(`${where} frees page ${first}, ${pages} long, of ${this.#file.pages}`)
+    if (first < 2 || first + pages > this.#file.pages)
+      return this.#problem(`${where} frees page ${first}, ${pages} long, of ${this.#file.pages}`)
     // Free pages may lie behind the end: the file grows when they are used.
     for (let page = first; page < Math.min(first + pages, this.#use.length); page++) {
-      if (this.#use[page] !== 0) return this.#problem(`${where} frees page ${page}, which is ${this.#use[page] === USED ? 'in use' : 'free already'}`)
+      if (this.#use[page] !== 0)
+        return this.#problem(`${where} frees page ${page}, which is ${this.#use[page] === USED ? 'in use' : 'free already'}`)
       this.#use[page] = FREE
     }
   }
