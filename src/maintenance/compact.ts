@@ -14,7 +14,7 @@ import { COMMIT_BYTES } from '../base/limits.js'
 import { syncPath } from '../store/durable-files.js'
 import { type Engine, type Table, TABLES, WriteBatch } from '../store/engine.js'
 import { acquireDirectoryLock } from '../store/lmdb/directory-lock.js'
-import { openLmdbEngine } from '../store/lmdb/lmdb-engine.js'
+import { DEFAULT_MAP_BYTES, openLmdbEngine } from '../store/lmdb/lmdb-engine.js'
 import { checkWholeFile, DATA_FILE, requireStore } from '../store/lmdb/store-directory.js'
 
 /** What `compact` has done. */
@@ -81,7 +81,7 @@ async function rewrite(path: string): Promise<CompactReport> {
 async function copyRecords(from: string, to: string): Promise<number> {
   const source = await openLmdbEngine(from, { durability: 'disk', clock: systemClock })
   try {
-    const mapSize = 2 * source.stats().sizeBytes + 2 ** 30
+    const mapSize = Math.max(DEFAULT_MAP_BYTES, 2 * source.stats().sizeBytes)
     // Synced as a whole, when it is closed.
     const copy = await openLmdbEngine(to, { durability: 'process', clock: systemClock, mapSize })
     try {

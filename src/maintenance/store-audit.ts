@@ -41,9 +41,10 @@ import {
   readOverrides,
   readPageHeader,
 } from '../codec/page.js'
+import { readPayload } from '../codec/payload.js'
 import { readScheduled } from '../codec/scheduled-record.js'
 import type { FinalState } from '../job/job-info.js'
-import type { Engine, Entry, Table, WriteBatch } from '../store/engine.js'
+import { type Engine, type Entry, type Table, TABLES, type WriteBatch } from '../store/engine.js'
 import { checkCounters, type Recount } from './audit-counters.js'
 import { type FoundPage, isMarked, leavePage, type Place, removePage, setMark } from './found-page.js'
 
@@ -52,6 +53,8 @@ export interface AuditOptions {
   readonly crashed?: boolean
   /** Nothing was ever pruned: each job that is over must be there still. */
   readonly keepsAll?: boolean
+  /** Inputs and outputs are decoded too. */
+  readonly payloads?: boolean
   /** Called now and then: the look goes on. */
   readonly onProgress?: (table: Table) => void
 }
@@ -67,6 +70,8 @@ export interface Audit {
   /** Empty when nothing is wrong. */
   readonly problems: readonly AuditProblem[]
   readonly jobs: Recount
+  /** Records by table. */
+  readonly records: Readonly<Record<Table, number>>
   /** Jobs that a thread had been handed when the store was left. */
   readonly claimed: number
   /** Jobs that are to be run alone, because they were in flight at a crash beside others. */
@@ -102,6 +107,7 @@ class StoreAudit {
   /** Marked jobs, which must be somewhere else. */
   readonly #left = new Map<number, string>()
   readonly #highest = { seq: 0, block: 0, batch: 0, epoch: 0 }
+  readonly #records = Object.fromEntries(TABLES.map((table) => [table, 0])) as Record<Table, number>
   #oldestAt = Infinity
   #claimed = 0
   #suspects = 0
@@ -131,6 +137,7 @@ class StoreAudit {
     return {
       problems,
       jobs: this.#recount,
+      records: this.#records,
       claimed: this.#claimed,
       suspects: this.#suspects,
       oldestAt: this.#oldestAt === Infinity ? undefined : this.#oldestAt,
@@ -157,6 +164,7 @@ class StoreAudit {
     for (;;) {
       const found = this.#engine.range(table, { ...(from && { start: from }), ...(end && { end }), limit: STEP })
       this.#options.onProgress?.(table)
+      this.#records[table] += found.length
       yield* found
       const last = found.at(-1)
       if (last === undefined || found.length < STEP) return
@@ -242,6 +250,7 @@ class StoreAudit {
   #readJob(where: string, bytes: Buffer, entry: EntryView, solo: boolean, overrides: number): boolean {
     const { definitionId, flags } = entry
     const ledger = readHistory(bytes, entry)
+    this.#decode(where, 'input', bytes, entry.payloadFrom, entry.end)
     if (!this.#names.definition.has(definitionId)) this.#problem(`${where} is of the unknown definition ${definitionId}`)
     if (entry.overrides > overrides) this.#problem(`${where} names overrides ${entry.overrides} of ${overrides}`)
     if ((flags & ENTRY_UNFIT) !== 0) this.#problem(`${where} has a flag that is never stored`)
@@ -274,6 +283,15 @@ class StoreAudit {
     if (!this.#pages.has(nameOf(key))) this.#problem(`marks ${hex(key)} belong to no page`, (batch) => batch.remove('marks', key))
   }
 
+  #decode(where: string, what: string, bytes: Buffer, from = 0, to = bytes.length): void {
+    if (this.#options.payloads !== true) return
+    try {
+      readPayload(bytes, from, to)
+    } catch (error) {
+      this.#problem(`${where} has an ${what} that cannot be read: ${(error as Error).message}`)
+    }
+  }
+
   #place(seq: number, place: Place): void {
     const other = this.#places.get(seq)
     if (other === undefined || other.stage < place.stage) this.#places.set(seq, place)
@@ -297,9 +315,11 @@ class StoreAudit {
     const jobs = Array.from(readBlock(value))
     this.#highest.block = Math.max(this.#highest.block, key.readUIntBE(1, 6))
     const place: Place = { where, stage: 2 }
-    for (const { seq, queueId, definitionId, inputApart, outputApart, output } of jobs) {
+    for (const { seq, queueId, definitionId, inputApart, outputApart, input, output } of jobs) {
       this.#place(seq, place)
       this.#highest.seq = Math.max(this.#highest.seq, seq)
+      this.#decode(`${where}, job ${seq}`, 'input', input)
+      this.#decode(`${where}, job ${seq}`, 'output', output)
       if (seq < lowestSeq || seq > highestSeq) this.#problem(`${where} says ${lowestSeq} to ${highestSeq} and holds job ${seq}`)
       if (!this.#names.queue.has(queueId)) this.#problem(`${where}, job ${seq} is of the unknown queue ${queueId}`)
       if (!this.#names.definition.has(definitionId))
@@ -355,8 +375,9 @@ class StoreAudit {
   }
 
   #checkPayloads(): void {
-    for (const { key } of this.#entries('payloads')) {
+    for (const { key, value } of this.#entries('payloads')) {
       const name = `${key.readUIntBE(0, 6)}.${key.readUInt8(6)}`
+      this.#decode(`payload ${name}`, 'value', value)
       if (!this.#payloads.delete(name))
         this.#problem(`payload ${name} belongs to no job`, (batch) => batch.remove('payloads', key))
     }

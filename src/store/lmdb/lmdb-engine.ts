@@ -28,7 +28,7 @@ import { commitFailure, outgrown } from './commit-failure.js'
 import { checkStoreFiles, DATA_FILE, prepareDirectory, unusable } from './store-directory.js'
 
 /** Address space, not disk. 64 GiB: a file that outgrows it is a matter of years, and some systems grant no more at once. */
-const DEFAULT_MAP_BYTES = 2 ** 36
+export const DEFAULT_MAP_BYTES = 2 ** 36
 /** The largest page LMDB takes from the system, and how many of them one write may touch: its path, splits, the free list. */
 const PAGE_BYTES = 4096
 const PAGES_PER_WRITE = 8
