@@ -177,7 +177,10 @@ class StoreAudit {
       const [kind, id] = key.toString('utf8').split(':')
       if (kind === 'queue' || kind === 'definition') this.#names[kind].add(Number(id))
     }
-    if (this.#engine.get('meta', metaKey('format')) === undefined) this.#problem('meta has no format')
+    const format = this.#engine.get('meta', metaKey('format'))
+    if (format === undefined) this.#problem('meta has no format')
+    else if (!/^\{"format":[1-9]\d*,"mark":\d+\}$/.test(format.toString('latin1')))
+      this.#problem(`meta format cannot be read: ${format.toString('latin1')}`)
   }
 
   // ---- pages ----
@@ -288,7 +291,7 @@ class StoreAudit {
     try {
       readPayload(bytes, from, to)
     } catch (error) {
-      this.#problem(`${where} has an ${what} that cannot be read: ${(error as Error).message}`)
+      this.#problem(`${where}, ${what}: ${(error as Error).message}`)
     }
   }
 

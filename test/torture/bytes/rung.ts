@@ -2,7 +2,7 @@
  * Damaged stores. Each is opened by a host in a process of its own, which must live: it gets a typed error, or it runs, and then what
  * it shows is right, or the audit says that something is wrong. What nobody can see, because LMDB has no checksums, is counted.
  */
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DATA_FILE } from '../../../src/store/lmdb/store-directory.js'
@@ -64,7 +64,7 @@ class BytesRun {
   readonly #base: string
   readonly #violations: string[] = []
   readonly #counts = new Map<string, Map<Outcome, number>>()
-  #goods: { readonly bytes: Buffer; readonly jobs: Readonly<Record<string, string>> }[] = []
+  readonly #goods: { readonly bytes: Buffer; readonly jobs: Readonly<Record<string, string>> }[] = []
 
   constructor(plan: BytesPlan, base: string) {
     this.#plan = plan
@@ -94,10 +94,12 @@ class BytesRun {
     const bytes = [await readFile(join(closed, DATA_FILE))]
     await makeCrashedStore(closed, crashed)
     bytes.push(await readFile(join(crashed, DATA_FILE)))
-    for (const [index, directory] of [closed, crashed].entries()) {
+    for (const good of bytes) {
+      const directory = await mkdtemp(join(this.#base, 'good-'))
+      await writeFile(join(directory, DATA_FILE), good)
       const outcome = await host.serve({ directory, trusts: false })
       if (outcome.stage !== 'done' || outcome.problems.length > 0) throw new Error(`a good store: ${JSON.stringify(outcome)}`)
-      this.#goods.push({ bytes: bytes[index]!, jobs: outcome.jobs })
+      this.#goods.push({ bytes: good, jobs: outcome.jobs })
     }
   }
 
@@ -129,12 +131,20 @@ class BytesRun {
     const result = this.#judge(outcome, jobs)
     const counts = this.#counts.get(kind) ?? new Map<Outcome, number>()
     this.#counts.set(kind, counts.set(result, (counts.get(result) ?? 0) + 1))
+    if (result === 'silent' && outcome.stage !== 'dead') {
+      const ids = Object.keys(jobs)
+      const lost = ids.filter((id) => outcome.jobs[id] === undefined).length
+      const other = ids.filter((id) => outcome.jobs[id] !== undefined && outcome.jobs[id] !== jobs[id]).length
+      this.#plan.progress?.(
+        `silent: ${kind}, ${what}: ${lost} of ${ids.length} jobs are missing, ${other} are others, ${Object.keys(outcome.jobs).length} listed`,
+      )
+    }
     const repeats = `${kind}, ${what} (seed ${this.#plan.seed}, number ${number})`
     if (result === 'dead') this.#violations.push(`the host died: ${repeats}: ${JSON.stringify(outcome)}`)
     if (result === 'untyped')
       this.#violations.push(`an error without a code: ${repeats}: ${JSON.stringify(outcome).slice(0, 500)}`)
     if (REFUSED.has(kind) && result !== 'refused') this.#violations.push(`${result}, not refused: ${repeats}`)
-    if (result === 'silent' && (SEEN_BY_AUDIT.has(kind) || isBookkeeping(what)))
+    if (result === 'silent' && ((SEEN_BY_AUDIT.has(kind) && !isName(what)) || isBookkeeping(what)))
       this.#violations.push(`the audit saw nothing: ${repeats}`)
   }
 
@@ -172,6 +182,11 @@ class BytesRun {
 /** Records that say nothing that is not said elsewhere, so that whatever is wrong with one can be seen. */
 function isBookkeeping(what: string): boolean {
   return /^index /.test(what)
+}
+
+/** Of a queue or a definition: whatever it is, it may be one. */
+function isName(what: string): boolean {
+  return /^meta (6465|7175)/.test(what)
 }
 
 async function fault(plan: Partial<BytesPlan>, { seed }: RungOptions): Promise<readonly string[]> {
