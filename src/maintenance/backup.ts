@@ -65,9 +65,10 @@ export async function backupStore(engine: Engine, target: unknown, clock: Clock)
 }
 
 async function refuseTaken(path: string): Promise<void> {
-  const names = await readdir(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return []
-    throw error.code === 'ENOTDIR' ? failed(path, 'there is a file of that name') : error
+  const names = await readdir(path).catch((error: unknown) => {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return []
+    throw code === 'ENOTDIR' ? failed(path, 'there is a file of that name') : error
   })
   if (names.length > 0) throw failed(path, `the directory is not empty: it holds ${names.slice(0, 3).join(', ')}`)
 }

@@ -213,7 +213,12 @@ class Examination {
       pages: this.#structure?.pages,
       readers: Math.max(0, engine.readers - 1),
       records: Object.fromEntries(TABLES.map((table) => [table, tables[table]?.entries ?? audit.records[table]])),
-      ...{ jobs, claimed, suspects, oldestAt, queues, definitions },
+      jobs,
+      claimed,
+      suspects,
+      oldestAt,
+      queues,
+      definitions,
     }
     if (claimed > 0 && this.#holderPid === undefined)
       this.#notes.push(`${claimed} jobs were in flight when the store was left; the next openExecutor rescues them`)

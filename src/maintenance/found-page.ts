@@ -42,3 +42,11 @@ export function removePage(batch: WriteBatch, { table, key }: FoundPage): void {
   batch.remove(table, key)
   batch.remove('marks', key)
 }
+
+export function hex(key: Buffer): string {
+  return key.toString('hex')
+}
+
+export function nameOf(key: Buffer): string {
+  return key.toString('latin1')
+}

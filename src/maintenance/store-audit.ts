@@ -46,7 +46,7 @@ import { readScheduled } from '../codec/scheduled-record.js'
 import type { FinalState } from '../job/job-info.js'
 import { type Engine, type Entry, type Table, TABLES, type WriteBatch } from '../store/engine.js'
 import { checkCounters, type Recount } from './audit-counters.js'
-import { type FoundPage, isMarked, leavePage, type Place, removePage, setMark } from './found-page.js'
+import { type FoundPage, hex, isMarked, leavePage, nameOf, type Place, removePage, setMark } from './found-page.js'
 
 export interface AuditOptions {
   /** The store is as a dead process left it: claims are allowed, if they make sense. */
@@ -392,12 +392,4 @@ class StoreAudit {
     const { problems, rebuilt } = checkCounters(record, this.#recount, this.#highest, this.#options.keepsAll === true)
     for (const text of problems) this.#problem(text, (batch) => batch.put('meta', metaKey('counters'), rebuilt))
   }
-}
-
-function hex(key: Buffer): string {
-  return key.toString('hex')
-}
-
-function nameOf(key: Buffer): string {
-  return key.toString('latin1')
 }

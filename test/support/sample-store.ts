@@ -10,7 +10,7 @@ import type { JobInfo } from '../../src/job/job-info.js'
 import { DATA_FILE } from '../../src/store/lmdb/store-directory.js'
 import { echo, failing, large, obedient, patient } from '../fixtures/executor/jobs.js'
 
-export const SAMPLE_JOBS = [echo, failing, large, obedient, patient]
+const SAMPLE_JOBS = [echo, failing, large, obedient, patient]
 
 /** Fills `directory`. The more jobs, the more pages of each kind. */
 export async function makeSampleStore(directory: string, jobs = 200): Promise<void> {

@@ -13,9 +13,9 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { endianness } from 'node:os'
 
-export const LMDB_MAGIC = 0xbeefc0de
+const LMDB_MAGIC = 0xbeefc0de
 /** The data format of the LMDB inside lmdb-js 3. The LMDB of the distributions writes version 1. */
-export const LMDB_FORMAT = 2
+const LMDB_FORMAT = 2
 
 /** A page's header, which everything else follows. */
 export const HEADER_BYTES = 24
@@ -25,7 +25,7 @@ const META_BYTES = 160
 export const PAGE_BRANCH = 0x01
 export const PAGE_LEAF = 0x02
 export const PAGE_OVERFLOW = 0x04
-export const PAGE_META = 0x08
+const PAGE_META = 0x08
 
 const MIN_PAGE_BYTES = 256
 const MAX_PAGE_BYTES = 65_536

@@ -54,6 +54,8 @@ export interface StructureOptions {
   readonly maxPages?: number
 }
 
+const byBytes = (a: Buffer, b: Buffer): number => a.compare(b)
+
 export function checkStructure(file: DataFile, options: StructureOptions = {}): StructureReport {
   return new StructureCheck(file, options.maxPages ?? Infinity).run()
 }
@@ -93,11 +95,11 @@ class StructureCheck {
 
   run(): StructureReport {
     const { meta } = this.#file
-    this.#walk('the main tree', meta.mainTree, Buffer.compare, (page, key, at, bytes, where) => {
+    this.#walk('the main tree', meta.mainTree, byBytes, (page, key, at, bytes, where) => {
       if (bytes === TREE_BYTES) this.#tables[key.toString('latin1').replace(/\0$/, '')] = readTree(page, at)
       else this.#problem(`${where} is no table: it has ${bytes} bytes`)
     })
-    for (const [name, tree] of Object.entries(this.#tables)) this.#walk(`table ${name}`, tree, Buffer.compare, undefined)
+    for (const [name, tree] of Object.entries(this.#tables)) this.#walk(`table ${name}`, tree, byBytes, undefined)
     const byNumber = (a: Buffer, b: Buffer): number => u64(a, 0) - u64(b, 0)
     this.#walk('the free list', meta.freeTree, byNumber, (page, key, at, bytes, where) =>
       this.#freed(page, key, at, bytes, where),
@@ -207,7 +209,7 @@ class StructureCheck {
   }
 
   #inOrder(walk: Walk, key: Buffer, before: Buffer | undefined, high: Buffer | undefined, isFirst: boolean): boolean {
-    const isNumber = walk.compare !== Buffer.compare
+    const isNumber = walk.compare !== byBytes
     if (key.length === 0 || (isNumber && key.length !== 8)) return false
     // The first one may be the very key that leads here.
     if (before !== undefined && walk.compare(key, before) < (isFirst ? 0 : 1)) return false
