@@ -1,5 +1,5 @@
 /** A page of jobs as the store audit finds it, and how a job is taken out of it. */
-import type { PageHeader } from '../codec/page.js'
+import { externalBytes, type PageHeader } from '../codec/page.js'
 import type { WriteBatch } from '../store/engine.js'
 
 /** Where a job is. */
@@ -49,4 +49,9 @@ export function hex(key: Buffer): string {
 
 export function nameOf(key: Buffer): string {
   return key.toString('latin1')
+}
+
+/** The size of a payload that lies apart, which stands in its place; a store of an earlier day does not tell. */
+export function sizeApart(stead: Buffer): number | undefined {
+  return stead.length >= 4 ? externalBytes(stead, stead.length) : undefined
 }

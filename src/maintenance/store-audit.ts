@@ -46,7 +46,7 @@ import { readScheduled } from '../codec/scheduled-record.js'
 import type { FinalState } from '../job/job-info.js'
 import { type Engine, type Entry, type Table, TABLES, type WriteBatch } from '../store/engine.js'
 import { checkCounters, type Recount } from './audit-counters.js'
-import { type FoundPage, hex, isMarked, leavePage, nameOf, type Place, removePage, setMark } from './found-page.js'
+import { type FoundPage, hex, isMarked, leavePage, nameOf, type Place, removePage, setMark, sizeApart } from './found-page.js'
 
 export interface AuditOptions {
   /** The store is as a dead process left it: claims are allowed, if they make sense. */
@@ -98,8 +98,8 @@ class StoreAudit {
   readonly #places = new Map<number, Place>()
   /** Both tables; their keys differ in length. */
   readonly #pages = new Map<string, FoundPage>()
-  /** Payloads that jobs name: the job's number and the kind. */
-  readonly #payloads = new Set<string>()
+  /** Payloads that jobs name: the job's number and the kind; and their sizes, where the job tells. */
+  readonly #payloads = new Map<string, number | undefined>()
   /** Index entries that there must be: kind and number, and the key they lead to. */
   readonly #index = new Map<string, Buffer>()
   readonly #names = { queue: new Set<number>(), definition: new Set<number>() }
@@ -234,7 +234,8 @@ class StoreAudit {
         suspect ||= isSuspect
         this.#place(seq, place)
         this.#oldestAt = Math.min(this.#oldestAt, header.enqueuedAt)
-        if ((entry.flags & ENTRY_EXTERNAL) !== 0) this.#payloads.add(`${seq}.${PAYLOAD_INPUT}`)
+        if ((entry.flags & ENTRY_EXTERNAL) !== 0)
+          this.#payloads.set(`${seq}.${PAYLOAD_INPUT}`, sizeApart(bytes.subarray(entry.payloadFrom, entry.end)))
         if (table === 'pages') this.#recount.waiting++
         else this.#recount[(entry.flags & ENTRY_RETRY) === 0 ? 'scheduled' : 'retryable']++
       }
@@ -253,7 +254,7 @@ class StoreAudit {
   #readJob(where: string, bytes: Buffer, entry: EntryView, solo: boolean, overrides: number): boolean {
     const { definitionId, flags } = entry
     const ledger = readHistory(bytes, entry)
-    this.#decode(where, 'input', bytes, entry.payloadFrom, entry.end)
+    if ((flags & ENTRY_EXTERNAL) === 0) this.#decode(where, 'input', bytes, entry.payloadFrom, entry.end)
     if (!this.#names.definition.has(definitionId)) this.#problem(`${where} is of the unknown definition ${definitionId}`)
     if (entry.overrides > overrides) this.#problem(`${where} names overrides ${entry.overrides} of ${overrides}`)
     if ((flags & ENTRY_UNFIT) !== 0) this.#problem(`${where} has a flag that is never stored`)
@@ -321,15 +322,15 @@ class StoreAudit {
     for (const { seq, queueId, definitionId, inputApart, outputApart, input, output } of jobs) {
       this.#place(seq, place)
       this.#highest.seq = Math.max(this.#highest.seq, seq)
-      this.#decode(`${where}, job ${seq}`, 'input', input)
+      if (!inputApart) this.#decode(`${where}, job ${seq}`, 'input', input)
       this.#decode(`${where}, job ${seq}`, 'output', output)
       if (seq < lowestSeq || seq > highestSeq) this.#problem(`${where} says ${lowestSeq} to ${highestSeq} and holds job ${seq}`)
       if (!this.#names.queue.has(queueId)) this.#problem(`${where}, job ${seq} is of the unknown queue ${queueId}`)
       if (!this.#names.definition.has(definitionId))
         this.#problem(`${where}, job ${seq} is of the unknown definition ${definitionId}`)
       if (state !== 'completed' && (output.length > 0 || outputApart)) this.#problem(`${where}, job ${seq} has an output`)
-      if (inputApart) this.#payloads.add(`${seq}.${PAYLOAD_INPUT}`)
-      if (outputApart) this.#payloads.add(`${seq}.${PAYLOAD_OUTPUT}`)
+      if (inputApart) this.#payloads.set(`${seq}.${PAYLOAD_INPUT}`, sizeApart(input))
+      if (outputApart) this.#payloads.set(`${seq}.${PAYLOAD_OUTPUT}`, undefined)
     }
     this.#recount[state] += jobs.length
     const last = jobs.at(-1)?.output
@@ -381,10 +382,12 @@ class StoreAudit {
     for (const { key, value } of this.#entries('payloads')) {
       const name = `${key.readUIntBE(0, 6)}.${key.readUInt8(6)}`
       this.#decode(`payload ${name}`, 'value', value)
+      const size = this.#payloads.get(name) ?? value.length
+      if (size !== value.length) this.#problem(`payload ${name} has ${value.length} bytes, and its job says ${size}`)
       if (!this.#payloads.delete(name))
         this.#problem(`payload ${name} belongs to no job`, (batch) => batch.remove('payloads', key))
     }
-    for (const name of this.#payloads) this.#problem(`payload ${name} is missing`)
+    for (const name of this.#payloads.keys()) this.#problem(`payload ${name} is missing`)
   }
 
   #checkCounters(): void {

@@ -230,6 +230,20 @@ const faults: Readonly<Record<string, Fault>> = {
     sees: /due at 5009/,
   },
   'a payload that is gone': { plant: (batch) => batch.remove('payloads', payloadKey(5, 0)), sees: /payload 5\.0 is missing/ },
+  'a payload of another size': {
+    plant: (batch) => {
+      const builder = new PageBuilder()
+      builder.begin(0, 0, undefined)
+      builder.writer.bytes(Buffer.from([1, 0x31]))
+      builder.end()
+      builder.begin(0, ENTRY_EXTERNAL, undefined)
+      builder.writer.u32(9)
+      builder.end()
+      const bytes = builder.seal({ solo: false, count: 2, firstSeq: 4, enqueuedAt: BEGUN_AT, runAt: DUE_AT, epoch: 1 })
+      batch.put('pages', keys.promoted, bytes)
+    },
+    sees: /payload 5\.0 has 2 bytes, and its job says 9/,
+  },
   'an output that is gone': { plant: (batch) => batch.remove('payloads', payloadKey(2, 1)), sees: /payload 2\.1 is missing/ },
   'an orphaned payload': {
     plant: (batch) => batch.put('payloads', payloadKey(1, 0), Buffer.of(1)),
