@@ -4,7 +4,8 @@
  * It is written into a directory of another name beside its own, synced, and renamed: under its own name there is a whole copy or
  * none. What was running is not claimed in the copy: nothing has crashed there, so nobody is blamed, and the jobs wait again.
  */
-import { chmod, mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { mkdirSync, readdirSync } from 'node:fs'
+import { chmod, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { Clock } from '../base/clock.js'
 import { MillraceError } from '../base/errors.js'
@@ -41,9 +42,10 @@ export async function backupStore(engine: Engine, target: unknown, clock: Clock)
   const startedMs = clock.monotonicMs()
   const aside = `${path}.partial-${process.pid}-${Math.trunc(startedMs * 1000)}`
   try {
-    await refuseTaken(path)
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-    await mkdir(aside, { mode: 0o700 })
+    // Without a wait, so that the copy has begun when this call returns, and `close` waits for it.
+    refuseTaken(path)
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    mkdirSync(aside, { mode: 0o700 })
     const file = join(aside, DATA_FILE)
     await engine.copy(file)
     await chmod(file, 0o600)
@@ -64,12 +66,15 @@ export async function backupStore(engine: Engine, target: unknown, clock: Clock)
   }
 }
 
-async function refuseTaken(path: string): Promise<void> {
-  const names = await readdir(path).catch((error: unknown) => {
+function refuseTaken(path: string): void {
+  let names: string[] = []
+  try {
+    names = readdirSync(path)
+  } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return []
-    throw code === 'ENOTDIR' ? failed(path, 'there is a file of that name') : error
-  })
+    if (code === 'ENOTDIR') throw failed(path, 'there is a file of that name')
+    if (code !== 'ENOENT') throw error
+  }
   if (names.length > 0) throw failed(path, `the directory is not empty: it holds ${names.slice(0, 3).join(', ')}`)
 }
 
