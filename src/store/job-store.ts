@@ -38,7 +38,7 @@ import { STORE_MARKS } from '../job/job-id.js'
 import type { FinalState } from '../job/job-info.js'
 import { type Counters, firstCounters, storedCounters } from './counters.js'
 
-import type { Engine, WriteBatch } from './engine.js'
+import { type Engine, TABLES, type WriteBatch } from './engine.js'
 import { Names } from './names.js'
 import { PageRef } from './page-ref.js'
 
@@ -78,6 +78,10 @@ export class JobStore {
     if (format !== undefined && !(format.format >= 1 && format.mark >= 0)) {
       const told = JSON.stringify(format)
       throw new MillraceError('MILLRACE_STORE_CORRUPT', `The store in ${where} tells a format that there never was: ${told}.`)
+    }
+    if (format === undefined && TABLES.some((table) => engine.range(table, { limit: 1 }).length > 0)) {
+      const message = `The store in ${where} has lost the record of its format, by which its job ids are known. Restore a backup.`
+      throw new MillraceError('MILLRACE_STORE_CORRUPT', message)
     }
     const mark = format?.mark ?? Math.floor(random.next() * STORE_MARKS)
     const counters = format === undefined ? firstCounters() : storedCounters(readMeta(engine, 'counters'), where)
