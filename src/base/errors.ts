@@ -42,6 +42,8 @@ export type CallErrorCode =
   | 'MILLRACE_STORE_FAILED'
   /** The store holds bytes that this version cannot have written. */
   | 'MILLRACE_STORE_CORRUPT'
+  /** A backup or a compacted copy could not be made. The store is as it was. */
+  | 'MILLRACE_COPY_FAILED'
 
 /** Why `job.result()` rejects. */
 export type ResultErrorCode =

@@ -3,45 +3,29 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { nearestName } from '../base/problems.js'
+import { compact } from './commands/compact.js'
 import { demo } from './commands/demo.js'
-
-const HELP = `Millrace: durable background jobs on worker threads.
-
-Usage: millrace demo [folder] [options]
-
-  demo             Measures every file of a folder (default: the current one) on all
-                   cores, one durable job for each: SHA-256, entropy, and the size
-                   after brotli at quality 5. Symbolic links are not followed.
-                   Stop it with Ctrl-C or kill -9 and run it again: it goes on
-                   where it was.
-
-Options:
-  --threads <n>    Threads that run jobs (default: one for each core)
-  --store <dir>    Keep the progress below this directory (default: the system's
-                   temporary one)
-  --fresh          Forget what an interrupted run has done
-  --help           Show this
-  --version        Show the version
-
-Examples:
-  npx millrace demo
-  npx millrace demo node_modules --threads 4
-  npx millrace demo ~/photos --store ~/.cache --fresh
-
-The exit code is 0 also if some of the files could not be read (they are listed),
-1 if the folder or the store cannot be used, 2 for a wrong command line, and 130
-after Ctrl-C.
-`
+import { doctor } from './commands/doctor.js'
+import { COMPACT_HELP, DOCTOR_HELP, HELP } from './help.js'
 
 const OPTIONS = {
   threads: { type: 'string' },
   store: { type: 'string' },
   fresh: { type: 'boolean' },
+  repair: { type: 'boolean' },
+  json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
 } as const
 
-const COMMANDS = ['demo']
+/** What each command takes besides --help and --version. */
+const COMMANDS = {
+  demo: { help: HELP, takes: ['threads', 'store', 'fresh'] },
+  doctor: { help: DOCTOR_HELP, takes: ['repair', 'json'] },
+  compact: { help: COMPACT_HELP, takes: ['json'] },
+} as const
+
+type Command = keyof typeof COMMANDS
 
 /** A command line that cannot be used. */
 class UsageError extends Error {}
@@ -89,22 +73,60 @@ function commandLine({ values }: Parsed, folder: string): string {
 async function run(args: readonly string[]): Promise<number> {
   const parsed = parse(args)
   const { positionals, values } = parsed
-  const [command, folder = '.', ...rest] = positionals
+  const [command, ...rest] = positionals
   if (values.version === true) {
     const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
     process.stdout.write(`${version}\n`)
     return 0
   }
-  if (values.help === true || command === undefined || command === 'help') {
+  if (command === undefined || command === 'help') {
     process.stdout.write(HELP)
     return 0
   }
-  if (command !== 'demo') {
-    const nearest = nearestName(command, COMMANDS)
+  if (!isCommand(command)) {
+    if (values.help === true) {
+      process.stdout.write(HELP)
+      return 0
+    }
+    const nearest = nearestName(command, Object.keys(COMMANDS))
     throw new UsageError(`Unknown command '${command}'.${nearest === undefined ? '' : ` Did you mean '${nearest}'?`}`)
   }
-  if (rest.length > 0)
-    throw new UsageError(`demo takes one folder, and was given ${rest.length + 1}: '${[folder, ...rest].join("', '")}'.`)
+  if (values.help === true) {
+    process.stdout.write(COMMANDS[command].help)
+    return 0
+  }
+  checkOptions(command, values)
+  if (command === 'demo') return await runDemo(parsed, rest)
+  const directory = onlyDirectory(command, rest)
+  const json = values.json === true
+  return command === 'doctor'
+    ? await doctor({ directory, repair: values.repair === true, json })
+    : await compact({ directory, json })
+}
+
+function isCommand(name: string): name is Command {
+  return Object.hasOwn(COMMANDS, name)
+}
+
+function checkOptions(command: Command, values: Parsed['values']): void {
+  const takes: readonly string[] = COMMANDS[command].takes
+  const stray = Object.keys(values).find((name) => !takes.includes(name))
+  if (stray !== undefined) throw new UsageError(`${command} has no option '--${stray}'.`)
+}
+
+function onlyDirectory(command: Command, given: readonly string[]): string {
+  const [directory] = given
+  if (directory === undefined || directory === '') throw new UsageError(`${command} needs the directory of a store.`)
+  if (given.length > 1)
+    throw new UsageError(`${command} takes one directory, and was given ${given.length}: '${given.join("', '")}'.`)
+  return directory
+}
+
+async function runDemo(parsed: Parsed, folders: readonly string[]): Promise<number> {
+  const { values } = parsed
+  const [folder = '.'] = folders
+  if (folders.length > 1)
+    throw new UsageError(`demo takes one folder, and was given ${folders.length}: '${folders.join("', '")}'.`)
   const threads = threadCount(values.threads)
   const store = values.store === undefined ? undefined : String(values.store)
   return await demo({ folder, threads, store, fresh: values.fresh === true, command: commandLine(parsed, folder) })

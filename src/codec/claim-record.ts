@@ -5,6 +5,7 @@
  *   8   u8   1: a suspect, run with nothing else in flight
  *   9        per run of consecutive jobs: the page's key (11 bytes) · u16 index of the first · u16 index behind the last
  */
+import { MillraceError } from '../base/errors.js'
 import { PAGE_KEY_BYTES } from './keys.js'
 
 const HEADER_BYTES = 9
@@ -41,6 +42,12 @@ export function writeClaim(claim: Claim): Buffer {
 
 export function readClaim(batchId: number, bytes: Buffer): Claim {
   const slices: ClaimedSlice[] = []
+  if (bytes.length < HEADER_BYTES || (bytes.length - HEADER_BYTES) % SLICE_BYTES !== 0) {
+    throw new MillraceError(
+      'MILLRACE_STORE_CORRUPT',
+      `The claim of batch ${batchId} has ${bytes.length} bytes, which no claim has.`,
+    )
+  }
   for (let at = HEADER_BYTES; at < bytes.length; at += SLICE_BYTES) {
     const to = at + PAGE_KEY_BYTES
     slices.push({ key: Buffer.from(bytes.subarray(at, to)), from: bytes.readUInt16LE(to), to: bytes.readUInt16LE(to + 2) })

@@ -25,6 +25,7 @@ import type { JobLedger } from '../job/job-state.js'
 import type { JobOverrides } from '../options/enqueue-options.js'
 import { MillraceError } from '../base/errors.js'
 import { ByteWriter } from './byte-writer.js'
+import { corrupt } from './corrupt.js'
 import { revivedOverrides, storableOverrides } from './page.js'
 
 const VERSION = 1
@@ -81,7 +82,7 @@ export function* readBlock(bytes: Buffer, skip = 0): Generator<FinishedEntry> {
   const { count } = readBlockHeader(bytes)
   let at = BLOCK_HEADER_BYTES
   for (let index = 0; index < count; index++) {
-    const end = at + 4 + bytes.readUInt32LE(at)
+    const end = entryEnd(bytes, at)
     if (index >= skip) yield readEntry(bytes, at, end)
     at = end
   }
@@ -93,17 +94,32 @@ export function findInBlock(bytes: Buffer, seq: number, skip = 0): FinishedEntry
   if (seq < lowestSeq || seq > highestSeq) return undefined
   let at = BLOCK_HEADER_BYTES
   for (let index = 0; index < count; index++) {
-    const end = at + 4 + bytes.readUInt32LE(at)
+    const end = entryEnd(bytes, at)
     if (index >= skip && bytes.readDoubleLE(at + 4) === seq) return readEntry(bytes, at, end)
     at = end
   }
   return undefined
 }
 
+function entryEnd(bytes: Buffer, at: number): number {
+  if (at + ENTRY_BYTES > bytes.length) throw cutShort(at, at + ENTRY_BYTES, bytes)
+  const end = at + 4 + bytes.readUInt32LE(at)
+  if (end > bytes.length || end < at + ENTRY_BYTES) throw cutShort(at, end, bytes)
+  return end
+}
+
+function cutShort(at: number, end: number, bytes: Buffer): MillraceError {
+  return new MillraceError(
+    'MILLRACE_STORE_CORRUPT',
+    `A block of finished jobs is cut short: an entry at ${at} ends at ${end} of ${bytes.length} bytes.`,
+  )
+}
+
 function readEntry(bytes: Buffer, at: number, end: number): FinishedEntry {
   const flags = bytes.readUInt8(at + 37)
   const detailsTo = at + ENTRY_BYTES + bytes.readUInt32LE(at + 40)
   const inputTo = detailsTo + bytes.readUInt32LE(at + 44)
+  if (inputTo > end) throw cutShort(at, inputTo, bytes)
   const details = detailsTo > at + ENTRY_BYTES ? readDetails(bytes.toString('utf8', at + ENTRY_BYTES, detailsTo)) : undefined
   return {
     ...details,
@@ -126,7 +142,13 @@ function writeDetails({ overrides, ...rest }: FinishedDetails): string {
 }
 
 function readDetails(text: string): FinishedDetails {
-  const { overrides, ...rest } = JSON.parse(text) as FinishedDetails
+  let stored: FinishedDetails
+  try {
+    stored = JSON.parse(text) as FinishedDetails
+  } catch (error) {
+    throw corrupt('What is kept of a finished job', error)
+  }
+  const { overrides, ...rest } = stored
   return overrides === undefined ? rest : { ...rest, overrides: revivedOverrides(overrides) }
 }
 

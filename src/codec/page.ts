@@ -28,6 +28,7 @@ import type { JobLedger } from '../job/job-state.js'
 import { MillraceError } from '../base/errors.js'
 import { PAGE_BYTES, PAGE_JOBS } from '../base/limits.js'
 import { ByteWriter } from './byte-writer.js'
+import { corrupt } from './corrupt.js'
 
 const PAGE_VERSION = 1
 export const PAGE_HEADER_BYTES = 40
@@ -73,7 +74,12 @@ export function readPageHeader(bytes: Buffer): PageHeader {
 /** The overrides that the page's entries refer to by number. */
 export function readOverrides(bytes: Buffer): JobOverrides[] {
   const offset = bytes.readUInt32LE(4)
-  return offset === 0 ? [] : (JSON.parse(bytes.toString('utf8', offset)) as JobOverrides[]).map(revivedOverrides)
+  if (offset === 0) return []
+  try {
+    return (JSON.parse(bytes.toString('utf8', offset)) as JobOverrides[]).map(revivedOverrides)
+  } catch (error) {
+    throw corrupt('The overrides of a page of jobs', error)
+  }
 }
 
 /** JSON has no Infinity; a text that no override uses stands for it. */
@@ -96,6 +102,7 @@ export interface EntryView {
 }
 
 export function entryEnd(bytes: Buffer, offset: number): number {
+  if (offset + ENTRY_HEADER_BYTES > bytes.length) throw cutShort(offset, offset + ENTRY_HEADER_BYTES, bytes)
   return offset + 4 + bytes.readUInt32LE(offset)
 }
 
@@ -106,14 +113,10 @@ export function readEntry(bytes: Buffer, offset: number): EntryView {
   let historyFrom = 0
   if ((flags & ENTRY_HISTORY) !== 0) {
     historyFrom = payloadFrom + 4
+    if (historyFrom > bytes.length) throw cutShort(offset, historyFrom, bytes)
     payloadFrom = historyFrom + bytes.readUInt32LE(payloadFrom)
   }
-  if (end > bytes.length || payloadFrom > end) {
-    throw new MillraceError(
-      'MILLRACE_STORE_CORRUPT',
-      `A page of jobs is cut short: an entry at ${offset} ends at ${end} of ${bytes.length} bytes.`,
-    )
-  }
+  if (end > bytes.length || payloadFrom > end) throw cutShort(offset, Math.max(end, payloadFrom), bytes)
   return {
     definitionId: bytes.readUInt16LE(offset + 4),
     flags,
@@ -124,9 +127,20 @@ export function readEntry(bytes: Buffer, offset: number): EntryView {
   }
 }
 
+function cutShort(offset: number, end: number, bytes: Buffer): MillraceError {
+  return new MillraceError(
+    'MILLRACE_STORE_CORRUPT',
+    `A page of jobs is cut short: an entry at ${offset} ends at ${end} of ${bytes.length} bytes.`,
+  )
+}
+
 export function readHistory(bytes: Buffer, entry: EntryView): JobLedger | undefined {
   if ((entry.flags & ENTRY_HISTORY) === 0) return undefined
-  return JSON.parse(bytes.toString('utf8', entry.historyFrom, entry.payloadFrom)) as JobLedger
+  try {
+    return JSON.parse(bytes.toString('utf8', entry.historyFrom, entry.payloadFrom)) as JobLedger
+  } catch (error) {
+    throw corrupt("A job's history", error)
+  }
 }
 
 /** The size of a payload that lies apart, of the entry that ends at `end`. */

@@ -18,6 +18,7 @@
 import { deserialize, serialize } from 'node:v8'
 import { MillraceError } from '../base/errors.js'
 import type { ByteWriter } from './byte-writer.js'
+import { corrupt } from './corrupt.js'
 
 const KIND_UNDEFINED = 0
 const KIND_JSON_ASCII = 1
@@ -164,9 +165,18 @@ function checkSize(sizeBytes: number, maxBytes: number, what: string): void {
 
 /**
  * Reads back what `writePayload` wrote.
+ * @throws MillraceError `MILLRACE_STORE_CORRUPT`
  * @param owned - the bytes are the reader's alone, so binary payloads may be views of them instead of copies
  */
 export function readPayload(bytes: Buffer, from = 0, to = bytes.length, owned = false): unknown {
+  try {
+    return readValue(bytes, from, to, owned)
+  } catch (error) {
+    throw corrupt('A stored payload', error)
+  }
+}
+
+function readValue(bytes: Buffer, from: number, to: number, owned: boolean): unknown {
   if (from >= to) return undefined
   const kind = bytes[from]
   switch (kind) {

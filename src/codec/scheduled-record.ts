@@ -22,6 +22,7 @@ export function writeScheduled(queueId: number, rank: number, page: Buffer): Buf
 }
 
 export function readScheduled(key: Buffer, value: Buffer): ScheduledPage {
+  // Shorter than the lane, it has no page either, which is what is told.
   const bytes = value.subarray(3)
   const header = readPageHeader(bytes)
   return {

@@ -8,6 +8,8 @@ import type { CompiledDefinition, JobDefinition } from '../job/define-job.js'
 import { compiledDefinition } from '../job/define-job.js'
 import { parseJobId } from '../job/job-id.js'
 import { JOB_STATES, type JobInfo, type JobState } from '../job/job-info.js'
+import type { BackupReport } from '../maintenance/backup.js'
+import { backupStore } from '../maintenance/backup.js'
 import type { EnqueueOptions } from '../options/enqueue-options.js'
 import { compileEnqueueOptions } from '../options/enqueue-options.js'
 import { cancelJob } from './cancel.js'
@@ -162,6 +164,20 @@ export class Executor {
       cancelled: retention.count('cancelled'),
       discarded: retention.count('discarded'),
     }
+  }
+
+  /**
+   * Copies the store as of its last commit, while everything goes on: each job acknowledged before the call is in the copy. The copy
+   * is made in a thread beside the event loop, readable by this user only, and durable when the promise resolves; until then there
+   * is nothing under its name. It is a store of its own, with the same job ids: `openExecutor` runs what waits in it, so never run
+   * both. What was running waits there, and nothing is charged to it. `close` waits for a backup that is being made.
+   *
+   * @param path - a directory that does not exist yet, or is empty
+   * @throws MillraceError `MILLRACE_COPY_FAILED`, `MILLRACE_INVALID_OPTIONS`, `MILLRACE_CLOSED`; the store is then as it was
+   */
+  async backup(path: string): Promise<BackupReport> {
+    this.#assertOpen()
+    return await backupStore(this.#parts.store.engine, path, this.#parts.clock)
   }
 
   /** What the threads are doing, how the store does, totals since the store was made. */

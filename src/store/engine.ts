@@ -48,7 +48,12 @@ export interface Engine {
   /** Writes `batch` atomically; resolves when it is durable and visible. An empty batch resolves at once. */
   commit(batch: WriteBatch): Promise<void>
   stats(): EngineStats
-  /** Waits for a commit in flight, then releases the files. Calling it again is harmless. */
+  /**
+   * Writes the state of the last commit into a new file, beside reads and commits, in a thread of its own. Absent when there are no
+   * files. Pages that commits free meanwhile are used again only after it, so the store's own file may grow.
+   */
+  copy?(file: string): Promise<void>
+  /** Waits for a commit in flight, and for copies, then releases the files. Calling it again is harmless. */
   close(): Promise<void>
 }
 

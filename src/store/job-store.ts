@@ -36,28 +36,15 @@ import { type Claim, readClaim, writeClaim } from '../codec/claim-record.js'
 import { type Location, readLocation, writeLocation } from '../codec/location.js'
 import { STORE_MARKS } from '../job/job-id.js'
 import type { FinalState } from '../job/job-info.js'
-import type { Engine, WriteBatch } from './engine.js'
+import { type Counters, firstCounters, storedCounters } from './counters.js'
+
+import { type Engine, TABLES, type WriteBatch } from './engine.js'
 import { Names } from './names.js'
 import { PageRef } from './page-ref.js'
 
-const FORMAT = 1
+export type { Counters } from './counters.js'
 
-/** Kept in memory, written with every commit that changed them. */
-export interface Counters {
-  nextSeq: number
-  nextBatch: number
-  nextBlock: number
-  /** How often the store was opened. */
-  epoch: number
-  scheduled: number
-  /** Available and running. */
-  waiting: number
-  retryable: number
-  /** Since the store was made. */
-  completed: number
-  cancelled: number
-  discarded: number
-}
+const FORMAT = 1
 
 export class JobStore {
   readonly engine: Engine
@@ -88,19 +75,16 @@ export class JobStore {
         `The store in ${where} has format ${format.format}; this version of millrace reads up to ${FORMAT}. Install the newer version that wrote it.`,
       )
     }
-    const mark = format?.mark ?? Math.floor(random.next() * STORE_MARKS)
-    const counters = readMeta<Counters>(engine, 'counters') ?? {
-      nextSeq: 1,
-      nextBatch: 1,
-      nextBlock: 1,
-      epoch: 0,
-      scheduled: 0,
-      waiting: 0,
-      retryable: 0,
-      completed: 0,
-      cancelled: 0,
-      discarded: 0,
+    if (format !== undefined && !(format.format >= 1 && format.mark >= 0)) {
+      const told = JSON.stringify(format)
+      throw new MillraceError('MILLRACE_STORE_CORRUPT', `The store in ${where} tells a format that there never was: ${told}.`)
     }
+    if (format === undefined && TABLES.some((table) => engine.range(table, { limit: 1 }).length > 0)) {
+      const message = `The store in ${where} has lost the record of its format, by which its job ids are known. Restore a backup.`
+      throw new MillraceError('MILLRACE_STORE_CORRUPT', message)
+    }
+    const mark = format?.mark ?? Math.floor(random.next() * STORE_MARKS)
+    const counters = format === undefined ? firstCounters() : storedCounters(readMeta(engine, 'counters'), where)
     counters.epoch++
     const store = new JobStore(engine, mark, counters)
     if (format === undefined) store.#newMeta.push({ key: 'format', value: JSON.stringify({ format: FORMAT, mark }) })

@@ -23,7 +23,7 @@ import { EMPTY_LEDGER } from '../../src/job/job-state.js'
 import type { Engine } from '../../src/store/engine.js'
 import { WriteBatch } from '../../src/store/engine.js'
 import { createMemoryEngine } from '../../src/store/memory-engine.js'
-import type { StoreCheckOptions } from '../support/store-check.js'
+import type { AuditOptions } from '../../src/maintenance/store-audit.js'
 import { checkStore } from '../support/store-check.js'
 
 const QUEUE = 0
@@ -149,10 +149,10 @@ const claim = { batchId: 3, claimedAt: BEGUN_AT, alone: false, slices: [{ key: k
 interface Fault {
   readonly plant: (batch: WriteBatch) => void
   readonly sees: RegExp
-  readonly options?: StoreCheckOptions
+  readonly options?: AuditOptions
 }
 
-async function problemsOf(plant: Fault['plant'], options: StoreCheckOptions = {}): Promise<string> {
+async function problemsOf(plant: Fault['plant'], options: AuditOptions = {}): Promise<string> {
   const engine = await goodStore()
   const batch = new WriteBatch()
   plant(batch)
@@ -230,6 +230,20 @@ const faults: Readonly<Record<string, Fault>> = {
     sees: /due at 5009/,
   },
   'a payload that is gone': { plant: (batch) => batch.remove('payloads', payloadKey(5, 0)), sees: /payload 5\.0 is missing/ },
+  'a payload of another size': {
+    plant: (batch) => {
+      const builder = new PageBuilder()
+      builder.begin(0, 0, undefined)
+      builder.writer.bytes(Buffer.from([1, 0x31]))
+      builder.end()
+      builder.begin(0, ENTRY_EXTERNAL, undefined)
+      builder.writer.u32(9)
+      builder.end()
+      const bytes = builder.seal({ solo: false, count: 2, firstSeq: 4, enqueuedAt: BEGUN_AT, runAt: DUE_AT, epoch: 1 })
+      batch.put('pages', keys.promoted, bytes)
+    },
+    sees: /payload 5\.0 has 2 bytes, and its job says 9/,
+  },
   'an output that is gone': { plant: (batch) => batch.remove('payloads', payloadKey(2, 1)), sees: /payload 2\.1 is missing/ },
   'an orphaned payload': {
     plant: (batch) => batch.put('payloads', payloadKey(1, 0), Buffer.of(1)),

@@ -26,7 +26,7 @@ import { systemClock } from '../../base/clock.js'
 import { LockedError, MillraceError } from '../../base/errors.js'
 import { prepareDirectory, unusable } from './store-directory.js'
 
-const LOCK_FILE = 'millrace.lock'
+export const LOCK_FILE = 'millrace.lock'
 const FILE_MODE = 0o600
 const TOKEN = /^[0-9a-f]{24}$/
 const MAX_PID = 2 ** 31 - 1

@@ -28,7 +28,7 @@ import { commitFailure, outgrown } from './commit-failure.js'
 import { checkStoreFiles, DATA_FILE, prepareDirectory, unusable } from './store-directory.js'
 
 /** Address space, not disk. 64 GiB: a file that outgrows it is a matter of years, and some systems grant no more at once. */
-const DEFAULT_MAP_BYTES = 2 ** 36
+export const DEFAULT_MAP_BYTES = 2 ** 36
 /** The largest page LMDB takes from the system, and how many of them one write may touch: its path, splits, the free list. */
 const PAGE_BYTES = 4096
 const PAGES_PER_WRITE = 8
@@ -43,6 +43,13 @@ export interface LmdbEngineOptions {
   readonly clock: Clock
   /** What the file may grow to until it is opened anew, in bytes; at least twice its size. @defaultValue 64 GiB */
   readonly mapSize?: number
+  /**
+   * Reads the state of the moment of opening, writes nothing, and may be opened beside the process that holds the store. Pages that
+   * the other frees meanwhile are not used again until this one is closed, so its file grows. @defaultValue false
+   */
+  readonly readOnly?: boolean
+  /** The file is a copy that this process has just made: it is not looked through, which costs the event loop nothing. @defaultValue false */
+  readonly isOwnCopy?: boolean
 }
 
 type Root = RootDatabase<Buffer, Uint8Array>
@@ -52,14 +59,16 @@ type Tables = Readonly<Record<Table, Database<Buffer, Uint8Array>>>
  * Opens the store's file in `directory`, and makes both if they are absent.
  *
  * @throws MILLRACE_STORE_UNUSABLE when the path cannot be a store.
+ * @throws MILLRACE_STORE_CORRUPT when the file is a store, and damaged.
  */
-export async function openLmdbEngine(directory: string, options: LmdbEngineOptions): Promise<Engine> {
-  prepareDirectory(directory)
+export async function openLmdbEngine(directory: string, options: LmdbEngineOptions): Promise<LmdbEngine> {
+  const isGiven = options.readOnly === true || options.isOwnCopy === true
+  if (!isGiven) prepareDirectory(directory)
   const mapSize = Math.max(options.mapSize ?? DEFAULT_MAP_BYTES, 2 * sizeOf(directory))
-  checkStoreFiles(directory, mapSize)
+  if (!isGiven) checkStoreFiles(directory, mapSize)
   let root: Root | undefined
   try {
-    root = openRoot(join(directory, DATA_FILE), options.durability, mapSize)
+    root = openRoot(join(directory, DATA_FILE), options, mapSize)
     const tables = openTables(root)
     return new LmdbEngine(directory, root, tables, mapSize, options)
   } catch (error) {
@@ -68,7 +77,7 @@ export async function openLmdbEngine(directory: string, options: LmdbEngineOptio
   }
 }
 
-function openRoot(path: string, durability: 'disk' | 'process', mapSize: number): Root {
+function openRoot(path: string, { durability, readOnly = false }: LmdbEngineOptions, mapSize: number): Root {
   // `permissionsMode` is missing in the package's types.
   const options: RootDatabaseOptions & { permissionsMode: number } = {
     noSubdir: true,
@@ -82,6 +91,7 @@ function openRoot(path: string, durability: 'disk' | 'process', mapSize: number)
     // Otherwise a commit that fails ends the process through a rejection inside lmdb-js (lmdb-js #368).
     eventTurnBatching: false,
     noSync: durability === 'process',
+    readOnly,
   }
   return open<Buffer, Uint8Array>(path, options)
 }
@@ -92,15 +102,18 @@ function openTables(root: Root): Tables {
   return Object.fromEntries(TABLES.map((name) => [name, openTable(name)])) as Tables
 }
 
-class LmdbEngine implements Engine {
+export class LmdbEngine implements Engine {
   readonly #directory: string
   readonly #root: Root
   readonly #tables: Tables
   readonly #mapSize: number
   readonly #clock: Clock
   readonly #durability: 'disk' | 'process'
-  /** The state before the commit in flight; undefined when there is none. */
+  readonly #isReadOnly: boolean
+  /** The state before the commit in flight, or the one state that is read; undefined when there is none. */
   #snapshot: Transaction | undefined
+  /** Copies that are being made. */
+  readonly #copies = new Set<Promise<unknown>>()
   /** Settles, never rejecting, with the commit in flight. */
   #inFlight: Promise<void> = Promise.resolve()
   /** The file is not larger than this. Counted with every commit, and looked up when it comes near the map's size. */
@@ -119,6 +132,8 @@ class LmdbEngine implements Engine {
     this.#clock = options.clock
     this.#durability = options.durability
     this.#fileBytesAtMost = sizeOf(directory)
+    this.#isReadOnly = options.readOnly === true
+    if (this.#isReadOnly) this.#snapshot = root.useReadTransaction()
   }
 
   get(table: Table, key: Uint8Array): Buffer | undefined {
@@ -155,6 +170,7 @@ class LmdbEngine implements Engine {
     this.#assertOpen()
     if (this.#failure !== undefined) throw this.#failure
     if (batch.length === 0) return
+    assert(!this.#isReadOnly, 'a store that was opened for reading is written to')
     assert(this.#snapshot === undefined, 'a commit was handed over while another one was in flight')
     checkBatch(batch)
     const written = this.#write(batch)
@@ -164,6 +180,22 @@ class LmdbEngine implements Engine {
 
   stats(): EngineStats {
     return { sizeBytes: sizeOf(this.#directory), commits: this.#commits, lastCommitMs: this.#lastCommitMs }
+  }
+
+  /** Processes and threads that read the file, as LMDB's reader table has them. */
+  get readers(): number {
+    return this.#root
+      .readerList()
+      .split('\n')
+      .filter((line) => /^\s*\d/.test(line)).length
+  }
+
+  async copy(file: string): Promise<void> {
+    this.#assertOpen()
+    const copied = this.#root.backup(file, false)
+    const settled = copied.catch(() => undefined)
+    this.#copies.add(settled)
+    await copied.finally(() => this.#copies.delete(settled))
   }
 
   close(): Promise<void> {
@@ -214,7 +246,10 @@ class LmdbEngine implements Engine {
 
   async #close(): Promise<void> {
     await this.#inFlight
-    if (this.#durability === 'process' && this.#failure === undefined) await this.#syncFile()
+    // They read the map, which is about to go.
+    await Promise.all(this.#copies)
+    if (this.#isReadOnly) this.#snapshot?.done()
+    else if (this.#durability === 'process' && this.#failure === undefined) await this.#syncFile()
     await this.#root.close()
   }
 

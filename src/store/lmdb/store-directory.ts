@@ -2,18 +2,20 @@
  * The directory of a store: makes it, and says in words of its own why a path cannot be one. Called by the directory lock
  * and by the LMDB engine, before either writes to it.
  *
- * The checks are thorough because lmdb-js 3.5 does not survive a failure to open: it ends the process (SIGSEGV).
+ * The checks are thorough because lmdb-js 3.5 does not survive a failure to open, nor LMDB a damaged page: either ends the process
+ * (SIGSEGV, SIGBUS).
  */
 import { accessSync, constants, mkdirSync, rmSync, statSync } from 'node:fs'
-import { closeSync, openSync, readFileSync, readSync, writeFileSync } from 'node:fs'
-import { endianness } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { MillraceError } from '../../base/errors.js'
+import { DataFile, UnreadableFile } from './data-file.js'
+import { checkStructure } from './structure.js'
 
 /** The data file. LMDB keeps its reader table beside it, in `jobs.mdb-lock`; nothing else may ever open that one. */
 export const DATA_FILE = 'jobs.mdb'
-const READERS_FILE = `${DATA_FILE}-lock`
+export const READERS_FILE = `${DATA_FILE}-lock`
 const PROBE_FILE = 'millrace.probe'
 /** More than LMDB writes to make a new store: the meta pages, the reader table, the tables' roots. */
 const PROBE_BYTES = 256 * 1024
@@ -21,13 +23,9 @@ const PROBE_BYTES = 256 * 1024
 /** Jobs may carry secrets: only the user reads them. */
 const DIRECTORY_MODE = 0o700
 
-const LMDB_MAGIC = 0xbeefc0de
-/** The data format of the LMDB inside lmdb-js 3. The LMDB of the distributions writes version 1. */
-const LMDB_FORMAT = 2
-/** A page's header, which the magic follows. */
-const PAGE_HEADER_BYTES = 24
-/** Bit of the page's flags, at byte 18, that marks a meta page. */
-const META_PAGE_FLAG = 0x08
+/** A file whose trees have more pages is looked through as far as their branches when it is opened, about one page of a hundred:
+ * a leaf takes some 12 µs, and the event loop waits. */
+const CHECKED_PAGES = 4096
 
 /** Makes the directory if it is absent, parents included, and makes sure that it can be written to. */
 export function prepareDirectory(directory: string): void {
@@ -42,11 +40,13 @@ export function prepareDirectory(directory: string): void {
 }
 
 /**
- * Refuses files that LMDB could not open, a disk without room for a new store, and an address space without room for the
- * map. An absent or an empty data file is a new store.
+ * Refuses files that LMDB could not open or would stumble over, a disk without room for a new store, and an address space without
+ * room for the map. An absent or an empty data file is a new store.
+ *
+ * @throws MILLRACE_STORE_UNUSABLE, MILLRACE_STORE_CORRUPT
  */
 export function checkStoreFiles(directory: string, mapSize: number): void {
-  checkDataFile(join(directory, DATA_FILE))
+  checkDataFile(join(directory, DATA_FILE), CHECKED_PAGES)
   // Never opened, only looked at: to close it would drop the locks of an environment that has it open.
   checkRegular(join(directory, READERS_FILE))
   const addressBytes = addressSpaceBytes()
@@ -63,23 +63,41 @@ export function checkStoreFiles(directory: string, mapSize: number): void {
   }
 }
 
-function checkDataFile(path: string): void {
-  const sizeBytes = checkRegular(path)
-  if (sizeBytes === 0) return
-  const head = readHead(path)
+/** Refuses a directory without a data file, which opening would make. */
+export function requireStore(directory: string): void {
+  if (checkRegular(join(directory, DATA_FILE)) === 0) throw unusable(directory, `there is no store in it: it has no ${DATA_FILE}`)
+}
 
-  // LMDB writes in the byte order of the machine.
-  const little = endianness() === 'LE'
-  const read16 = (offset: number): number => (little ? head.readUInt16LE(offset) : head.readUInt16BE(offset))
-  const read32 = (offset: number): number => (little ? head.readUInt32LE(offset) : head.readUInt32BE(offset))
-  if ((read16(18) & META_PAGE_FLAG) === 0 || read32(PAGE_HEADER_BYTES) !== LMDB_MAGIC) {
-    throw unusable(path, 'it is not a Millrace store: its first page is not one of LMDB')
+/** Looks through the whole data file, however large, without LMDB. */
+export function checkWholeFile(directory: string): void {
+  checkDataFile(join(directory, DATA_FILE), Infinity)
+}
+
+function checkDataFile(path: string, maxPages: number): void {
+  if (checkRegular(path) === 0) return
+  const file = openDataFile(path)
+  try {
+    const { problems, problemCount } = checkStructure(file, { maxPages })
+    if (problemCount > 0) throw damaged(path, `${problems[0]}${problemCount > 1 ? `, and ${problemCount - 1} more` : ''}`)
+  } finally {
+    file.close()
   }
-  const format = read32(PAGE_HEADER_BYTES + 4) & 0xffff
-  if (format !== LMDB_FORMAT) throw unusable(path, `it has LMDB format ${format}, and this version reads ${LMDB_FORMAT}`)
-  const pageBytes = read32(PAGE_HEADER_BYTES + 24)
-  if (pageBytes < 256 || pageBytes > 65_536) throw unusable(path, `its first page is damaged: ${pageBytes} bytes a page`)
-  if (sizeBytes < 2 * pageBytes) throw unusable(path, `it is cut off: ${sizeBytes} bytes are less than its two meta pages`)
+}
+
+/**
+ * The data file, to be looked into without LMDB.
+ *
+ * @throws MILLRACE_STORE_UNUSABLE, MILLRACE_STORE_CORRUPT
+ */
+export function openDataFile(path: string): DataFile {
+  try {
+    return DataFile.open(path)
+  } catch (error) {
+    if (error instanceof UnreadableFile) {
+      throw error.kind === 'foreign' ? unusable(path, error.message, error) : damaged(path, error.message, error)
+    }
+    throw unusable(path, reasonOf(error), error)
+  }
 }
 
 /** The file's size; 0 when there is none. */
@@ -92,21 +110,6 @@ function checkRegular(path: string): number {
     return stat.size
   } catch (error) {
     if (error instanceof MillraceError) throw error
-    throw unusable(path, reasonOf(error), error)
-  }
-}
-
-function readHead(path: string): Buffer {
-  const head = Buffer.alloc(PAGE_HEADER_BYTES + 64)
-  try {
-    const file = openSync(path, 'r')
-    try {
-      readSync(file, head, 0, head.length, 0)
-    } finally {
-      closeSync(file)
-    }
-    return head
-  } catch (error) {
     throw unusable(path, reasonOf(error), error)
   }
 }
@@ -127,6 +130,14 @@ export function unusable(path: string, reason: string, cause?: unknown): Millrac
     `Cannot use ${path} as a store: ${reason}. ` +
     'Give the executor a directory of its own that this user can write to, on a local disk with free space.'
   return new MillraceError('MILLRACE_STORE_UNUSABLE', message, cause === undefined ? undefined : { cause })
+}
+
+/** The error for a data file that was a store and holds what LMDB cannot have written. */
+function damaged(path: string, reason: string, cause?: unknown): MillraceError {
+  const message =
+    `The store's file ${path} is damaged: ${reason}. Nothing was changed. ` +
+    '`millrace doctor` tells all that is wrong with it; restore a backup, or move the directory away to begin anew.'
+  return new MillraceError('MILLRACE_STORE_CORRUPT', message, cause === undefined ? undefined : { cause })
 }
 
 function reasonOf(error: unknown): string {

@@ -12,10 +12,12 @@ import { Gate } from '../../support/gate.js'
 
 const jobs = [echo, failing, gated, nothing, obedient, ticket]
 
-async function writeMeta(bench: Setup, key: string, value: string): Promise<void> {
+/** Without a value the record is removed. */
+async function writeMeta(bench: Setup, key: string, value?: string): Promise<void> {
   const engine = await bench.engine()
   const batch = new WriteBatch()
-  batch.put('meta', Buffer.from(key), Buffer.from(value))
+  if (value === undefined) batch.remove('meta', Buffer.from(key))
+  else batch.put('meta', Buffer.from(key), Buffer.from(value))
   await engine.commit(batch)
   await engine.close()
 }
@@ -124,6 +126,23 @@ describe('a commit that fails', () => {
 
 for (const store of STORES) {
   describe(`the format of the store, ${store}`, () => {
+    it('is refused when its record, or that of the counters, is gone or never was one: no number is given out twice', async (t) => {
+      const bench = await setup(t, { store, jobs })
+      await (await bench.executor.enqueue(echo, 1)).result()
+      await bench.executor.close()
+      const engine = await bench.engine()
+      const records = ['format', 'counters'].map((key) => [key, engine.get('meta', Buffer.from(key))?.toString() ?? ''] as const)
+      await engine.close()
+      for (const [key, value] of records) {
+        for (const wrong of [undefined, '{}', value.replace(/:\d+/, ':0').replace('"nextSeq":0', '"nextSeq":null')]) {
+          await writeMeta(bench, key, wrong)
+          await assert.rejects(bench.reopen(), withCode('MILLRACE_STORE_CORRUPT'), `${key} ${wrong}`)
+        }
+        await writeMeta(bench, key, value)
+      }
+      assert.equal(await (await (await bench.reopen()).enqueue(echo, 2)).result(), 2)
+    })
+
     it('is refused when it is newer, and the directory can be opened again', async (t) => {
       const bench = await setup(t, { store, jobs })
       await bench.executor.close()

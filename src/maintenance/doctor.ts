@@ -1,0 +1,73 @@
+/**
+ * The doctor: what is wrong with a store, and its repair. It looks from a process of its own and survives whatever that one comes
+ * to: LMDB follows what a damaged page says, and the system ends a process that reads where nothing is.
+ */
+import { fork } from 'node:child_process'
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { LockedError, MillraceError, type MillraceErrorCode } from '../base/errors.js'
+import { describeValue, Problems, readFields } from '../base/problems.js'
+import type { DoctorMessage, DoctorOptions, DoctorReport } from './doctor-report.js'
+
+const CHILD = fileURLToPath(new URL('./doctor-child.js', import.meta.url))
+/** What is kept of what the process that looks writes to its standard error, where LMDB complains. */
+const COMPLAINT_CHARACTERS = 500
+
+/**
+ * Looks through the store in a directory, record by record, from a process of its own. A store in use is looked at as of one commit.
+ * Changes nothing, unless told to repair.
+ *
+ * @throws LockedError `MILLRACE_LOCKED` when it is to repair a store that somebody has open
+ * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, `MILLRACE_STORE_FAILED` when the repair could not be written
+ */
+export async function doctor(directory: string, options: DoctorOptions = {}): Promise<DoctorReport> {
+  const problems = new Problems()
+  if (typeof directory !== 'string' || directory === '') problems.refuse('directory', directory, 'the path of a store')
+  const { repair = false } = readFields(options, ['repair'], '', problems)
+  if (typeof repair !== 'boolean') problems.add('repair', `${describeValue(repair)} is neither true nor false`)
+  problems.throwIfAny('MILLRACE_INVALID_OPTIONS', 'The arguments of doctor cannot be used')
+  return await lookFromOutside(resolve(directory), { repair: repair === true })
+}
+
+async function lookFromOutside(path: string, options: DoctorOptions): Promise<DoctorReport> {
+  const child = fork(CHILD, [path, JSON.stringify(options)], {
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    serialization: 'advanced',
+  })
+  let step = 'starting'
+  let complaint = ''
+  let last: Exclude<DoctorMessage, { kind: 'step' }> | undefined
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    complaint = (complaint + text).slice(0, COMPLAINT_CHARACTERS)
+  })
+  child.on('message', (message: DoctorMessage) => {
+    if (message.kind === 'step') step = message.step
+    else last = message
+  })
+  const ended = await new Promise<string>((done, reject) => {
+    child.on('error', reject)
+    child.on('close', (code, signal) => done(signal === null ? `ended with code ${code}` : `crashed with ${signal}`))
+  })
+  if (last?.kind === 'report') return last.report
+  if (last?.kind === 'error') {
+    if (last.holderPid !== undefined) throw new LockedError(last.message, last.holderPid)
+    if (last.code !== undefined) throw new MillraceError(last.code as MillraceErrorCode, last.message)
+  }
+  const why = last?.message ?? (complaint === '' ? '' : `it said: ${complaint.trim()}`)
+  return {
+    path,
+    verdict: 'problems',
+    problems: [
+      {
+        area: 'file',
+        text: `the file cannot be read: the process that looked ${ended} while ${step}${why === '' ? '' : `; ${why}`}`,
+        isRepairable: false,
+        isRepaired: false,
+      },
+    ],
+    notes: [],
+    holderPid: undefined,
+    facts: undefined,
+    backup: undefined,
+  }
+}

@@ -1,0 +1,398 @@
+/**
+ * Looks through a whole store, record by record, for what must hold between two commits. It knows the bytes (`src/codec`) and no more
+ * of the library, so that a fault in the store's own bookkeeping cannot hide itself. Used by the doctor and by the tests.
+ *
+ * - A job is in exactly one place: in a page and not marked, in a scheduled page and not marked, or in a finished block.
+ * - The index leads to every job that left the page it was enqueued in, to every suspect, and to nothing else.
+ * - Marks belong to a page and leave at least one of its jobs. Payloads belong to a job, and every job has those it names.
+ * - The counters are what a recount gives; numbers that were given out are below the next one.
+ * - Nothing is claimed.
+ *
+ * A problem whose truth follows from the rest of the store comes with the writes that put it right. What happened to a job decides
+ * between two records of it: one that is over is over, and one that moved on is where it moved to. Nothing that only one record
+ * knows is ever written over or removed.
+ *
+ * Holds some hundred bytes for each job of the store while it works.
+ */
+import { readClaim } from '../codec/claim-record.js'
+import { readBlock, readBlockHeader } from '../codec/finished-block.js'
+import {
+  finishedEnd,
+  finishedKey,
+  indexKey,
+  INDEX_GROUP,
+  INDEX_SOLO,
+  INDEX_SUSPECT,
+  metaKey,
+  PAYLOAD_INPUT,
+  PAYLOAD_OUTPUT,
+  readPageKey,
+  scheduledKey,
+} from '../codec/keys.js'
+import type { EntryView, PageHeader } from '../codec/page.js'
+import {
+  ENTRY_EXTERNAL,
+  ENTRY_RETRY,
+  ENTRY_SUSPECT,
+  ENTRY_UNFIT,
+  PAGE_HEADER_BYTES,
+  readEntry,
+  readHistory,
+  readOverrides,
+  readPageHeader,
+} from '../codec/page.js'
+import { readPayload } from '../codec/payload.js'
+import { readScheduled } from '../codec/scheduled-record.js'
+import type { FinalState } from '../job/job-info.js'
+import { type Engine, type Entry, type Table, TABLES, type WriteBatch } from '../store/engine.js'
+import { checkCounters, type Recount } from './audit-counters.js'
+import { type FoundPage, hex, isMarked, leavePage, nameOf, type Place, removePage, setMark, sizeApart } from './found-page.js'
+
+export interface AuditOptions {
+  /** The store is as a dead process left it: claims are allowed, if they make sense. */
+  readonly crashed?: boolean
+  /** Nothing was ever pruned: each job that is over must be there still. */
+  readonly keepsAll?: boolean
+  /** Inputs and outputs are decoded too. */
+  readonly payloads?: boolean
+  /** Called now and then: the look goes on. */
+  readonly onProgress?: (table: Table) => void
+}
+
+/** Something that is wrong. */
+export interface AuditProblem {
+  readonly text: string
+  /** Adds the writes that put it right; absent when nothing in the store tells how. */
+  readonly repair?: (batch: WriteBatch) => void
+}
+
+export interface Audit {
+  /** Empty when nothing is wrong. */
+  readonly problems: readonly AuditProblem[]
+  readonly jobs: Recount
+  /** Records by table. */
+  readonly records: Readonly<Record<Table, number>>
+  /** Jobs that a thread had been handed when the store was left. */
+  readonly claimed: number
+  /** Jobs that are to be run alone, because they were in flight at a crash beside others. */
+  readonly suspects: number
+  /** When the oldest job that is not over was enqueued, in epoch ms; undefined when there is none. */
+  readonly oldestAt: number | undefined
+  readonly queues: number
+  readonly definitions: number
+}
+
+export function auditStore(engine: Engine, options: AuditOptions = {}): Audit {
+  return new StoreAudit(engine, options).run()
+}
+
+const FINAL_STATES = ['completed', 'cancelled', 'discarded'] as const
+const KINDS = { [INDEX_SOLO]: 'solo', [INDEX_GROUP]: 'group', [INDEX_SUSPECT]: 'suspect' } as const
+const STEP = 500
+
+class StoreAudit {
+  readonly #engine: Engine
+  readonly #options: AuditOptions
+  readonly #problems: AuditProblem[] = []
+  /** Where each job is, by number. */
+  readonly #places = new Map<number, Place>()
+  /** Both tables; their keys differ in length. */
+  readonly #pages = new Map<string, FoundPage>()
+  /** Payloads that jobs name: the job's number and the kind; and their sizes, where the job tells. */
+  readonly #payloads = new Map<string, number | undefined>()
+  /** Index entries that there must be: kind and number, and the key they lead to. */
+  readonly #index = new Map<string, Buffer>()
+  readonly #names = { queue: new Set<number>(), definition: new Set<number>() }
+  readonly #recount = { waiting: 0, scheduled: 0, retryable: 0, completed: 0, cancelled: 0, discarded: 0 }
+  /** Marked jobs, which must be somewhere else. */
+  readonly #left = new Map<number, string>()
+  readonly #highest = { seq: 0, block: 0, batch: 0, epoch: 0 }
+  readonly #records = Object.fromEntries(TABLES.map((table) => [table, 0])) as Record<Table, number>
+  #oldestAt = Infinity
+  #claimed = 0
+  #suspects = 0
+  /** Records that cannot be read: what they knew is unknown, so that nothing else may be taken for superfluous. */
+  #unread = 0
+
+  constructor(engine: Engine, options: AuditOptions) {
+    this.#engine = engine
+    this.#options = options
+  }
+
+  run(): Audit {
+    this.#readNames()
+    for (const entry of this.#entries('pages')) this.#try('pages', entry, () => this.#page(entry))
+    for (const entry of this.#entries('scheduled')) this.#try('scheduled', entry, () => this.#scheduled(entry))
+    for (const state of FINAL_STATES) this.#finished(state)
+    for (const entry of this.#entries('marks')) this.#marksHavePage(entry)
+    for (const entry of this.#entries('claims')) this.#try('claims', entry, () => this.#claim(entry))
+    this.#checkIndex()
+    this.#checkPayloads()
+    this.#checkCounters()
+    if (this.#options.keepsAll === true) {
+      for (const [seq, where] of this.#left)
+        if (!this.#places.has(seq)) this.#problem(`job ${seq} is marked in ${where} and is nowhere else`)
+    }
+    const problems = this.#unread === 0 ? this.#problems : this.#problems.map(({ text }) => ({ text }))
+    return {
+      problems,
+      jobs: this.#recount,
+      records: this.#records,
+      claimed: this.#claimed,
+      suspects: this.#suspects,
+      oldestAt: this.#oldestAt === Infinity ? undefined : this.#oldestAt,
+      queues: this.#names.queue.size,
+      definitions: this.#names.definition.size,
+    }
+  }
+
+  #problem(text: string, repair?: AuditProblem['repair']): void {
+    this.#problems.push({ text, ...(repair && { repair }) })
+  }
+
+  #try(table: Table, { key }: Entry, check: () => void): void {
+    try {
+      check()
+    } catch (error) {
+      this.#unread++
+      this.#problem(`${table} ${hex(key)} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+
+  *#entries(table: Table, start?: Buffer, end?: Buffer): Generator<Entry> {
+    let from = start
+    for (;;) {
+      const found = this.#engine.range(table, { ...(from && { start: from }), ...(end && { end }), limit: STEP })
+      this.#options.onProgress?.(table)
+      this.#records[table] += found.length
+      yield* found
+      const last = found.at(-1)
+      if (last === undefined || found.length < STEP) return
+      from = Buffer.concat([last.key, Buffer.of(0)])
+    }
+  }
+
+  #readNames(): void {
+    for (const { key } of this.#entries('meta')) {
+      const [kind, id] = key.toString('utf8').split(':')
+      if (kind === 'queue' || kind === 'definition') this.#names[kind].add(Number(id))
+    }
+    const format = this.#engine.get('meta', metaKey('format'))
+    if (format === undefined) this.#problem('meta has no format')
+    else if (!/^\{"format":[1-9]\d*,"mark":\d+\}$/.test(format.toString('latin1')))
+      this.#problem(`meta format cannot be read: ${format.toString('latin1')}`)
+  }
+
+  // ---- pages ----
+
+  #page({ key, value }: Entry): void {
+    const { queueId, ord, sub } = readPageKey(key)
+    const { header, suspect } = this.#readPage('pages', key, value, queueId)
+    const { solo, firstSeq } = header
+    this.#highest.seq = Math.max(this.#highest.seq, ord)
+    if (!solo && sub !== 0) this.#problem(`pages ${hex(key)} holds a page of several jobs behind another page`)
+    if (!solo && ord !== firstSeq) this.#expectIndex(INDEX_GROUP, firstSeq, key, 0)
+    if (solo) this.#expectIndex(INDEX_SOLO, firstSeq, key, 0)
+    if (suspect) this.#expectIndex(INDEX_SUSPECT, firstSeq, key, 0)
+  }
+
+  #scheduled({ key, value }: Entry): void {
+    const { queueId, bytes } = readScheduled(key, value)
+    const { header, suspect } = this.#readPage('scheduled', key, bytes, queueId)
+    if (!scheduledKey(header.runAt, header.firstSeq).equals(key))
+      this.#problem(`scheduled ${hex(key)} holds a page that is due at ${header.runAt} and begins with job ${header.firstSeq}`)
+    if (suspect) this.#problem(`scheduled ${hex(key)} holds a suspect`)
+    this.#expectIndex(header.solo ? INDEX_SOLO : INDEX_GROUP, header.firstSeq, key, 1)
+  }
+
+  #readPage(
+    table: 'pages' | 'scheduled',
+    key: Buffer,
+    bytes: Buffer,
+    queueId: number,
+  ): { readonly header: PageHeader; readonly suspect: boolean } {
+    const header = readPageHeader(bytes)
+    const where = `${table} ${hex(key)}`
+    const page: FoundPage = { table, key, header, marks: this.#readMarks(where, key, header.count) }
+    const place: Place = { where, stage: header.solo ? 1 : 0, page }
+    let done = 0
+    if (!this.#names.queue.has(queueId)) this.#problem(`${where} is of the unknown queue ${queueId}`)
+    if (header.count === 0 || (header.solo && header.count !== 1)) this.#problem(`${where} holds ${header.count} jobs`)
+    const overridesAt = bytes.readUInt32LE(4)
+    const overrides = readOverrides(bytes).length
+    let suspect = false
+    let offset = PAGE_HEADER_BYTES
+    for (let index = 0; index < header.count; index++) {
+      const entry = readEntry(bytes, offset)
+      const seq = header.firstSeq + index
+      const isSuspect = this.#readJob(`${where}, job ${seq}`, bytes, entry, header.solo, overrides)
+      this.#highest.seq = Math.max(this.#highest.seq, seq)
+      if (isMarked(page.marks, index)) {
+        done++
+        this.#left.set(seq, where)
+      } else {
+        suspect ||= isSuspect
+        this.#place(seq, place)
+        this.#oldestAt = Math.min(this.#oldestAt, header.enqueuedAt)
+        if ((entry.flags & ENTRY_EXTERNAL) !== 0)
+          this.#payloads.set(`${seq}.${PAYLOAD_INPUT}`, sizeApart(bytes.subarray(entry.payloadFrom, entry.end)))
+        if (table === 'pages') this.#recount.waiting++
+        else this.#recount[(entry.flags & ENTRY_RETRY) === 0 ? 'scheduled' : 'retryable']++
+      }
+      offset = entry.end
+    }
+    if (offset !== (overridesAt === 0 ? bytes.length : overridesAt)) this.#problem(`${where} has bytes that are nobody's`)
+    if (suspect) this.#suspects++
+    if (done >= header.count)
+      this.#problem(`${where} is there although all of its jobs are marked`, (batch) => removePage(batch, page))
+    this.#highest.epoch = Math.max(this.#highest.epoch, header.epoch)
+    this.#pages.set(nameOf(key), page)
+    return { header, suspect }
+  }
+
+  /** Checks one entry of a page. Returns whether the job is a suspect. */
+  #readJob(where: string, bytes: Buffer, entry: EntryView, solo: boolean, overrides: number): boolean {
+    const { definitionId, flags } = entry
+    const ledger = readHistory(bytes, entry)
+    if ((flags & ENTRY_EXTERNAL) === 0) this.#decode(where, 'input', bytes, entry.payloadFrom, entry.end)
+    if (!this.#names.definition.has(definitionId)) this.#problem(`${where} is of the unknown definition ${definitionId}`)
+    if (entry.overrides > overrides) this.#problem(`${where} names overrides ${entry.overrides} of ${overrides}`)
+    if ((flags & ENTRY_UNFIT) !== 0) this.#problem(`${where} has a flag that is never stored`)
+    if (solo !== (ledger !== undefined))
+      this.#problem(`${where} ${solo ? 'is alone and has no' : 'is with others and has a'} history`)
+    if ((flags & ENTRY_RETRY) !== 0 && !solo) this.#problem(`${where} is a retry among others`)
+    if (((flags & ENTRY_SUSPECT) !== 0) !== (ledger?.suspect ?? false)) this.#problem(`${where} is a suspect by half`)
+    const charged = ledger?.attempts.filter(({ outcome }) => outcome === 'failed' || outcome === 'timedOut').length ?? 0
+    if (charged > (ledger?.charged ?? 0)) this.#problem(`${where} was charged ${ledger?.charged} attempts of ${charged}`)
+    return ledger?.suspect ?? false
+  }
+
+  #readMarks(where: string, key: Buffer, count: number): Buffer {
+    const stored = this.#engine.get('marks', key)
+    const marks = Buffer.alloc((count + 7) >> 3)
+    if (stored === undefined) return marks
+    stored.copy(marks)
+    for (let index = count; index < stored.length * 8; index++) {
+      if (!isMarked(stored, index)) continue
+      if (index < marks.length * 8) setMark(marks, index, false)
+      this.#problem(`marks of ${where} mark job ${index} of ${count}`, (batch) => batch.put('marks', key, marks))
+    }
+    // Of marks that are too short nobody knows what the missing ones said.
+    const repair = stored.length > marks.length ? (batch: WriteBatch) => batch.put('marks', key, marks) : undefined
+    if (stored.length !== marks.length) this.#problem(`marks of ${where} are ${stored.length} bytes for ${count} jobs`, repair)
+    return marks
+  }
+
+  #marksHavePage({ key }: Entry): void {
+    if (!this.#pages.has(nameOf(key))) this.#problem(`marks ${hex(key)} belong to no page`, (batch) => batch.remove('marks', key))
+  }
+
+  #decode(where: string, what: string, bytes: Buffer, from = 0, to = bytes.length): void {
+    if (this.#options.payloads !== true) return
+    try {
+      readPayload(bytes, from, to)
+    } catch (error) {
+      this.#problem(`${where}, ${what}: ${(error as Error).message}`)
+    }
+  }
+
+  #place(seq: number, place: Place): void {
+    const other = this.#places.get(seq)
+    if (other === undefined || other.stage < place.stage) this.#places.set(seq, place)
+    if (other === undefined) return
+    const text = `job ${seq} is in two places: ${other.where} and ${place.where}`
+    const { page } = other.stage < place.stage ? other : place
+    if (other.stage === place.stage || page === undefined) this.#problem(text)
+    else this.#problem(text, (batch) => leavePage(batch, page, seq))
+  }
+
+  // ---- finished ----
+
+  #finished(state: FinalState): void {
+    for (const entry of this.#entries('finished', finishedKey(state, 0), finishedEnd(state)))
+      this.#try('finished', entry, () => this.#block(state, entry))
+  }
+
+  #block(state: FinalState, { key, value }: Entry): void {
+    const where = `finished ${state} ${hex(key)}`
+    const { count, lowestSeq, highestSeq } = readBlockHeader(value)
+    const jobs = Array.from(readBlock(value))
+    this.#highest.block = Math.max(this.#highest.block, key.readUIntBE(1, 6))
+    const place: Place = { where, stage: 2 }
+    for (const { seq, queueId, definitionId, inputApart, outputApart, input, output } of jobs) {
+      this.#place(seq, place)
+      this.#highest.seq = Math.max(this.#highest.seq, seq)
+      if (!inputApart) this.#decode(`${where}, job ${seq}`, 'input', input)
+      this.#decode(`${where}, job ${seq}`, 'output', output)
+      if (seq < lowestSeq || seq > highestSeq) this.#problem(`${where} says ${lowestSeq} to ${highestSeq} and holds job ${seq}`)
+      if (!this.#names.queue.has(queueId)) this.#problem(`${where}, job ${seq} is of the unknown queue ${queueId}`)
+      if (!this.#names.definition.has(definitionId))
+        this.#problem(`${where}, job ${seq} is of the unknown definition ${definitionId}`)
+      if (state !== 'completed' && (output.length > 0 || outputApart)) this.#problem(`${where}, job ${seq} has an output`)
+      if (inputApart) this.#payloads.set(`${seq}.${PAYLOAD_INPUT}`, sizeApart(input))
+      if (outputApart) this.#payloads.set(`${seq}.${PAYLOAD_OUTPUT}`, undefined)
+    }
+    this.#recount[state] += jobs.length
+    const last = jobs.at(-1)?.output
+    if (last !== undefined && last.byteOffset + last.length !== value.byteOffset + value.length)
+      this.#problem(`${where} has bytes that are nobody's`)
+    if (count === 0) this.#problem(`${where} is empty`, (batch) => batch.remove('finished', key))
+  }
+
+  // ---- what leads to jobs, and what belongs to them ----
+
+  #claim({ key, value }: Entry): void {
+    const claim = readClaim(key.readUIntBE(0, 6), value)
+    this.#highest.batch = Math.max(this.#highest.batch, claim.batchId)
+    const repair = (batch: WriteBatch): void => batch.remove('claims', key)
+    if (this.#options.crashed !== true) this.#problem(`batch ${claim.batchId} is claimed`, repair)
+    for (const { key: page, from, to } of claim.slices) {
+      const count = this.#pages.get(nameOf(page))?.header.count ?? Infinity
+      this.#claimed += Math.max(0, Math.min(to, count) - from)
+      if (from >= to || to > count)
+        this.#problem(`batch ${claim.batchId} claims jobs ${from} to ${to} of a page of ${count}`, repair)
+    }
+  }
+
+  #expectIndex(kind: keyof typeof KINDS, seq: number, key: Buffer, table: 0 | 1): void {
+    this.#index.set(`${kind}.${seq}`, Buffer.concat([Buffer.of(table), key]))
+  }
+
+  #checkIndex(): void {
+    for (const { key, value } of this.#entries('index')) {
+      const kind = key.readUInt8(0) as keyof typeof KINDS
+      const seq = key.readUIntBE(1, 6)
+      const name = `index ${KINDS[kind] ?? `kind ${kind}`} ${seq}`
+      const expected = this.#index.get(`${kind}.${seq}`)
+      this.#index.delete(`${kind}.${seq}`)
+      if (expected === undefined)
+        this.#problem(`${name} is stray: it leads to ${hex(value)}`, (batch) => batch.remove('index', key))
+      else if (!expected.equals(value))
+        this.#problem(`${name} leads to ${hex(value)} instead of ${hex(expected)}`, (batch) => batch.put('index', key, expected))
+    }
+    for (const [name, key] of this.#index) {
+      const [kind, seq] = name.split('.').map(Number) as [keyof typeof KINDS, number]
+      this.#problem(`index ${KINDS[kind]} ${seq} is missing: nothing leads to ${hex(key)}`, (batch) =>
+        batch.put('index', indexKey(kind, seq), key),
+      )
+    }
+  }
+
+  #checkPayloads(): void {
+    for (const { key, value } of this.#entries('payloads')) {
+      const name = `${key.readUIntBE(0, 6)}.${key.readUInt8(6)}`
+      this.#decode(`payload ${name}`, 'value', value)
+      const size = this.#payloads.get(name) ?? value.length
+      if (size !== value.length) this.#problem(`payload ${name} has ${value.length} bytes, and its job says ${size}`)
+      if (!this.#payloads.delete(name))
+        this.#problem(`payload ${name} belongs to no job`, (batch) => batch.remove('payloads', key))
+    }
+    for (const name of this.#payloads.keys()) this.#problem(`payload ${name} is missing`)
+  }
+
+  #checkCounters(): void {
+    const record = this.#engine.get('meta', metaKey('counters'))
+    const { problems, rebuilt } = checkCounters(record, this.#recount, this.#highest, this.#options.keepsAll === true)
+    for (const text of problems) this.#problem(text, (batch) => batch.put('meta', metaKey('counters'), rebuilt))
+  }
+}

@@ -1,0 +1,158 @@
+/** Ways to damage a store, each from a seed: the bytes of its file, or single records in a file that is whole. */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { systemClock } from '../../../src/base/clock.js'
+import { metaKey } from '../../../src/codec/keys.js'
+import { TABLES, WriteBatch } from '../../../src/store/engine.js'
+import { openLmdbEngine } from '../../../src/store/lmdb/lmdb-engine.js'
+import { DATA_FILE } from '../../../src/store/lmdb/store-directory.js'
+import type { Prng } from '../../support/prng.js'
+
+const PAGE = 4096
+
+/** Damages a copy of the good file and puts it into `directory`. The text repeats it, with the seed. */
+type Damage = (good: Buffer, directory: string, prng: Prng) => Promise<string>
+
+async function put(directory: string, bytes: Uint8Array): Promise<void> {
+  await writeFile(join(directory, DATA_FILE), bytes)
+}
+
+/** Changes bytes of the file; `change` tells what it did. */
+function bytes(change: (bytes: Buffer, prng: Prng) => string): Damage {
+  return async (good, directory, prng) => {
+    const copy = Buffer.from(good)
+    const what = change(copy, prng)
+    await put(directory, copy)
+    return what
+  }
+}
+
+function flip(file: Buffer, offset: number, prng: Prng): string {
+  const bit = prng.below(8)
+  file.writeUInt8(file.readUInt8(offset) ^ (1 << bit), offset)
+  return `bit ${bit} of byte ${offset} (page ${Math.floor(offset / PAGE)}, byte ${offset % PAGE})`
+}
+
+const pageOf = (file: Buffer, prng: Prng, from = 2): number => from + prng.below(file.length / PAGE - from)
+
+/** Changes one record through the engine, so that the file around it is whole. */
+function record(change: (value: Buffer, prng: Prng) => Buffer | undefined): Damage {
+  return async (good, directory, prng) => {
+    await put(directory, good)
+    const engine = await openLmdbEngine(directory, { durability: 'process', clock: systemClock })
+    const filled = TABLES.filter((table) => engine.range(table, { limit: 1 }).length > 0)
+    const table = prng.pick(filled)
+    const { key, value } = prng.pick(engine.range(table, { limit: 1000 }))
+    const batch = new WriteBatch()
+    const changed = change(Buffer.from(value), prng)
+    if (changed === undefined) batch.remove(table, key)
+    else batch.put(table, key, changed)
+    await engine.commit(batch)
+    await engine.close()
+    return `${table} ${key.toString('hex')}`
+  }
+}
+
+/** A format of the store itself other than ours. */
+function format(change: (format: number) => number): Damage {
+  return async (good, directory) => {
+    await put(directory, good)
+    const engine = await openLmdbEngine(directory, { durability: 'process', clock: systemClock })
+    const stored = JSON.parse(engine.get('meta', metaKey('format'))!.toString('utf8')) as { format: number }
+    const batch = new WriteBatch()
+    batch.put('meta', metaKey('format'), Buffer.from(JSON.stringify({ ...stored, format: change(stored.format) })))
+    await engine.commit(batch)
+    await engine.close()
+    return `format ${change(stored.format)}`
+  }
+}
+
+/** What comes at random, by kind. */
+export const RANDOM: Readonly<Record<string, Damage>> = {
+  'a bit anywhere': bytes((file, prng) => flip(file, prng.below(file.length), prng)),
+  "a bit of a page's head": bytes((file, prng) => flip(file, pageOf(file, prng) * PAGE + prng.below(64), prng)),
+  'a bit of a meta page': bytes((file, prng) => flip(file, prng.below(2) * PAGE + prng.below(160), prng)),
+  'bytes anywhere': bytes((file, prng) => {
+    const offset = prng.below(file.length - 64)
+    const length = 1 + prng.below(64)
+    prng.bytes(length).copy(file, offset)
+    return `${length} bytes at ${offset}`
+  }),
+  'bytes of a meta page': bytes((file, prng) => {
+    const offset = prng.below(2) * PAGE + prng.below(152)
+    prng.bytes(8).copy(file, offset)
+    return `8 bytes at ${offset}`
+  }),
+  'a page of zeros': bytes((file, prng) => {
+    const page = pageOf(file, prng, 0)
+    file.fill(0, page * PAGE, (page + 1) * PAGE)
+    return `page ${page}`
+  }),
+  'a sector of zeros': bytes((file, prng) => {
+    const sector = prng.below(file.length / 512)
+    file.fill(0, sector * 512, (sector + 1) * 512)
+    return `sector ${sector}`
+  }),
+  'a page of noise': bytes((file, prng) => {
+    const page = pageOf(file, prng)
+    prng.bytes(PAGE).copy(file, page * PAGE)
+    return `page ${page}`
+  }),
+  'a page in the place of another': bytes((file, prng) => {
+    const [from, to] = [pageOf(file, prng), pageOf(file, prng)]
+    file.copy(file, to * PAGE, from * PAGE, (from + 1) * PAGE)
+    return `page ${from} in the place of ${to}`
+  }),
+  'a file cut off': async (good, directory, prng) => {
+    const size = prng.below(good.length)
+    await put(directory, good.subarray(0, size))
+    return `at ${size}`
+  },
+  'a bit of a record': record((value, prng) => {
+    if (value.length > 0) flip(value, prng.below(value.length), prng)
+    return value
+  }),
+  'a record cut off': record((value, prng) => value.subarray(0, prng.below(Math.max(1, value.length)))),
+  'a record that is gone': record(() => undefined),
+  'a record that is longer': record((value, prng) => Buffer.concat([value, prng.bytes(1 + prng.below(9))])),
+  'a record of noise': record((value, prng) => prng.bytes(value.length)),
+}
+
+/** What comes once: each of a kind, in an order of its own. */
+export function fixed(good: Buffer): { readonly kind: string; readonly damage: Damage }[] {
+  const cuts = Array.from({ length: good.length / PAGE }, (_, page) => [page * PAGE - 1, page * PAGE, page * PAGE + 1]).flat()
+  const whole: Readonly<Record<string, Damage>> = {
+    'a foreign file': async (_, directory) => {
+      await put(directory, Buffer.alloc(40_000, 'SQLite format 3'))
+      return 'SQLite format 3'
+    },
+    'a directory in its place': async (_, directory) => {
+      await mkdir(join(directory, DATA_FILE))
+      return 'a directory'
+    },
+    'an older format': format((format) => format - 1),
+    'a newer format': format((format) => format + 1),
+    'an older LMDB': bytes((file) => {
+      file.writeUInt32LE(1, 28)
+      file.writeUInt32LE(1, PAGE + 28)
+      return 'data version 1'
+    }),
+    'a newer LMDB': bytes((file) => {
+      file.writeUInt32LE(3, 28)
+      file.writeUInt32LE(3, PAGE + 28)
+      return 'data version 3'
+    }),
+  }
+  return [
+    ...Object.entries(whole).map(([kind, damage]) => ({ kind, damage })),
+    ...cuts
+      .filter((size) => size > 0)
+      .map((size) => ({
+        kind: 'a file cut off',
+        damage: async (file: Buffer, directory: string) => {
+          await put(directory, file.subarray(0, size))
+          return `at ${size}`
+        },
+      })),
+  ]
+}
