@@ -5,7 +5,10 @@
 import type { Line } from '../../fixtures/crash/journal-line.js'
 
 /** What the shim adds to the lines of a program. */
-export type Note = Line | { readonly is: 'count'; readonly steps: number } | { readonly is: 'fault' }
+type ShimNote = { readonly is: 'count'; readonly steps: number } | { readonly is: 'fault' }
+
+/** `More`: lines of a program of its own. */
+export type Note<More = never> = Line | ShimNote | More
 
 export type RecordedEvent =
   /** A write is about to be made; from now on it may be in the file. `synced`: it is durable when it has ended. */

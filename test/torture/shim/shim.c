@@ -183,8 +183,8 @@ static void obey(const char *order) {
 
 enum fate { FINE, REFUSE, SHORT, LATE };
 
-/* What is to become of this write or sync. */
-static enum fate next_step(void) {
+/* What is to become of this write or sync. A sync is never short. */
+static enum fate next_step(int is_sync) {
   pthread_mutex_lock(&lock);
   int step = ++steps;
   int is_first = fail_at > 0 && step == fail_at;
@@ -196,7 +196,8 @@ static enum fate next_step(void) {
     if (strcmp(fail_how, "late") == 0 || (strcmp(fail_how, "ghost") == 0 && is_first)) fate = LATE;
   }
   pthread_mutex_unlock(&lock);
-  if (is_hit && is_first) record_text('A', "{\"is\":\"fault\"}");
+  if (fate == SHORT && is_sync) fate = FINE;
+  if (fate != FINE) record_text('A', "{\"is\":\"fault\"}");
   return fate;
 }
 
@@ -230,7 +231,7 @@ static ssize_t data_write(int fd, const struct iovec *parts, int count, off_t of
   int is_synced = (fcntl(fd, F_GETFL) & (O_DSYNC | O_SYNC)) != 0;
   uint32_t call = __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST);
   struct record head = {.kind = 'w', .synced = is_synced, .draft = kind == DRAFT, .call = call, .offset = place};
-  enum fate fate = next_step();
+  enum fate fate = next_step(0);
   ssize_t result = -1;
   record(head, parts, count);
   if (fate == SHORT) result = write_parts(fd, cut, cut_short(parts, count, bytes_of(parts, count) / 2, cut), offset);
@@ -286,7 +287,7 @@ static int data_sync(int fd, int (*sync)(int), int kind) {
   if (lies_of("data")) return 0;
   uint32_t call = __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST);
   struct record head = {.kind = 's', .draft = kind == DRAFT, .call = call};
-  enum fate fate = next_step();
+  enum fate fate = next_step(1);
   int delay_ms = slow_ms;
   record(head, NULL, 0);
   if (delay_ms > 0) nanosleep(&(struct timespec){delay_ms / 1000, delay_ms % 1000 * 1000000L}, NULL);
