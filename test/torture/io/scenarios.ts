@@ -24,9 +24,9 @@ const WAYS = [
 /** Writes and syncs in which a store is made and opened, and those of the first dozen commits. */
 const OPENING_STEPS = 40
 const OPEN_STEPS = 64
-/** Of each sync; a normal one takes a hundredth of it, or less. */
-const SLOW_MS = 200
-const SLOW_TURNS = 2
+/** Of each sync: so long that a machine which is busy with other work does not look like a loop that waits. */
+const SLOW_MS = 500
+const SLOW_TURNS = 1
 const SMALL_MAP_BYTES = 4 * 2 ** 20
 const SMALL_DISK = '3m'
 const FILLER_BYTES = 2 ** 20
