@@ -248,3 +248,16 @@ describe('the file', () => {
     assert.ok(engine.stats().sizeBytes <= 1.5 * sizeAfterWarmUp, `${sizeAfterWarmUp} → ${engine.stats().sizeBytes} bytes`)
   })
 })
+
+describe('the making of a store', () => {
+  it('takes no notice of a file that a process which died has left half-made', async (t) => {
+    const directory = await tempDirectory(t)
+    await writeFile(join(directory, 'jobs.mdb.new'), Buffer.alloc(8192))
+    await writeFile(join(directory, 'jobs.mdb.new-lock'), '')
+    const engine = await openAt(t, directory)
+    await put(engine, [key, Buffer.from('value')])
+    await engine.close()
+    assert.deepEqual((await readdir(directory)).sort(), ['jobs.mdb', 'jobs.mdb-lock'])
+    assert.deepEqual((await openAt(t, directory)).get('payloads', key), Buffer.from('value'))
+  })
+})

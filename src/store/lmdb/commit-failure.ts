@@ -11,13 +11,23 @@ const MDB_BAD_TXN = -30782
 const EIO = 5
 const EFBIG = 27
 const ENOSPC = 28
+const NOTHING_STORED = 'Nothing of this commit was stored.'
+/**
+ * A disk may have written the page that makes the commit valid, and say that it has not. LMDB then puts the old page back; a disk
+ * that refuses this as well leaves the commit behind, whole.
+ */
+const FATE_UNKNOWN =
+  'This commit was not acknowledged; if the disk stored it all the same, it is found, whole, when the store is opened again.'
 /** Less free space than this beside a commit's own bytes, and a commit that failed without a clear reason failed for that. */
 const SCARCE_BYTES = 2 ** 20
 
 /** The error for this commit and all later ones. `rejection` is what lmdb-js rejected with. */
 export async function commitFailure(rejection: unknown, directory: string, batchBytes: number): Promise<MillraceError> {
   const cause = await rootCause(rejection)
-  return storeFailed(directory, reasonOf(cause, directory, batchBytes), cause)
+  const full = fullness(cause, directory, batchBytes)
+  return full === undefined
+    ? storeFailed(directory, `${messageOf(cause)}. Check the disk, and the system's log. ${FATE_UNKNOWN}`, cause)
+    : storeFailed(directory, `${full} ${NOTHING_STORED}`, cause)
 }
 
 /** The error for a commit that was not begun, because the file might outgrow its map. */
@@ -25,14 +35,12 @@ export function outgrown(directory: string, mapSize: number): MillraceError {
   const cause = new Error(`MDB_MAP_FULL: the map of ${mapSize} bytes is full`)
   const reason =
     `the data file has outgrown the ${mapSize} bytes of address space it was opened with (map full). ` +
-    'Opened again, it has room to double; let finished jobs be pruned sooner to keep it small.'
+    `Opened again, it has room to double; let finished jobs be pruned sooner to keep it small. ${NOTHING_STORED}`
   return storeFailed(directory, reason, cause)
 }
 
 function storeFailed(directory: string, reason: string, cause: unknown): MillraceError {
-  const message =
-    `The store at ${directory} failed to commit: ${reason} Nothing of this commit was stored, and nothing more will be ` +
-    'until the executor is closed and opened again.'
+  const message = `The store at ${directory} failed to commit: ${reason} Nothing more is stored until the executor is closed and opened again.`
   return new MillraceError('MILLRACE_STORE_FAILED', message, { cause })
 }
 
@@ -46,14 +54,19 @@ async function rootCause(rejection: unknown): Promise<unknown> {
   )
 }
 
-function reasonOf(cause: unknown, directory: string, batchBytes: number): string {
+/** Why there was no room for the commit; undefined when it failed for another reason. */
+function fullness(cause: unknown, directory: string, batchBytes: number): string | undefined {
   const code = (cause as { code?: unknown } | undefined)?.code
   const isUnclear = code === EIO || code === MDB_BAD_TXN
   if (code === ENOSPC || (isUnclear && freeBytes(directory) < batchBytes + SCARCE_BYTES)) {
     return 'the disk is full (ENOSPC). Free some space on it.'
   }
   if (code === EFBIG) return 'the data file has reached the largest size this process may write (EFBIG; see `ulimit -f`).'
-  return `${cause instanceof Error ? cause.message : String(cause)}. Check the disk, and the system's log.`
+  return undefined
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
 }
 
 function freeBytes(directory: string): number {

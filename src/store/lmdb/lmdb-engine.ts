@@ -10,11 +10,12 @@
  * - A commit becomes visible in a thread of libuv's pool, a moment before its promise resolves. A read transaction held
  *   from hand-over to settlement keeps it hidden until then; outside a commit no reader is held, so pages are reused.
  * - Nothing lies in the root database: clearing it can crash LMDB.
+ * - A new file is made under another name, and gets its own when it is durable; its name is durable before the first commit.
  * - The file is mapped once. lmdb-js would map it anew, while it is being read, when it outgrows the map; so a commit that
  *   might need that is refused, and the next open maps twice the file's size.
  */
 import { open as openFile } from 'node:fs/promises'
-import { statSync } from 'node:fs'
+import { renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { open, type Database, type RootDatabase, type RootDatabaseOptions, type Transaction } from 'lmdb'
@@ -25,7 +26,7 @@ import { MillraceError } from '../../base/errors.js'
 import { checkBatch, checkKey } from '../check-batch.js'
 import { TABLES, type Engine, type EngineStats, type Entry, type RangeOptions, type Table, type WriteBatch } from '../engine.js'
 import { commitFailure, outgrown } from './commit-failure.js'
-import { checkStoreFiles, DATA_FILE, prepareDirectory, unusable } from './store-directory.js'
+import { checkStoreFiles, DATA_FILE, DRAFT_FILE, prepareDirectory, removeDraft, syncNames, unusable } from './store-directory.js'
 
 /** Address space, not disk. 64 GiB: a file that outgrows it is a matter of years, and some systems grant no more at once. */
 export const DEFAULT_MAP_BYTES = 2 ** 36
@@ -68,8 +69,11 @@ export async function openLmdbEngine(directory: string, options: LmdbEngineOptio
   if (!isGiven) checkStoreFiles(directory, mapSize)
   let root: Root | undefined
   try {
+    if (!isGiven) removeDraft(directory)
+    if (!isGiven && sizeOf(directory) === 0) await makeDataFile(directory, mapSize)
     root = openRoot(join(directory, DATA_FILE), options, mapSize)
     const tables = openTables(root)
+    if (!isGiven) syncNames(directory)
     return new LmdbEngine(directory, root, tables, mapSize, options)
   } catch (error) {
     await root?.close()
@@ -77,7 +81,27 @@ export async function openLmdbEngine(directory: string, options: LmdbEngineOptio
   }
 }
 
-function openRoot(path: string, { durability, readOnly = false }: LmdbEngineOptions, mapSize: number): Root {
+/**
+ * LMDB writes the first pages of a new file without syncing them. A power cut would leave a file that nothing can open, so it is
+ * made under another name, and renamed when all of it is durable.
+ */
+async function makeDataFile(directory: string, mapSize: number): Promise<void> {
+  const draft = join(directory, DRAFT_FILE)
+  const root = openRoot(draft, { durability: 'disk' }, mapSize)
+  try {
+    openTables(root)
+  } finally {
+    await root.close()
+  }
+  renameSync(draft, join(directory, DATA_FILE))
+  removeDraft(directory)
+}
+
+function openRoot(
+  path: string,
+  { durability, readOnly = false }: Pick<LmdbEngineOptions, 'durability' | 'readOnly'>,
+  mapSize: number,
+): Root {
   // `permissionsMode` is missing in the package's types.
   const options: RootDatabaseOptions & { permissionsMode: number } = {
     noSubdir: true,

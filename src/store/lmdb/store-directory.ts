@@ -5,9 +5,9 @@
  * The checks are thorough because lmdb-js 3.5 does not survive a failure to open, nor LMDB a damaged page: either ends the process
  * (SIGSEGV, SIGBUS).
  */
-import { accessSync, constants, mkdirSync, rmSync, statSync } from 'node:fs'
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { accessSync, constants, fsyncSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 
 import { MillraceError } from '../../base/errors.js'
 import { DataFile, UnreadableFile } from './data-file.js'
@@ -16,6 +16,8 @@ import { checkStructure } from './structure.js'
 /** The data file. LMDB keeps its reader table beside it, in `jobs.mdb-lock`; nothing else may ever open that one. */
 export const DATA_FILE = 'jobs.mdb'
 export const READERS_FILE = `${DATA_FILE}-lock`
+/** What the data file is made as. It gets its name when it is whole and synced, so that a power cut never leaves half of it. */
+export const DRAFT_FILE = `${DATA_FILE}.new`
 const PROBE_FILE = 'millrace.probe'
 /** More than LMDB writes to make a new store: the meta pages, the reader table, the tables' roots. */
 const PROBE_BYTES = 256 * 1024
@@ -27,16 +29,51 @@ const DIRECTORY_MODE = 0o700
  * a leaf takes some 12 µs, and the event loop waits. */
 const CHECKED_PAGES = 4096
 
+/** Failures to sync a directory that mean something. Others say that this system, or this user, cannot. */
+const SYNC_FAILURES = new Set(['EIO', 'ENOSPC', 'EDQUOT'])
+
 /** Makes the directory if it is absent, parents included, and makes sure that it can be written to. */
 export function prepareDirectory(directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE })
+    const first = mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE })
+    if (first !== undefined) syncNames(directory, dirname(resolve(first)))
     if (!statSync(directory).isDirectory()) throw unusable(directory, 'it is not a directory')
     accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (error) {
     if (error instanceof MillraceError) throw error
     throw unusable(directory, reasonOf(error), error)
   }
+}
+
+/**
+ * Makes the names on the way to the store's files durable, from its directory up to `top`: a synced file is of no use after a power
+ * cut when its name, or its directory's, is not there.
+ *
+ * @param top - the outermost directory to be synced. Omitted: the one in which the store's directory lies
+ * @throws MILLRACE_STORE_UNUSABLE when the disk refuses
+ */
+export function syncNames(directory: string, top = dirname(resolve(directory))): void {
+  for (let path = resolve(directory); path.length >= top.length; path = dirname(path)) {
+    syncDirectory(path)
+    if (path === dirname(path)) return
+  }
+}
+
+function syncDirectory(path: string): void {
+  let file: number | undefined
+  try {
+    file = openSync(path, 'r')
+    fsyncSync(file)
+  } catch (error) {
+    if (SYNC_FAILURES.has((error as NodeJS.ErrnoException).code ?? '')) throw unusable(path, reasonOf(error), error)
+  } finally {
+    if (file !== undefined) closeSync(file)
+  }
+}
+
+/** Removes what a process that died left of a data file in the making. */
+export function removeDraft(directory: string): void {
+  for (const name of [DRAFT_FILE, `${DRAFT_FILE}-lock`]) rmSync(join(directory, name), { force: true })
 }
 
 /**
