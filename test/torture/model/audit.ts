@@ -36,7 +36,7 @@ function whatMoves(infos: readonly JobInfo[], world: World, threads: number): st
   const held = infos.filter(({ state }) => state === 'running')
   const now = world.clock.now()
   for (const info of infos) {
-    const job = world.byId.get(info.id)
+    const job = jobOf(info, world)
     if (info.state === 'running' && !(job !== undefined && world.arrived.has(job.input.key)))
       return `${info.id} runs and does not end`
     if (info.runAt !== undefined && info.runAt <= now) return `${info.id} is due and stays ${info.state}`
@@ -58,9 +58,9 @@ function isSuspect(outcome: string | undefined): boolean {
   return outcome === 'interrupted' || outcome === 'crashed'
 }
 
-/** Runs that must have been seen to begin. */
+/** Runs that must have been seen to begin. A timeout may strike while a handler is being loaded. */
 function ended({ attempts }: JobInfo): number {
-  return attempts.filter(({ outcome }) => !isSuspect(outcome) && outcome !== 'cancelled').length
+  return attempts.filter(({ outcome }) => !isSuspect(outcome) && outcome !== 'cancelled' && outcome !== 'timedOut').length
 }
 
 /** Everything that is wrong. */

@@ -5,6 +5,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import fc from 'fast-check'
 import type { StoreKind } from '../../support/executor.js'
 import type { Rung, RungOptions, RungReport } from '../rung.js'
@@ -54,7 +55,7 @@ export async function search({ seed, store, histories: numRuns, tally, spoils, q
   if (!found.failed) return undefined
   const error = found.errorInstance
   const what = error instanceof Error ? error.message : String(error)
-  return `${store}, seed ${seed}, path ${found.counterexamplePath}: ${what}\n${JSON.stringify(found.counterexample?.[0])}`
+  return `${store}, seed ${seed}, path ${found.counterexamplePath}: ${what}\n${inspect(found.counterexample?.[0], { depth: Infinity, breakLength: Infinity })}`
 }
 
 export function newTally(): Tally {

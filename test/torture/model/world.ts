@@ -219,9 +219,10 @@ export class World {
     if (job === undefined) return
     if (!waits) {
       job.runs.push(attempt)
+      this.arrived.delete(key)
       if (job.isOver) this.problems.push(`job ${key} was over, and ran attempt ${attempt}`)
     } else if (job.released) this.#post(key)
-    else this.arrived.add(key)
+    else if (job.waitsAtGate) this.arrived.add(key)
     this.stir()
   }
 
