@@ -11,7 +11,7 @@ import { outputOf } from './jobs.js'
 
 /** Timeouts below this are meant to strike; those above never do. */
 export const SHORT_MS = 1000
-export const MAX_INSTANT = 8_640_000_000_000_000
+const MAX_INSTANT = 8_640_000_000_000_000
 const ATTEMPTS_KEPT = 20
 
 /** What has happened since the jobs were last looked at. */
@@ -119,6 +119,14 @@ export class ModelJob {
   get waitsAtGate(): boolean {
     const { act } = this.input
     return (act === 'gate' || act === 'heed') && this.settings.timeoutMs >= SHORT_MS && !this.released
+  }
+
+  /** It never comes to its end by itself. */
+  get isEndless(): boolean {
+    const { act } = this.input
+    const { maxRetries, timeoutMs } = this.settings
+    const neverLet = (act === 'gate' || act === 'heed') && timeoutMs < SHORT_MS && maxRetries === Infinity
+    return act === 'snooze' || neverLet || this.seen?.runAt === MAX_INSTANT
   }
 
   /** Its thread may be ended for its sake. */

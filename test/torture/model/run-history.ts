@@ -5,7 +5,7 @@ import { audit, settle } from './audit.js'
 import type { Call, Command, Enqueue, History } from './history.js'
 import type { Input } from './jobs.js'
 import { DEFINITIONS } from './jobs.js'
-import { MAX_INSTANT, ModelJob, newWindow, settingsOf, SHORT_MS, type Window } from './model.js'
+import { ModelJob, newWindow, settingsOf, SHORT_MS, type Window } from './model.js'
 import { World, type WorldOptions } from './world.js'
 
 const LARGE_BYTES = 40_000
@@ -76,9 +76,7 @@ class Performer {
   async finish(): Promise<void> {
     for (const [job] of this.#world.jobs.entries()) this.#call({ do: 'release', job })
     const left = (): ModelJob | undefined =>
-      this.#world.jobs.find(
-        ({ input, isOver, seen, absent }) => !isOver && !absent && input.act !== 'snooze' && seen?.runAt !== MAX_INSTANT,
-      )
+      this.#world.jobs.find(({ isOver, absent, isEndless }) => !isOver && !absent && !isEndless)
     for (let round = 0; round < ROUNDS && (round === 0 || left() !== undefined); round++)
       await this.step({ do: 'advance', ms: LONG_MS }, `the end, round ${round}`)
     const job = left()
