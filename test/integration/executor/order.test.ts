@@ -230,7 +230,7 @@ it('a reserve that was chosen before the running job became slow is taken back t
   hold()
   const second = executor.enqueue(gated, { gate: gate.name, tag: 'second' })
   // Its claim is not durable until the first job has been looked at, and found slow and alone.
-  for (const from = performance.now(); performance.now() - from < 50; ) await new Promise((resolve) => setImmediate(resolve))
+  for (const from = performance.now(); performance.now() - from < 50;) await new Promise((resolve) => setImmediate(resolve))
   release()
   const { id } = await second
   while ((await executor.get(id))?.state !== 'available');

@@ -110,7 +110,8 @@ function missing(job: ModelJob, infos: readonly JobInfo[], { retain }: History, 
   if (retain === 'all') return [`job ${key} is lost`]
   const state = job.told ?? job.seen?.state
   job.pruned = true
-  if (state === undefined || job.told === undefined) return killed || job.seen?.finishedAt !== undefined ? [] : [`job ${key} is lost`]
+  if (state === undefined || job.told === undefined)
+    return killed || job.seen?.finishedAt !== undefined ? [] : [`job ${key} is lost`]
   const kept = infos.filter((info) => info.state === state).length
   return kept === retain ? [] : [`job ${key} was ${state} and is gone, though only ${kept} of ${retain} are kept`]
 }

@@ -90,7 +90,11 @@ const enqueue: fc.Arbitrary<Enqueue> = fc
       ),
     ),
   })
-  .map(({ when, ...rest }) => ({ ...rest, ...when, afterMs: rest.act === 'snooze' ? Math.max(1000, rest.afterMs) : rest.afterMs }))
+  .map(({ when, ...rest }) => ({
+    ...rest,
+    ...when,
+    afterMs: rest.act === 'snooze' ? Math.max(1000, rest.afterMs) : rest.afterMs,
+  }))
 
 const call: fc.Arbitrary<Call> = fc.oneof(
   { weight: 6, arbitrary: enqueue },

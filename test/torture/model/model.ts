@@ -123,10 +123,7 @@ export class ModelJob {
 
   /** It never comes to its end by itself. */
   get isEndless(): boolean {
-    const { act } = this.input
-    const { maxRetries, timeoutMs } = this.settings
-    const neverLet = (act === 'gate' || act === 'heed') && timeoutMs < SHORT_MS && maxRetries === Infinity
-    return act === 'snooze' || neverLet || this.seen?.runAt === MAX_INSTANT
+    return this.input.act === 'snooze' || this.seen?.runAt === MAX_INSTANT
   }
 
   /** Its thread may be ended for its sake. */
@@ -142,7 +139,11 @@ export class ModelJob {
       if (isDeepStrictEqual(before, info)) return []
       return [`was over as ${show(before)}, and is ${show(info)}`]
     }
-    return [...this.#constants(info), ...this.#history(before?.attempts ?? [], info, window), ...this.#state(before, info, window)]
+    return [
+      ...this.#constants(info),
+      ...this.#history(before?.attempts ?? [], info, window),
+      ...this.#state(before, info, window),
+    ]
   }
 
   #constants(info: JobInfo): string[] {
@@ -163,7 +164,8 @@ export class ModelJob {
     const problems: string[] = []
     let charged = 0
     for (const [index, each] of attempts.entries()) {
-      if (each.attempt !== charged + 1) problems.push(`attempt ${index} is numbered ${each.attempt} after ${charged} charged ones`)
+      if (each.attempt !== charged + 1)
+        problems.push(`attempt ${index} is numbered ${each.attempt} after ${charged} charged ones`)
       if (each.outcome === 'failed' || each.outcome === 'timedOut') charged++
       if (index >= before.length && !this.#mayEnd(each, window)) problems.push(`attempt ${line(each)} cannot end so`)
       const last = index === attempts.length - 1
@@ -215,7 +217,8 @@ export class ModelJob {
     const over = state === 'completed' || state === 'cancelled' || state === 'discarded'
     if (over !== (finishedAt !== undefined)) problems.push(`is ${state} and finished at ${finishedAt}`)
     if (finishedAt !== undefined && !window.walls.has(finishedAt)) problems.push(`finished at ${finishedAt}`)
-    if ((runAt !== undefined) !== (state === 'scheduled' || state === 'retryable')) problems.push(`is ${state} with runAt ${runAt}`)
+    if ((runAt !== undefined) !== (state === 'scheduled' || state === 'retryable'))
+      problems.push(`is ${state} with runAt ${runAt}`)
     const { key, bytes } = this.input
     const output = state === 'completed' ? outputOf(key, bytes) : undefined
     if (!isDeepStrictEqual(info.output, output)) problems.push(`is ${state} with another output`)

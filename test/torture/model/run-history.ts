@@ -131,7 +131,7 @@ class Performer {
 
   async #enqueue(given: Enqueue): Promise<void> {
     const { executor, jobs } = this.#world
-    const enqueue = boundLoop(given)
+    const enqueue = bounded(given)
     const made: ModelJob[] = []
     for (let count = 0; count < enqueue.jobs; count++) {
       const job = new ModelJob(enqueue, this.#input(enqueue, jobs.length), this.#window.walls)
@@ -235,6 +235,7 @@ class Performer {
     this.#window.killed = true
     this.#ending = true
     for (const job of world.jobs) if (!job.isOver) job.unheard = true
+    const held = world.jobs.filter((job) => job.seen?.state === 'running' && job.waitsAtGate)
     const died = world.doom(commit, durable)
     const known = world.jobs.length
     const called = Promise.all(calls.map((call) => this.#call(call)))
@@ -244,6 +245,12 @@ class Performer {
     for (const job of world.jobs.slice(known)) job.unheard = true
     this.#ending = false
     await world.open()
+    const { rescued, quarantined } = world.executor.recovery
+    for (const job of held) {
+      if (this.#window.cancels.has(job) || job.released || job.id === undefined) continue
+      if (![...rescued, ...quarantined].includes(job.id))
+        this.#problems.push(`job ${job.input.key} was running when the process died, and is not rescued`)
+    }
     await world.followAll()
   }
 
@@ -257,11 +264,14 @@ class Performer {
   }
 }
 
-/** A loop ends only by its timeout. */
-function boundLoop(enqueue: Enqueue): Enqueue {
-  if (enqueue.act !== 'loop') return enqueue
-  const probe = { key: 0, act: enqueue.act, times: enqueue.times, afterMs: enqueue.afterMs, channel: '', bytes: undefined }
-  return settingsOf(enqueue, probe).timeoutMs < SHORT_MS ? enqueue : { ...enqueue, timeout: LOOP_TIMEOUT_MS }
+/** Makes sure that the job can come to rest: a loop ends only by its timeout, and what only times out must not do so for ever. */
+function bounded(enqueue: Enqueue): Enqueue {
+  const { act, times, afterMs } = enqueue
+  const { timeoutMs, maxRetries } = settingsOf(enqueue, { key: 0, act, times, afterMs, channel: '', bytes: undefined })
+  const isShort = timeoutMs < SHORT_MS
+  if (act === 'loop' && !isShort) return { ...enqueue, timeout: LOOP_TIMEOUT_MS }
+  if ((act === 'gate' || act === 'heed') && isShort && maxRetries === Infinity) return { ...enqueue, maxRetries: 2 }
+  return enqueue
 }
 
 function optionsOf({ queue, priority, maxRetries, timeout, backoff, delay, runAt }: Enqueue, now: number): EnqueueOptions {

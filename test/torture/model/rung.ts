@@ -85,7 +85,7 @@ export const rung: Rung = {
     run: async ({ seed }) => {
       for (let round = 0; round < 4; round++) {
         const found = await search({ seed: seed + round, store: 'memory', histories: 10, tally: newTally(), spoils, quick: true })
-        if (found !== undefined) return [found.split('\n')[1] ?? found]
+        if (found !== undefined) return [found.split('\n', 2).join(' ')]
       }
       return []
     },

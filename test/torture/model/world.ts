@@ -86,6 +86,7 @@ export class World {
   readonly #channel: BroadcastChannel
   #bytes: Engine | undefined
   #mortal!: Mortal
+  #engine!: Engine
   #executor!: Executor
   /** Tells of the present executor are heard. */
   #hears = { on: false }
@@ -102,7 +103,7 @@ export class World {
 
   /** The store's bytes, as the executor's engine has them. */
   get engine(): Engine {
-    return this.#mortal.engine
+    return this.#engine
   }
 
   get commits(): number {
@@ -119,10 +120,10 @@ export class World {
     else this.#bytes = await openLmdbEngine(directory, { durability: 'process', clock: systemClock })
     const hears = { on: true }
     this.#hears = hears
-    const engine = spoilEngine === undefined ? this.#bytes : await spoilEngine(this.#bytes)
-    this.#mortal = mortal(engine, () => {
+    this.#mortal = mortal(this.#bytes, () => {
       hears.on = false
     })
+    this.#engine = spoilEngine === undefined ? this.#mortal.engine : await spoilEngine(this.#mortal.engine)
     const { threads, retain } = history
     const jobs = retain === 'all' ? Infinity : retain
     const settings = {
@@ -133,7 +134,7 @@ export class World {
       retain: { jobs, age: Infinity },
       abortGrace: 20,
     }
-    const executor = await openExecutorWith(settings, { clock: this.clock, engine: this.#mortal.engine })
+    const executor = await openExecutorWith(settings, { clock: this.clock, engine: this.#engine })
     this.#listen(executor, hears)
     this.#executor = spoilExecutor?.(executor) ?? executor
   }
@@ -169,7 +170,8 @@ export class World {
   /** The job is known by its id from now on. */
   know(job: ModelJob, id: string): void {
     const other = this.byId.get(id)
-    if (other !== undefined && other !== job) this.problems.push(`the id ${id} stands for ${other.input.key} and ${job.input.key}`)
+    if (other !== undefined && other !== job)
+      this.problems.push(`the id ${id} stands for ${other.input.key} and ${job.input.key}`)
     if (job.id !== undefined && job.id !== id) this.problems.push(`job ${job.input.key} is both ${job.id} and ${id}`)
     job.id = id
     this.byId.set(id, job)
@@ -268,8 +270,7 @@ export class World {
 
   /** Awaits the results of all jobs that are not over, as a new process does. */
   async followAll(): Promise<void> {
-    for (const job of this.jobs)
-      if (job.id !== undefined && !job.isOver) this.#follow(job, this.#executor.job(job.id).result())
+    for (const job of this.jobs) if (job.id !== undefined && !job.isOver) this.#follow(job, this.#executor.job(job.id).result())
   }
 
   /** Everything that `list` gives. */
