@@ -2,7 +2,7 @@
  * What may happen in a history, as plain data: so that a failure is printed, shrunk, and kept as a regression as it is. Jobs are
  * meant by a number, modulo those there are.
  */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { Act, DefinitionName } from './jobs.js'
 import { ACTS } from './jobs.js'
 

@@ -74,7 +74,7 @@ class Performer {
 
   /** Lets everything come to its end. */
   async finish(): Promise<void> {
-    for (const [job] of this.#world.jobs.entries()) this.#call({ do: 'release', job })
+    for (const [job] of this.#world.jobs.entries()) await this.#call({ do: 'release', job })
     const left = (): ModelJob | undefined =>
       this.#world.jobs.find(({ isOver, absent, isEndless }) => !isOver && !absent && !isEndless)
     for (let round = 0; round < ROUNDS && (round === 0 || left() !== undefined); round++)

@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { StoreKind } from '../../support/executor.js'
 import type { Rung, RungOptions, RungReport } from '../rung.js'
 import { FAULTS } from './faults.js'
@@ -49,8 +49,7 @@ export async function search({ seed, store, histories: numRuns, tally, spoils, q
     seed,
     numRuns,
     endOnFailure: quick === true,
-    interruptAfterTimeLimit: SHRINK_MS,
-    markInterruptAsFailure: false,
+    plugins: [fc.interruptAfterTimeLimit(SHRINK_MS)],
   })
   if (!found.failed) return undefined
   const error = found.errorInstance

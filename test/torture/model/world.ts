@@ -4,6 +4,7 @@
  */
 import { BroadcastChannel } from 'node:worker_threads'
 import type { CloseReport, Executor, JobHandle, JobInfo } from '../../../src/index.js'
+import { isMillraceError } from '../../../src/index.js'
 import { systemClock } from '../../../src/base/clock.js'
 import { openExecutorWith } from '../../../src/executor/open-executor.js'
 import type { Engine } from '../../../src/store/engine.js'
@@ -196,10 +197,11 @@ export class World {
     }
     result.then(
       () => ended('completed'),
-      (error: { readonly code?: string }) => {
-        if (error.code === 'MILLRACE_JOB_FAILED') ended('discarded')
-        else if (error.code === 'MILLRACE_JOB_CANCELLED') ended('cancelled')
-        else if (hears.on && !['MILLRACE_RESULT_PENDING', 'MILLRACE_CLOSED', 'MILLRACE_JOB_PRUNED'].includes(error.code ?? ''))
+      (error: unknown) => {
+        const code = isMillraceError(error) ? error.code : String(error)
+        if (code === 'MILLRACE_JOB_FAILED') ended('discarded')
+        else if (code === 'MILLRACE_JOB_CANCELLED') ended('cancelled')
+        else if (hears.on && !['MILLRACE_RESULT_PENDING', 'MILLRACE_CLOSED', 'MILLRACE_JOB_PRUNED'].includes(code))
           this.problems.push(`result() of job ${job.input.key}: ${String(error)}`)
       },
     )
