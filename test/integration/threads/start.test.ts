@@ -8,7 +8,10 @@ import { open } from '../../support/open.js'
 it('no ES module is required while a thread starts: Node aborts the process when a thread is ended in the middle of that', async (t) => {
   const { executor } = await open(t, { jobs: [required] })
   const files = await (await executor.enqueue(required)).result()
-  assert.ok(files.some((file) => file.endsWith(`workers${sep}entry.cjs`)), 'what Piscina requires has been renamed')
+  assert.ok(
+    files.some((file) => file.endsWith(`workers${sep}entry.cjs`)),
+    'what Piscina requires has been renamed',
+  )
   assert.deepEqual(
     files.filter((file) => !file.includes(`${sep}node_modules${sep}`) && !file.endsWith('.cjs')),
     [],

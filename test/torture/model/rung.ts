@@ -54,7 +54,7 @@ export async function search({ seed, store, histories: numRuns, tally, spoils, q
   if (!found.failed) return undefined
   const error = found.errorInstance
   const what = error instanceof Error ? error.message : String(error)
-  return `${store}, seed ${seed}, path ${found.counterexamplePath}: ${what}\n${inspect(found.counterexample?.[0], { depth: Infinity, breakLength: Infinity })}`
+  return `${store}, seed ${seed}, path ${found.counterexamplePath}: ${what}\n${inspect((found.counterexample as readonly unknown[] | null)?.[0], { depth: Infinity, breakLength: Infinity })}`
 }
 
 export function newTally(): Tally {
