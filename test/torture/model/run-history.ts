@@ -235,7 +235,7 @@ class Performer {
     this.#window.killed = true
     this.#ending = true
     for (const job of world.jobs) if (!job.isOver) job.unheard = true
-    const held = world.jobs.filter((job) => job.seen?.state === 'running' && job.waitsAtGate)
+    const held = world.jobs.filter((job) => !job.isOver && job.seen?.state === 'running' && job.waitsAtGate)
     const died = world.doom(commit, durable)
     const known = world.jobs.length
     const called = Promise.all(calls.map((call) => this.#call(call)))
