@@ -3,8 +3,8 @@
  * meant by a number, modulo those there are.
  */
 import * as fc from 'fast-check'
-import type { Act, DefinitionName } from './jobs.js'
-import { ACTS } from './jobs.js'
+import type { Act, DefinitionName } from '../../fixtures/torture/model-jobs.js'
+import { ACTS } from '../../fixtures/torture/model-jobs.js'
 
 export type ModelBackoff =
   | { readonly type: 'fixed'; readonly delay: number }

@@ -6,8 +6,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Attempt, JobInfo } from '../../../src/index.js'
 import type { Enqueue, ModelBackoff } from './history.js'
-import type { Input } from './jobs.js'
-import { outputOf } from './jobs.js'
+import type { Input } from '../../fixtures/torture/model-jobs.js'
+import { outputOf } from '../../fixtures/torture/model-jobs.js'
 
 /** Timeouts below this are meant to strike; those above never do. */
 export const SHORT_MS = 1000

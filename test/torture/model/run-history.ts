@@ -3,8 +3,8 @@ import { isMillraceError, type EnqueueOptions, type JobDefinition, type JobHandl
 import { checkStore } from '../../support/store-check.js'
 import { audit, settle } from './audit.js'
 import type { Call, Command, Enqueue, History } from './history.js'
-import type { Input } from './jobs.js'
-import { DEFINITIONS } from './jobs.js'
+import type { Input } from '../../fixtures/torture/model-jobs.js'
+import { DEFINITIONS } from '../../fixtures/torture/model-jobs.js'
 import { ModelJob, newWindow, settingsOf, SHORT_MS, type Window } from './model.js'
 import { World, type WorldOptions } from './world.js'
 
