@@ -10,6 +10,7 @@ import { World, type WorldOptions } from './world.js'
 
 const LARGE_BYTES = 40_000
 const LOOP_TIMEOUT_MS = 50
+const RETRIES_OF_SHORT = 4
 /** Long enough for every retry and delay that a history can bring, but the endless ones. */
 const LONG_MS = 90_000_000
 /** More than any job has delays and retries. */
@@ -264,14 +265,16 @@ class Performer {
   }
 }
 
-/** Makes sure that the job can come to rest: a loop ends only by its timeout, and what only times out must not do so for ever. */
+/** Makes sure that the job comes to rest: a loop ends only by its timeout, and no short timeout strikes for ever on a slow machine. */
 function bounded(enqueue: Enqueue): Enqueue {
   const { act, times, afterMs } = enqueue
   const { timeoutMs, maxRetries } = settingsOf(enqueue, { key: 0, act, times, afterMs, channel: '', bytes: undefined })
   const isShort = timeoutMs < SHORT_MS
-  if (act === 'loop' && !isShort) return { ...enqueue, timeout: LOOP_TIMEOUT_MS }
-  if ((act === 'gate' || act === 'heed') && isShort && maxRetries === Infinity) return { ...enqueue, maxRetries: 2 }
-  return enqueue
+  return {
+    ...enqueue,
+    ...(act === 'loop' && !isShort && { timeout: LOOP_TIMEOUT_MS }),
+    ...((act === 'loop' || isShort) && maxRetries === Infinity && { maxRetries: RETRIES_OF_SHORT }),
+  }
 }
 
 function optionsOf({ queue, priority, maxRetries, timeout, backoff, delay, runAt }: Enqueue, now: number): EnqueueOptions {
