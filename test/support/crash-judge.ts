@@ -152,6 +152,8 @@ class Judge {
   #line(line: Line): void {
     switch (line.is) {
       case 'opening':
+      case 'dies':
+      case 'passed':
         return
       case 'open':
         this.#opened(line)
@@ -231,6 +233,8 @@ class Judge {
     this.#rescued.push(...rescued)
     this.#quarantined.push(...quarantined)
     for (const id of quarantined) this.#over(id, 'discarded')
+    // The same process may open the store again.
+    this.#inFlight = []
   }
 
   #started({ key, id, run, attempt }: LineOf<'start'>): void {
@@ -299,7 +303,8 @@ class Judge {
   #finally(job: Job): void {
     const { id, key, acknowledged, over, starts, intactEnds, unlisted, found } = job
     if (found === undefined) {
-      if (acknowledged || starts.length > 0) this.#problem('lost', `job ${key} (${id}) is not in the store`)
+      const isPruned = this.#journal.prunes === true && (over === 'completed' || intactEnds > 0)
+      if (!isPruned && (acknowledged || starts.length > 0)) this.#problem('lost', `job ${key} (${id}) is not in the store`)
       return
     }
     const { state, attempts } = found

@@ -51,6 +51,8 @@ export interface Incarnation {
 export interface Journal {
   readonly seed: number
   readonly incarnations: readonly Incarnation[]
+  /** Not every job that completed is kept. */
+  readonly prunes?: boolean
 }
 
 const CHILD = fileURLToPath(new URL('../fixtures/crash/child.js', import.meta.url))
@@ -71,7 +73,7 @@ export async function crashRun(options: CrashRunOptions): Promise<Journal> {
   let openMs = FIRST_OPEN_MS
   for (let number = 1; number <= kills + 1; number++) {
     const death = number > kills ? undefined : planDeath(prng, openMs, options.onlyAtWork === true)
-    const life = new Life(configOf(options, number, incarnations), death)
+    const life = new Life(CHILD, configOf(options, number, incarnations), death)
     const problems = await life.run()
     if (life.openMs > 0) openMs += (life.openMs - openMs) / 4
     const looks = death === undefined || number % checkEvery === 0
@@ -82,7 +84,7 @@ export async function crashRun(options: CrashRunOptions): Promise<Journal> {
   return { seed, incarnations }
 }
 
-/** How a process is to die: so long after the first line of a kind, and whether it is stopped first. */
+/** How a process is to be killed: so long after the first line of a kind, and whether it is stopped first. */
 interface Death {
   readonly cue: 'opening' | 'open' | 'start'
   readonly delayMs: number
@@ -106,7 +108,7 @@ function configOf(options: CrashRunOptions, incarnation: number, before: readonl
 }
 
 /** Acknowledged jobs that nobody has told the end of, in the order of their acknowledgement. */
-function openJobs(incarnations: readonly Incarnation[]): { id: string; key: number }[] {
+export function openJobs(incarnations: readonly Incarnation[]): { id: string; key: number }[] {
   const open = new Map<string, number>()
   for (const { lines } of incarnations) {
     for (const line of lines) {
@@ -119,27 +121,30 @@ function openJobs(incarnations: readonly Incarnation[]): { id: string; key: numb
 }
 
 /** Checks the store itself, while no process has it open. */
-async function lookInto(directory: string, crashed: boolean): Promise<string[]> {
+export async function lookInto(directory: string, crashed: boolean, keepsAll = true): Promise<string[]> {
   const engine = await openLmdbEngine(directory, { durability: 'disk', clock: systemClock })
   try {
-    return checkStore(engine, { crashed, keepsAll: true })
+    return checkStore(engine, { crashed, keepsAll })
   } finally {
     await engine.close()
   }
 }
 
 /** One process, from its start until everything it wrote has been read. */
-class Life {
+export class Life {
   readonly lines: Line[] = []
   /** How long it took to open the store; 0 if it did not get there. */
   openMs = 0
-  readonly #config: ChildConfig
-  readonly #death: Death | undefined
+  readonly #program: string
+  readonly #config: object
+  readonly #death: Death | 'its own' | undefined
   readonly #problems: string[] = []
   #openingAt = 0
   #onLine: (line: Line) => void = () => undefined
 
-  constructor(config: ChildConfig, death: Death | undefined) {
+  /** @param death - `its own`: the process kills itself, or comes to its end */
+  constructor(program: string, config: object, death: Death | 'its own' | undefined) {
+    this.#program = program
     this.#config = config
     this.#death = death
   }
@@ -147,7 +152,7 @@ class Life {
   /** Resolves with what was wrong. */
   async run(): Promise<readonly string[]> {
     const death = this.#death
-    const child = spawn(process.execPath, [CHILD, JSON.stringify(this.#config)], {
+    const child = spawn(process.execPath, [this.#program, JSON.stringify(this.#config)], {
       stdio: ['ignore', 'pipe', 'pipe', 'pipe', death === undefined ? 'ignore' : 'ipc'],
     })
     const ended = once(child, 'close') as Promise<[code: number | null, signal: string | null]>
@@ -159,17 +164,18 @@ class Life {
         this.#problems.push(`it hung while ${this.#stage()}`)
         child.kill('SIGKILL')
       },
-      death === undefined ? DRAIN_LIMIT_MS : CUE_LIMIT_MS,
+      death === undefined || death === 'its own' ? DRAIN_LIMIT_MS : CUE_LIMIT_MS,
     )
     this.#onLine = (line) => {
-      if (line.is !== death?.cue) return
+      if (death === undefined || death === 'its own' || line.is !== death.cue) return
       this.#onLine = () => undefined
       clearTimeout(limit)
       void die(child, death)
     }
     const [code, signal] = await ended
     clearTimeout(limit)
-    const isExpected = death === undefined ? code === 0 || signal === 'SIGKILL' : signal === 'SIGKILL'
+    const mayEnd = death === undefined || death === 'its own'
+    const isExpected = signal === 'SIGKILL' || (mayEnd && code === 0)
     if (!isExpected) this.#problems.push(`it ended by itself: exit code ${code}, signal ${signal}`)
     if (noise !== '') this.#problems.push(`it printed: ${noise.slice(0, 3000)}`)
     return this.#problems

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { gated, span, ticket } from '../../fixtures/executor/jobs.js'
-import { assertConsistent, nextEvent, setup, STORES } from '../../support/executor.js'
+import { assertConsistent, nextEvent, setup, slow, STORES } from '../../support/executor.js'
 import { FakeClock } from '../../support/fake-clock.js'
 import { Gate } from '../../support/gate.js'
 
@@ -202,3 +202,36 @@ function mostAtOnce(spans: readonly Span[]): number {
   }
   return most
 }
+
+it('no job waits in reserve behind a slow one', { timeout: 60_000 }, async (t) => {
+  const { executor } = await setup(t, { store: 'memory', jobs, threads: 2, abortGrace: 0 })
+  const gate = new Gate(t)
+  await executor.enqueue(gated, { gate: gate.name, tag: 'first' })
+  await gate.reached(1)
+  await executor.enqueueMany(
+    gated,
+    ['second', 'third', 'fourth'].map((tag) => ({ gate: gate.name, tag })),
+  )
+  await gate.reached(2)
+  // Both threads are held: what was handed over with the second job is taken back, and in the end given to neither.
+  while ((await executor.counts()).running !== 2);
+  gate.open()
+  await executor.drain()
+})
+
+it('a reserve that was chosen before the running job became slow is taken back too', { timeout: 60_000 }, async (t) => {
+  const { engine, hold, release } = slow()
+  const { executor } = await setup(t, { engine, jobs, threads: 1, abortGrace: 0 })
+  const gate = new Gate(t)
+  await executor.enqueue(gated, { gate: gate.name, tag: 'first' })
+  await gate.reached(1)
+  hold()
+  const second = executor.enqueue(gated, { gate: gate.name, tag: 'second' })
+  // Its claim is not durable until the first job has been looked at, and found slow and alone.
+  for (const from = performance.now(); performance.now() - from < 50;) await new Promise((resolve) => setImmediate(resolve))
+  release()
+  const { id } = await second
+  while ((await executor.get(id))?.state !== 'available');
+  gate.open()
+  await executor.drain()
+})

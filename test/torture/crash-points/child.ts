@@ -1,0 +1,161 @@
+/**
+ * The process that dies at a given place of a given history: everything that an executor does, once, in an order that follows from
+ * the seed. If it does not die it ends by itself.
+ *
+ * Argument: a `PointChildConfig` as JSON. Tells its parent by `journal-line`.
+ */
+import { systemClock } from '../../../src/base/clock.js'
+import { openExecutorWith } from '../../../src/executor/open-executor.js'
+import type { Executor } from '../../../src/index.js'
+import { openLmdbEngine } from '../../../src/store/lmdb/lmdb-engine.js'
+import { Calls, complain, drain, listen, settled } from '../../fixtures/crash/caller.js'
+import type { Fault } from '../../fixtures/crash/faults.js'
+import { openFaultyEngine } from '../../fixtures/crash/faults.js'
+import type { Act } from '../../fixtures/crash/inputs.js'
+import { actOf } from '../../fixtures/crash/inputs.js'
+import { tiny, work } from '../../fixtures/crash/jobs.js'
+import { tell } from '../../fixtures/crash/journal-line.js'
+import type { Prng } from '../../support/prng.js'
+import { createPrng } from '../../support/prng.js'
+import { dieAt, pass, placesPassed, watchEngine, watchEvents, watchThreads } from './points.js'
+import { passing } from './jobs.js'
+
+export interface PointChildConfig {
+  readonly directory: string
+  readonly seed: number
+  readonly incarnation: number
+  readonly mode: 'run' | 'drain'
+  /** 0: nowhere. */
+  readonly place: number
+  /** How many completed jobs are kept. */
+  readonly keeps: number
+  readonly fault?: Fault
+  /** Jobs of earlier processes whose results are awaited. */
+  readonly follow: readonly { readonly id: string; readonly key: number }[]
+}
+
+/** Longer than it takes to cancel; what was not cancelled comes to its end nevertheless. */
+const LATER_MS = 600
+
+async function open({ directory, keeps, fault }: PointChildConfig): Promise<Executor> {
+  tell({ is: 'opening' })
+  pass('open: before')
+  const options = { durability: 'disk', clock: systemClock } as const
+  const engine = fault === undefined ? await openLmdbEngine(directory, options) : await openFaultyEngine(directory, fault)
+  pass('open: files open')
+  const settings = {
+    path: directory,
+    jobs: [work, tiny, passing],
+    threads: 2,
+    queues: { narrow: { concurrency: 1 }, other: {} },
+    retain: { jobs: Infinity, age: Infinity, completed: { jobs: keeps === 0 ? Infinity : keeps } },
+    abortGrace: 20,
+  }
+  const executor = await openExecutorWith(settings, { engine: watchEngine(engine) })
+  pass('open: done, nothing told')
+  listen(executor)
+  watchEvents(executor)
+  pass('open: done')
+  return executor
+}
+
+/** One after the other, in an order of the seed's. What each does is called in one turn, as far as it can be. */
+class Script {
+  readonly #config: PointChildConfig
+  readonly #prng: Prng
+  #calls: Calls
+
+  constructor(executor: Executor, config: PointChildConfig) {
+    this.#config = config
+    this.#prng = createPrng(config.seed)
+    this.#calls = new Calls(executor, config)
+    for (const { id, key } of config.follow) this.#calls.follow(id, key)
+  }
+
+  async run(): Promise<void> {
+    const steps = [
+      () => this.#calls.one({}, this.#keyOf('plain')),
+      () => this.#inOneTurn(),
+      () => this.#acts('fails', 'fatal', 'hopeless'),
+      () => this.#acts('snoozes', 'withdraws', 'bulky'),
+      () => this.#acts('exits', 'freezes'),
+      () => this.#cancels(),
+      () => this.#reopens(),
+      () => this.#prunes(),
+    ]
+    while (steps.length > 0) {
+      const [step] = steps.splice(this.#prng.below(steps.length), 1)
+      await step?.()
+      if (this.#prng.below(2) === 0) await settled(this.#calls.executor)
+    }
+    await settled(this.#calls.executor)
+    await this.#close()
+  }
+
+  /** The next key whose job does so. */
+  #keyOf(act: Act): number {
+    for (;;) {
+      const key = this.#calls.keys(1, false)
+      if (actOf(this.#config.seed, key) === act) return key
+    }
+  }
+
+  async #inOneTurn(): Promise<void> {
+    const calls = this.#calls
+    await Promise.all([
+      calls.one({ queue: 'narrow', priority: 1 }, this.#keyOf('brief')),
+      calls.many(true, 4, {}),
+      calls.refused({}),
+      calls.one({ delay: 20 }, this.#keyOf('plain')),
+      calls.many(true, 3, { delay: 10, queue: 'other' }),
+    ])
+    await calls.many(true, 2, {}, passing)
+  }
+
+  async #acts(...acts: readonly Act[]): Promise<void> {
+    await Promise.all(acts.map((act) => this.#calls.one({}, this.#keyOf(act))))
+  }
+
+  /** Of a scheduled job, of some in a page, of a running one. */
+  async #cancels(): Promise<void> {
+    const calls = this.#calls
+    const ids = await calls.many(true, 5, { delay: LATER_MS })
+    await Promise.all(ids.map((id) => calls.cancel(id)))
+    const begun = new Promise<void>((resolve) => calls.executor.on('started', () => resolve()))
+    await calls.one({}, this.#keyOf('waits'))
+    const [id] = calls.ids.slice(-1)
+    await begun
+    if (id !== undefined) await calls.cancel(id)
+  }
+
+  /** With something running, something waiting, and a call that is cut off. */
+  async #reopens(): Promise<void> {
+    await Promise.all([this.#calls.one({}, this.#keyOf('spin')), this.#calls.many(true, 3, { delay: 40 })])
+    await this.#close()
+    const { numbers } = this.#calls
+    this.#calls = new Calls(await open(this.#config), this.#config, numbers)
+  }
+
+  async #close(): Promise<void> {
+    this.#calls.isClosing = true
+    pass('close: before')
+    await this.#calls.executor.close({ grace: 0 })
+    pass('close: done')
+  }
+
+  /** More than are kept. */
+  async #prunes(): Promise<void> {
+    await this.#calls.many(true, 2 * this.#config.keeps + 3, {})
+  }
+}
+
+const config = JSON.parse(process.argv[2] ?? '') as PointChildConfig
+process.on('warning', (warning) => complain('a warning', warning))
+dieAt(config.place)
+watchThreads()
+const executor = await open(config)
+if (config.mode === 'drain') await drain(executor, config)
+else {
+  await new Script(executor, config).run()
+  tell({ is: 'passed', places: placesPassed() })
+}

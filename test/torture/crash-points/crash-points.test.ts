@@ -1,0 +1,33 @@
+/** The quick form of the crash-points rung: some places of one history, and a fault that must be seen. */
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import { createPrng, seedOfRun } from '../../support/prng.js'
+import { pointRun } from './point-run.js'
+import { count, figuresOf, newTally } from './rung.js'
+
+const PLACES = 10
+/** About as many as a history has. */
+const HIGHEST = 360
+const skip = process.platform === 'win32'
+
+it(`a history dies at ${PLACES} of its places`, { skip }, async (t) => {
+  const seed = seedOfRun() % 2 ** 31
+  t.diagnostic(`MILLRACE_SEED=${seed}`)
+  const prng = createPrng(seed)
+  const tally = newTally()
+  const next = async (): Promise<void> => {
+    for (let place = 0; place < PLACES; place += 2) count(tally, await pointRun({ seed, place: 1 + prng.below(HIGHEST) }))
+  }
+  await Promise.all([next(), next()])
+  t.diagnostic(JSON.stringify(figuresOf(tally)))
+  assert.deepEqual(tally.violations, [])
+  assert.ok(tally.kills > PLACES / 2 && tally.acknowledged > 0, 'hardly anything died')
+})
+
+it('a store that acknowledges before the commit is seen', { skip }, async () => {
+  for (let place = 60; place < 200; place += 7) {
+    const { violations } = await pointRun({ seed: 1, place, fault: 'acknowledges before the commit' })
+    if (violations.length > 0) return
+  }
+  assert.fail('nobody saw it')
+})

@@ -1,0 +1,75 @@
+/**
+ * One crash point: a process goes through the history of a seed and dies at its n-th place, a second one opens what is left and dies
+ * at an early place of its own, mostly in recovery, and a third one lets everything come to its end and lists what is there. What
+ * all of them told is judged as in the random kill test.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Fault } from '../../fixtures/crash/faults.js'
+import type { Line } from '../../fixtures/crash/journal-line.js'
+import { judge } from '../../support/crash-judge.js'
+import type { Incarnation } from '../../support/crash-run.js'
+import { Life, lookInto, openJobs } from '../../support/crash-run.js'
+import type { PointChildConfig } from './child.js'
+
+const CHILD = fileURLToPath(new URL('./child.js', import.meta.url))
+/** Places that a process passes until it has recovered, and a few more. */
+const EARLY_PLACES = 24
+/** Of a store whose first opening was cut off. */
+const UNMADE: readonly string[] = ['meta has no format', 'meta has no counters']
+
+export interface PointRun {
+  readonly seed: number
+  /** Counted from 1. */
+  readonly place: number
+  readonly fault?: Fault
+}
+
+export interface PointReport {
+  /** Where the processes died; the first is undefined when the history has no so many places. */
+  readonly diedAt: readonly (string | undefined)[]
+  /** Of the history, when it came to its end. */
+  readonly places: number | undefined
+  readonly acknowledged: number
+  readonly runs: number
+  readonly violations: readonly string[]
+}
+
+export async function pointRun({ seed, place, fault }: PointRun): Promise<PointReport> {
+  const directory = await mkdtemp(join(tmpdir(), 'millrace-point-'))
+  // Half of the histories prune: what is gone then cannot be asked for any more.
+  const keeps = seed % 2 === 0 ? 4 : 0
+  const incarnations: Incarnation[] = []
+  const live = async (more: Pick<PointChildConfig, 'mode' | 'place' | 'fault'>): Promise<readonly Line[]> => {
+    const number = incarnations.length + 1
+    const follow = keeps === 0 ? openJobs(incarnations) : []
+    const config = { directory, seed, incarnation: number, keeps, follow, ...more } satisfies PointChildConfig
+    const life = new Life(CHILD, config, 'its own')
+    const problems = await life.run()
+    const wasMade = [...incarnations, life].some(({ lines }) => lines.some(({ is }) => is === 'open'))
+    const storeProblems = (await lookInto(directory, true, keeps === 0)).filter((text) => wasMade || !UNMADE.includes(text))
+    const died = life.lines.some(({ is }) => is === 'dies')
+    const killed = !died ? 'never' : life.openMs === 0 ? 'opening' : 'running'
+    incarnations.push({ number, killed, stopped: false, lines: life.lines, problems, storeProblems })
+    return life.lines
+  }
+  try {
+    const planted = fault === undefined ? {} : { fault }
+    const first = await live({ mode: 'run', place, ...planted })
+    const second = await live({ mode: 'run', place: 1 + ((place * 7 + seed) % EARLY_PLACES), ...planted })
+    await live({ mode: 'drain', place: 0 })
+    const { problems, figures } = judge({ seed, incarnations, prunes: keeps > 0 })
+    const diedAt = [first, second].map((lines) => lines.find((line) => line.is === 'dies')?.at)
+    return {
+      diedAt,
+      places: first.find((line) => line.is === 'passed')?.places,
+      acknowledged: figures.acknowledged,
+      runs: figures.runs,
+      violations: problems.map(({ check, text }) => `seed ${seed}, place ${place} (${diedAt.join('; ')}): ${check}: ${text}`),
+    }
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,131 @@
+/** Looks at everything once nothing moves any more, and holds it against the model. */
+import { isDeepStrictEqual } from 'node:util'
+import type { JobInfo } from '../../../src/index.js'
+import { JOB_STATES } from '../../../src/job/job-info.js'
+import { checkStore } from '../../support/store-check.js'
+import type { History } from './history.js'
+import type { ModelJob, Window } from './model.js'
+import type { World } from './world.js'
+
+/** No measure of speed: what takes so long hangs. */
+const HANG_MS = 20_000
+/** Looks that must agree. */
+const STILL = 2
+
+/**
+ * Waits until nothing moves: each running job waits at its gate, and no job waits that could run. Gives the jobs, or what hangs.
+ */
+export async function settle(world: World, { threads }: History): Promise<JobInfo[] | string> {
+  const startedMs = performance.now()
+  let still = 0
+  let before: JobInfo[] = []
+  for (;;) {
+    const commits = world.commits
+    const infos = await world.listed()
+    const moves = whatMoves(infos, world, threads)
+    still = commits === world.commits && moves === undefined && isDeepStrictEqual(infos, before) ? still + 1 : 0
+    if (still >= STILL) return infos
+    before = infos
+    if (performance.now() - startedMs > HANG_MS) return moves ?? 'it never comes to rest'
+    if (moves !== undefined) await world.stirred()
+  }
+}
+
+/** Why this is not yet the end of what happens by itself. */
+function whatMoves(infos: readonly JobInfo[], world: World, threads: number): string | undefined {
+  const held = infos.filter(({ state }) => state === 'running')
+  const now = world.clock.now()
+  for (const info of infos) {
+    const job = jobOf(info, world)
+    if (info.state === 'running' && !(job !== undefined && world.arrived.has(job.input.key)))
+      return `${info.id} runs and does not end`
+    if (info.runAt !== undefined && info.runAt <= now) return `${info.id} is due and stays ${info.state}`
+    if (job !== undefined && job.runs.length < ended(info)) return `${info.id} ended a run that nobody saw`
+  }
+  // After a crash every suspect runs alone; until the last of them has, nothing is promised while a gate is shut.
+  const suspects = infos.some(({ state, attempts }) => isWaiting(state) && isSuspect(attempts.at(-1)?.outcome))
+  if (held.length >= threads || (suspects && held.length > 0)) return undefined
+  const narrow = held.some(({ queue }) => queue === 'narrow')
+  const able = infos.find(({ state, queue }) => state === 'available' && !(queue === 'narrow' && narrow))
+  return able === undefined ? undefined : `${able.id} could run and does not`
+}
+
+function isWaiting(state: string): boolean {
+  return state === 'available' || state === 'running'
+}
+
+function isSuspect(outcome: string | undefined): boolean {
+  return outcome === 'interrupted' || outcome === 'crashed'
+}
+
+/** Runs that must have been seen to begin. A timeout may strike while a handler is being loaded. */
+function ended({ attempts }: JobInfo): number {
+  return attempts.filter(({ outcome }) => !isSuspect(outcome) && outcome !== 'cancelled' && outcome !== 'timedOut').length
+}
+
+/** Everything that is wrong. */
+export async function audit(world: World, history: History, window: Window): Promise<string[]> {
+  const infos = await settle(world, history)
+  if (typeof infos === 'string') return [infos]
+  const problems = world.problems.splice(0)
+  const listed = new Set<ModelJob>()
+  for (const info of infos) {
+    const job = jobOf(info, world)
+    if (job === undefined || job.absent) problems.push(`job ${info.id} is in the store, and nobody enqueued it`)
+    else if (listed.has(job)) problems.push(`job ${job.input.key} is listed twice`)
+    else if (job.pruned) problems.push(`job ${job.input.key} was gone, and is ${info.state}`)
+    else {
+      world.know(job, info.id)
+      listed.add(job)
+      for (const problem of job.explain(info, window)) problems.push(`job ${job.input.key} ${problem}`)
+    }
+  }
+  for (const job of world.jobs) if (!listed.has(job)) problems.push(...missing(job, infos, history, window))
+  problems.push(...(await countsAndGets(infos, world)))
+  problems.push(...checkStore(world.engine, { crashed: true, keepsAll: history.retain === 'all' }))
+  for (const job of world.jobs)
+    if (job.seen?.finishedAt !== undefined && job.told === undefined && !window.killed && !crashed(job))
+      problems.push(`job ${job.input.key} is ${job.seen.state}, and nobody was told`)
+  return problems
+}
+
+/** A job over whose end a process may have died. */
+function crashed({ seen, unheard }: ModelJob): boolean {
+  return unheard || (seen?.crashes ?? 0) > 0
+}
+
+function jobOf({ id, input }: JobInfo, world: World): ModelJob | undefined {
+  return world.byId.get(id) ?? world.jobs[(input as { readonly key?: number } | undefined)?.key ?? -1]
+}
+
+/** A job that is not in the list. */
+function missing(job: ModelJob, infos: readonly JobInfo[], { retain }: History, { killed }: Window): string[] {
+  if (job.absent || job.pruned) return []
+  if (!job.acknowledged) {
+    // Its call was cut off, and left nothing: that is so for good.
+    job.absent = true
+    return []
+  }
+  const { key } = job.input
+  if (retain === 'all') return [`job ${key} is lost`]
+  const state = job.told ?? job.seen?.state
+  job.pruned = true
+  if (state === undefined || job.told === undefined)
+    return killed || job.seen?.finishedAt !== undefined ? [] : [`job ${key} is lost`]
+  const kept = infos.filter((info) => info.state === state).length
+  return kept === retain ? [] : [`job ${key} was ${state} and is gone, though only ${kept} of ${retain} are kept`]
+}
+
+/** `counts`, `get` and `list` say the same. */
+async function countsAndGets(infos: readonly JobInfo[], { executor }: World): Promise<string[]> {
+  const problems: string[] = []
+  const counts = await executor.counts()
+  for (const state of JOB_STATES) {
+    const listed = infos.filter((info) => info.state === state).length
+    if (counts[state] !== listed) problems.push(`counts() says ${counts[state]} ${state}, list() gives ${listed}`)
+  }
+  const got = await Promise.all(infos.map(({ id }) => executor.get(id)))
+  for (const [index, info] of infos.entries())
+    if (!isDeepStrictEqual(got[index], info)) problems.push(`get() and list() do not agree on ${info.id}`)
+  return problems
+}

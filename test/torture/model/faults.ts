@@ -1,0 +1,86 @@
+/** Faults that the model must see: in the store, and between the callers and the executor. */
+import type { Executor, JobInfo } from '../../../src/index.js'
+import { FAULT_NAMES, withFault } from '../../fixtures/crash/faults.js'
+import type { WorldOptions } from './world.js'
+
+export interface ModelFault extends Pick<WorldOptions, 'spoilEngine' | 'spoilExecutor'> {
+  /** Completes "a store that …" or "an executor that …". */
+  readonly name: string
+}
+
+/** An executor some of whose methods are others. */
+function changed(executor: Executor, methods: Partial<Record<keyof Executor, unknown>>): Executor {
+  return new Proxy(executor, {
+    get(target, name) {
+      const own: unknown = Reflect.get(methods, name) ?? Reflect.get(target, name, target)
+      return typeof own === 'function' ? (own.bind(target) as unknown) : own
+    },
+  })
+}
+
+/** What `list` and `get` show, changed in the same way. */
+function shown(executor: Executor, change: (info: JobInfo) => readonly JobInfo[]): Executor {
+  return changed(executor, {
+    async *list() {
+      for await (const info of executor.list()) yield* change(info)
+    },
+    get: async (id: string) => {
+      const info = await executor.get(id)
+      return info === undefined ? undefined : change(info)[0]
+    },
+  })
+}
+
+export const FAULTS: readonly ModelFault[] = [
+  ...FAULT_NAMES.map(
+    (fault) =>
+      ({ name: `store that ${fault}`, spoilEngine: async (engine) => await withFault(engine, fault) }) satisfies ModelFault,
+  ),
+  {
+    name: 'executor that acknowledges cancellations it does not store',
+    spoilExecutor: (executor) => changed(executor, { cancel: async () => true }),
+  },
+  {
+    name: 'executor that acknowledges an enqueue it does not store',
+    spoilExecutor: (executor) =>
+      changed(executor, {
+        enqueue: async (...args: Parameters<Executor['enqueue']>) => {
+          const handle = await executor.enqueue(...args)
+          await executor.cancel(handle.id)
+          return handle
+        },
+      }),
+  },
+  {
+    name: 'executor that stores part of an enqueueMany',
+    spoilExecutor: (executor) =>
+      changed(executor, {
+        enqueueMany: async (...[definition, inputs, options]: Parameters<Executor['enqueueMany']>) =>
+          await executor.enqueueMany(definition, Array.from(inputs).slice(1), options),
+      }),
+  },
+  {
+    name: 'executor that forgets the latest attempt',
+    spoilExecutor: (executor) =>
+      shown(executor, (info) => [{ ...info, attempts: info.attempts.slice(0, Math.max(1, info.attempts.length - 1)) }]),
+  },
+  {
+    name: 'executor that lists a job in two states',
+    spoilExecutor: (executor) =>
+      shown(executor, (info) => (info.state === 'completed' ? [info, { ...info, state: 'available' }] : [info])),
+  },
+  {
+    name: 'executor that counts a completed job twice',
+    spoilExecutor: (executor) =>
+      changed(executor, {
+        counts: async () => {
+          const counts = await executor.counts()
+          return { ...counts, completed: counts.completed * 2 }
+        },
+      }),
+  },
+  {
+    name: 'executor that ignores priorities',
+    spoilExecutor: (executor) => shown(executor, (info) => [{ ...info, priority: 0 }]),
+  },
+]

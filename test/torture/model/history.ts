@@ -1,0 +1,141 @@
+/**
+ * What may happen in a history, as plain data: so that a failure is printed, shrunk, and kept as a regression as it is. Jobs are
+ * meant by a number, modulo those there are.
+ */
+import * as fc from 'fast-check'
+import type { Act, DefinitionName } from '../../fixtures/torture/model-jobs.js'
+import { ACTS } from '../../fixtures/torture/model-jobs.js'
+
+export type ModelBackoff =
+  | { readonly type: 'fixed'; readonly delay: number }
+  | { readonly type: 'linear'; readonly step: number }
+  | { readonly type: 'exponential'; readonly base: number }
+
+export interface Enqueue {
+  readonly do: 'enqueue'
+  /** 1: `enqueue`. Else `enqueueMany`. */
+  readonly jobs: number
+  readonly definition: DefinitionName
+  readonly act: Act
+  readonly times: number
+  readonly afterMs: number
+  readonly large?: boolean | undefined
+  readonly queue?: string | undefined
+  readonly priority?: number | undefined
+  readonly maxRetries?: number | undefined
+  readonly timeout?: number | undefined
+  readonly backoff?: ModelBackoff | undefined
+  readonly delay?: number | undefined
+  /** From now, in ms; negative: in the past. */
+  readonly runAt?: number | undefined
+}
+
+/** What callers do in one turn. */
+export type Call =
+  | Enqueue
+  /** The last input is refused, so all are. */
+  | { readonly do: 'refused'; readonly jobs: number }
+  | { readonly do: 'cancel'; readonly jobs: readonly number[] }
+  | { readonly do: 'release'; readonly job: number }
+
+export type Command =
+  | Call
+  | { readonly do: 'together'; readonly calls: readonly Call[] }
+  | { readonly do: 'advance'; readonly ms: number }
+  | { readonly do: 'jump'; readonly ms: number }
+  /** Calls are made, and the executor closes before they are answered. */
+  | { readonly do: 'reopen'; readonly graceMs: number; readonly calls: readonly Call[] }
+  /** Calls are made, and the process dies at the given commit from there; `durable`: behind it, before anybody is told. */
+  | { readonly do: 'kill'; readonly calls: readonly Call[]; readonly commit: number; readonly durable: boolean }
+
+export interface History {
+  readonly threads: number
+  readonly retain: number | 'all'
+  readonly commands: readonly Command[]
+}
+
+const maybe = <Value>(value: fc.Arbitrary<Value>): fc.Arbitrary<Value | undefined> =>
+  fc.option(value, { nil: undefined, freq: 2 })
+
+const act = fc.oneof(
+  { weight: 6, arbitrary: fc.constant<Act>('return') },
+  { weight: 3, arbitrary: fc.constantFrom<Act>('gate', 'heed') },
+  { weight: 8, arbitrary: fc.constantFrom(...ACTS) },
+)
+
+const backoff = fc.oneof(
+  fc.record({ type: fc.constant('fixed' as const), delay: fc.constantFrom(0, 1, 3000, 3_600_000) }),
+  fc.record({ type: fc.constant('linear' as const), step: fc.constantFrom(0, 2000) }),
+  fc.record({ type: fc.constant('exponential' as const), base: fc.constantFrom(2, 3, 1e300) }),
+)
+
+const enqueue: fc.Arbitrary<Enqueue> = fc
+  .record({
+    do: fc.constant('enqueue' as const),
+    jobs: fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.integer({ min: 2, max: 9 }) }),
+    definition: fc.constantFrom<DefinitionName>('work', 'brief', 'shaped'),
+    act,
+    times: fc.integer({ min: 1, max: 3 }),
+    afterMs: fc.constantFrom(0, 1000, 60_000),
+    large: maybe(fc.boolean()),
+    queue: maybe(fc.constantFrom('default', 'narrow', 'other')),
+    priority: maybe(fc.constantFrom(-128, 0, 1, 127)),
+    maxRetries: maybe(fc.constantFrom(0, 1, 4, Infinity)),
+    timeout: maybe(fc.constantFrom(50, 180_000, Infinity)),
+    backoff: maybe(backoff),
+    when: maybe(
+      fc.oneof(
+        fc.record({ delay: fc.constantFrom(0, 1, 1000, 10_000, 86_400_000) }),
+        fc.record({ runAt: fc.constantFrom(-1000, 0, 500, 20_000) }),
+      ),
+    ),
+  })
+  .map(({ when, ...rest }) => ({
+    ...rest,
+    ...when,
+    afterMs: rest.act === 'snooze' ? Math.max(1000, rest.afterMs) : rest.afterMs,
+  }))
+
+const call: fc.Arbitrary<Call> = fc.oneof(
+  { weight: 6, arbitrary: enqueue },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('refused' as const), jobs: fc.integer({ min: 1, max: 3 }) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('cancel' as const), jobs: fc.array(fc.nat(100), { minLength: 1, maxLength: 6 }) }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('release' as const), job: fc.nat(100) }) },
+)
+
+const calls = (max: number): fc.Arbitrary<Call[]> => fc.array(call, { maxLength: max })
+
+const command: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 9, arbitrary: call },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('together' as const), calls: calls(5) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.constantFrom(1, 1000, 5000, 60_000, 3_600_000) }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('jump' as const), ms: fc.constantFrom(-3_600_000, -1000, 1000, 60_000) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('reopen' as const), graceMs: fc.constantFrom(0, 20), calls: calls(3) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('kill' as const),
+      calls: calls(4),
+      commit: fc.integer({ min: 1, max: 6 }),
+      durable: fc.boolean(),
+    }),
+  },
+)
+
+/** Histories of up to so many commands. */
+export function histories(maxCommands: number): fc.Arbitrary<History> {
+  return fc.record({
+    threads: fc.constantFrom(2, 1),
+    retain: fc.constantFrom<number | 'all'>('all', 'all', 3, 0),
+    commands: fc.array(command, { minLength: Math.min(4, maxCommands), maxLength: maxCommands, size: 'max' }),
+  })
+}

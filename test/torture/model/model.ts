@@ -1,0 +1,294 @@
+/**
+ * The model: what each job is allowed to be. It knows the documents, none of the code: settings by precedence, delays by their
+ * formulas, and which outcome each act may have. Where the real thing may do either, the model allows both, holds what was seen
+ * against that, and goes on from there.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import type { Attempt, JobInfo } from '../../../src/index.js'
+import type { Enqueue, ModelBackoff } from './history.js'
+import type { Input } from '../../fixtures/torture/model-jobs.js'
+import { outputOf } from '../../fixtures/torture/model-jobs.js'
+
+/** Timeouts below this are meant to strike; those above never do. */
+export const SHORT_MS = 1000
+const MAX_INSTANT = 8_640_000_000_000_000
+const ATTEMPTS_KEPT = 20
+
+/** What has happened since the jobs were last looked at. */
+export interface Window {
+  /** The process died. */
+  killed: boolean
+  /** A thread may have been ended, and what it ran with it. */
+  disturbed: boolean
+  /** The wall clock's readings, and the present one. */
+  readonly walls: Set<number>
+  now: number
+  /** Jobs whose cancellation was asked for, also without an answer. */
+  readonly cancels: Set<ModelJob>
+}
+
+export function newWindow(wall: number): Window {
+  return { killed: false, disturbed: false, walls: new Set([wall]), now: wall, cancels: new Set() }
+}
+
+/** What precedence makes of the enqueue. */
+interface Settings {
+  readonly queue: string
+  readonly priority: number
+  readonly maxRetries: number
+  readonly timeoutMs: number
+  readonly backoff: ModelBackoff
+  /** From the enqueue, in ms; 0 or less: at once. */
+  readonly delayMs: number
+}
+
+export function settingsOf(enqueue: Enqueue, { key, times, afterMs }: Input): Settings {
+  const defined = {
+    work: { queue: 'default', priority: 0, maxRetries: 2, timeoutMs: 120_000, backoff: { type: 'fixed', delay: 5000 } },
+    brief: { queue: 'other', priority: 1, maxRetries: 1, timeoutMs: 60, backoff: { type: 'exponential', base: 2 } },
+    shaped: {
+      queue: key % 2 === 0 ? 'narrow' : 'default',
+      priority: (key % 3) - 1,
+      maxRetries: times,
+      timeoutMs: 180_000,
+      backoff: { type: 'linear', step: afterMs },
+    },
+  } as const
+  const { queue, priority, maxRetries, timeoutMs, backoff } = defined[enqueue.definition]
+  return {
+    queue: enqueue.queue ?? queue,
+    priority: enqueue.priority ?? priority,
+    maxRetries: enqueue.maxRetries ?? maxRetries,
+    timeoutMs: enqueue.timeout ?? timeoutMs,
+    backoff: enqueue.backoff ?? backoff,
+    delayMs: enqueue.delay ?? enqueue.runAt ?? 0,
+  }
+}
+
+function backoffMs(backoff: ModelBackoff, retry: number): number {
+  switch (backoff.type) {
+    case 'fixed':
+      return backoff.delay
+    case 'linear':
+      return backoff.step * retry
+    case 'exponential':
+      return backoff.base ** retry * 1000
+  }
+}
+
+export type Over = 'completed' | 'cancelled' | 'discarded'
+
+export class ModelJob {
+  readonly input: Input
+  readonly name: string
+  readonly settings: Settings
+  /** When it was enqueued: one of these, until it is seen. */
+  readonly tried: ReadonlySet<number>
+  id: string | undefined
+  /** It must be there from now on. */
+  acknowledged = false
+  /** It was refused, or its call died unheard and left nothing: it must never be there. */
+  absent = false
+  /** A cancellation was acknowledged. */
+  cancelled = false
+  released = false
+  /** What was told of its end. */
+  told: Over | undefined
+  toldByEvent = false
+  /** It may have ended when nobody was left to tell. */
+  unheard = false
+  /** As last seen; of a job that is over, for ever. */
+  seen: JobInfo | undefined
+  /** It is over and not kept. */
+  pruned = false
+  /** Attempts its runs have told of, in order. */
+  readonly runs: number[] = []
+
+  constructor(enqueue: Enqueue, input: Input, walls: ReadonlySet<number>) {
+    this.input = input
+    this.name = enqueue.definition
+    this.settings = settingsOf(enqueue, input)
+    this.tried = walls
+  }
+
+  get isOver(): boolean {
+    return this.pruned || this.seen?.finishedAt !== undefined
+  }
+
+  /** Its runs end only when it is let go, or stopped. */
+  get waitsAtGate(): boolean {
+    const { act } = this.input
+    return (act === 'gate' || act === 'heed') && this.settings.timeoutMs >= SHORT_MS && !this.released
+  }
+
+  /** It never comes to its end by itself. */
+  get isEndless(): boolean {
+    return this.input.act === 'snooze' || this.seen?.runAt === MAX_INSTANT
+  }
+
+  /** Its thread may be ended for its sake. */
+  get disturbs(): boolean {
+    return this.settings.timeoutMs < SHORT_MS || this.input.act === 'exit'
+  }
+
+  /** What is wrong with how the job is shown. Takes it over as seen when nothing is. */
+  explain(info: JobInfo, window: Window): string[] {
+    const before = this.seen
+    this.seen = info
+    if (before?.finishedAt !== undefined) {
+      if (isDeepStrictEqual(before, info)) return []
+      return [`was over as ${show(before)}, and is ${show(info)}`]
+    }
+    return [
+      ...this.#constants(info),
+      ...this.#history(before?.attempts ?? [], info, window),
+      ...this.#state(before, info, window),
+    ]
+  }
+
+  #constants(info: JobInfo): string[] {
+    const { queue, priority, maxRetries, timeoutMs } = this.settings
+    const shown = [info.name, info.queue, info.priority, info.maxRetries, info.timeoutMs, info.input]
+    const problems: string[] = []
+    const meant = [this.name, queue, priority, maxRetries, timeoutMs, this.input]
+    for (const [index, value] of meant.entries())
+      if (!isDeepStrictEqual(shown[index], value)) problems.push(`shows ${String(shown[index])} instead of ${String(value)}`)
+    if (!this.tried.has(info.enqueuedAt)) problems.push(`was enqueued at ${info.enqueuedAt}`)
+    return problems
+  }
+
+  #history(before: readonly Attempt[], { attempts, attempt, finishedAt }: JobInfo, window: Window): string[] {
+    if (before.length >= ATTEMPTS_KEPT || attempts.length >= ATTEMPTS_KEPT) return []
+    if (!isDeepStrictEqual(attempts.slice(0, before.length), before))
+      return [`had the attempts ${before.map(line).join(', ')}, and has ${attempts.map(line).join(', ')}`]
+    const problems: string[] = []
+    let charged = 0
+    for (const [index, each] of attempts.entries()) {
+      if (each.attempt !== charged + 1)
+        problems.push(`attempt ${index} is numbered ${each.attempt} after ${charged} charged ones`)
+      if (each.outcome === 'failed' || each.outcome === 'timedOut') charged++
+      if (index >= before.length && !this.#mayEnd(each, window)) problems.push(`attempt ${line(each)} cannot end so`)
+      const last = index === attempts.length - 1
+      if (!last && ['completed', 'cancelled'].includes(each.outcome)) problems.push(`ran again after ${line(each)}`)
+    }
+    const next = finishedAt === undefined ? charged + 1 : (attempts.at(-1)?.attempt ?? 1)
+    if (attempt !== next) problems.push(`shows attempt ${attempt} instead of ${next}`)
+    return problems
+  }
+
+  #mayEnd({ attempt, outcome }: Attempt, { killed, disturbed, cancels }: Window): boolean {
+    if (outcome === 'interrupted') return killed || disturbed
+    if (outcome === 'crashed') return killed
+    if (outcome === 'cancelled' && cancels.has(this)) return true
+    if (outcome === 'timedOut' && this.settings.timeoutMs < SHORT_MS) return true
+    return outcome === this.#natural(attempt)
+  }
+
+  /** How an attempt ends when nothing comes between. */
+  #natural(attempt: number): string {
+    const { act, times } = this.input
+    const again = attempt <= times
+    switch (act) {
+      case 'fail':
+      case 'retry':
+      case 'exit':
+        return again ? 'failed' : 'completed'
+      case 'fatal':
+        return 'failed'
+      case 'loop':
+        return again ? 'timedOut' : 'completed'
+      case 'snooze':
+        return 'snoozed'
+      case 'cancel':
+        return 'cancelled'
+      case 'gate':
+      case 'heed':
+        return this.released ? 'completed' : 'nothing'
+      case 'return':
+        return 'completed'
+    }
+  }
+
+  #state(before: JobInfo | undefined, info: JobInfo, window: Window): string[] {
+    const { state, attempts, runAt, finishedAt } = info
+    const problems: string[] = []
+    const allowed = this.#allowed(before, info, window)
+    if (!allowed.includes(state)) problems.push(`is ${show(info)}; allowed: ${allowed.join(', ')}`)
+    const over = state === 'completed' || state === 'cancelled' || state === 'discarded'
+    if (over !== (finishedAt !== undefined)) problems.push(`is ${state} and finished at ${finishedAt}`)
+    if (finishedAt !== undefined && !window.walls.has(finishedAt)) problems.push(`finished at ${finishedAt}`)
+    if ((runAt !== undefined) !== (state === 'scheduled' || state === 'retryable'))
+      problems.push(`is ${state} with runAt ${runAt}`)
+    const { key, bytes } = this.input
+    const output = state === 'completed' ? outputOf(key, bytes) : undefined
+    if (!isDeepStrictEqual(info.output, output)) problems.push(`is ${state} with another output`)
+    const crashes = attempts.filter(({ outcome }) => outcome === 'crashed').length
+    if (info.crashes !== crashes) problems.push(`counts ${info.crashes} crashes of ${crashes}`)
+    if (this.cancelled && state !== 'cancelled') problems.push(`is ${state} although its cancellation was acknowledged`)
+    if (this.told !== undefined && this.told !== state) problems.push(`is ${state}, and was told to be ${this.told}`)
+    return problems
+  }
+
+  /** The states that follow from the attempts and from what was asked for. */
+  #allowed(before: JobInfo | undefined, info: JobInfo, window: Window): string[] {
+    const last = info.attempts.at(-1)
+    const asked = window.cancels.has(this) ? ['cancelled'] : []
+    const { maxRetries } = this.settings
+    const charged = info.attempts.filter(({ outcome }) => outcome === 'failed' || outcome === 'timedOut').length
+    switch (last?.outcome) {
+      case undefined:
+        return [...asked, ...this.#waiting(before, info, window, this.settings.delayMs, this.tried)]
+      case 'completed':
+        return ['completed']
+      case 'cancelled':
+        return ['cancelled']
+      case 'failed':
+      case 'timedOut': {
+        if (charged > maxRetries || (last.outcome === 'failed' && this.input.act === 'fatal')) return ['discarded']
+        const chosen = last.outcome === 'failed' && this.input.act === 'retry'
+        const delayMs = chosen ? this.input.afterMs : backoffMs(this.settings.backoff, charged)
+        return [...asked, ...this.#waiting(before, info, window, delayMs, window.walls)]
+      }
+      case 'snoozed':
+        return [...asked, ...this.#waiting(before, info, window, this.input.afterMs, window.walls)]
+      case 'interrupted':
+        return [...asked, 'available', 'running']
+      case 'crashed':
+        return [...asked, info.crashes >= 3 ? 'discarded' : 'available', info.crashes >= 3 ? 'discarded' : 'running']
+    }
+  }
+
+  /**
+   * Of a job that waits for an instant: the state it must be in. Due ones have left; those that left stay where they are, also when
+   * the clock is set back.
+   * @param since - what its delay counts from, if it is seen to wait for the first time
+   */
+  #waiting(
+    before: JobInfo | undefined,
+    { runAt, attempts }: JobInfo,
+    { walls, now }: Window,
+    delayMs: number,
+    since: ReadonlySet<number>,
+  ): string[] {
+    const left = ['available', 'running']
+    const isFirst = before === undefined || attempts.length > before.attempts.length
+    if (!isFirst && before.runAt === undefined) return left
+    const known = isFirst ? instants(since, delayMs) : [before.runAt ?? 0]
+    const waiting = attempts.length > 0 ? 'retryable' : 'scheduled'
+    if (runAt === undefined) return known.some((at) => at <= Math.max(...walls)) ? left : [waiting]
+    if (!known.includes(runAt)) return [`due at ${known.join(' or ')} instead of ${runAt}`]
+    return runAt > now ? [waiting] : left
+  }
+}
+
+function instants(walls: ReadonlySet<number>, delayMs: number): number[] {
+  return [...walls].map((wall) => Math.min(Math.ceil(wall + delayMs), MAX_INSTANT))
+}
+
+function line({ attempt, outcome }: Attempt): string {
+  return `${attempt} ${outcome}`
+}
+
+function show({ state, attempts, runAt }: JobInfo): string {
+  return `${state}${runAt === undefined ? '' : ` for ${runAt}`} [${attempts.map(line).join(', ')}]`
+}

@@ -1,0 +1,50 @@
+/** Histories that once found something, as small as fast-check made them, each with what it found. */
+import type { Enqueue, History } from './history.js'
+
+const gate: Enqueue = { do: 'enqueue', jobs: 1, definition: 'work', act: 'gate', times: 1, afterMs: 0 }
+
+export interface Regression {
+  readonly found: string
+  readonly history: History
+}
+
+export const REGRESSIONS: readonly Regression[] = [
+  {
+    found: 'jobs taken back from one slow thread were parked behind another one',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [
+        { ...gate, jobs: 3, runAt: 500 },
+        { ...gate, definition: 'shaped', times: 3, queue: 'default' },
+        { do: 'advance', ms: 1000 },
+        { do: 'release', job: 3 },
+      ],
+    },
+  },
+  {
+    found: 'suspects whose enqueue was never acknowledged',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [{ do: 'kill', calls: [{ ...gate, jobs: 2, act: 'heed' }], commit: 1, durable: true }],
+    },
+  },
+  {
+    found: 'a timeout that strikes while the handler is being loaded, across two kills',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [
+        {
+          do: 'kill',
+          calls: [{ ...gate, jobs: 2, definition: 'brief', act: 'loop', times: 3, large: true, priority: 127, timeout: 50 }],
+          commit: 5,
+          durable: false,
+        },
+        { do: 'kill', calls: [], commit: 4, durable: false },
+        { do: 'cancel', jobs: [20, 0] },
+      ],
+    },
+  },
+]

@@ -1,0 +1,290 @@
+/** Performs a history on the real thing and on the model, and looks at everything after each command. */
+import { isMillraceError, type EnqueueOptions, type JobDefinition, type JobHandle } from '../../../src/index.js'
+import { checkStore } from '../../support/store-check.js'
+import { audit, settle } from './audit.js'
+import type { Call, Command, Enqueue, History } from './history.js'
+import type { Input } from '../../fixtures/torture/model-jobs.js'
+import { DEFINITIONS } from '../../fixtures/torture/model-jobs.js'
+import { ModelJob, newWindow, settingsOf, SHORT_MS, type Window } from './model.js'
+import { World, type WorldOptions } from './world.js'
+
+const LARGE_BYTES = 40_000
+const LOOP_TIMEOUT_MS = 50
+const RETRIES_OF_SHORT = 4
+/** Long enough for every retry and delay that a history can bring, but the endless ones. */
+const LONG_MS = 90_000_000
+/** More than any job has delays and retries. */
+const ROUNDS = 7
+
+export interface Tally {
+  histories: number
+  commands: number
+  jobs: number
+  runs: number
+  kills: number
+}
+
+/** Throws an error that lists what is wrong, if anything is. */
+export async function runHistory(options: WorldOptions, tally: Tally): Promise<void> {
+  tally.histories++
+  const world = new World(options)
+  await world.open()
+  try {
+    const performer = new Performer(world, options.history)
+    for (const [index, command] of options.history.commands.entries()) {
+      tally.commands++
+      if (command.do === 'kill') tally.kills++
+      await performer.step(command, `command ${index}, ${command.do}`)
+    }
+    await performer.finish()
+  } finally {
+    tally.jobs += world.jobs.length
+    for (const { runs } of world.jobs) tally.runs += runs.length
+    await world.end()
+  }
+}
+
+class Performer {
+  readonly #world: World
+  readonly #history: History
+  #window: Window
+  #problems: string[] = []
+
+  constructor(world: World, history: History) {
+    this.#world = world
+    this.#history = history
+    this.#window = newWindow(world.clock.now())
+  }
+
+  async step(command: Command, name: string): Promise<void> {
+    const now = this.#world.clock.now()
+    this.#window = newWindow(now)
+    // A thread may be ended for such a job, and what runs beside it in its batch be interrupted.
+    this.#window.disturbed = this.#world.jobs.some((job) => job.disturbs && !job.isOver)
+    await this.#perform(command)
+    this.#window.now = this.#world.clock.now()
+    this.#window.walls.add(this.#window.now)
+    this.#problems.push(...(await audit(this.#world, this.#history, this.#window)))
+    if (this.#history.retain === 'all') this.#checkGroups()
+    if (command.do === 'cancel')
+      for (const { input, isOver, seen } of this.#refusedCancels)
+        if (!isOver) this.#problems.push(`job ${input.key} is ${seen?.state}, and cancel() said false`)
+    this.#refusedCancels.length = 0
+    if (this.#problems.length > 0) throw new Error(`${name}:\n${this.#problems.slice(0, 12).join('\n')}`)
+  }
+
+  /** Lets everything come to its end. */
+  async finish(): Promise<void> {
+    for (const [job] of this.#world.jobs.entries()) await this.#call({ do: 'release', job })
+    const left = (): ModelJob | undefined =>
+      this.#world.jobs.find(({ isOver, absent, isEndless }) => !isOver && !absent && !isEndless)
+    for (let round = 0; round < ROUNDS && (round === 0 || left() !== undefined); round++)
+      await this.step({ do: 'advance', ms: LONG_MS }, `the end, round ${round}`)
+    const job = left()
+    if (job !== undefined) throw new Error(`the end: job ${job.input.key} is ${job.seen?.state}`)
+    await this.step({ do: 'reopen', graceMs: 0, calls: [] }, 'the end, reopened')
+  }
+
+  async #perform(command: Command): Promise<void> {
+    const { clock } = this.#world
+    switch (command.do) {
+      case 'advance':
+        clock.advance(command.ms)
+        return
+      case 'jump':
+        clock.jump(command.ms)
+        return
+      case 'together':
+        await Promise.all(command.calls.map((call) => this.#call(call)))
+        return
+      case 'reopen':
+        await this.#reopen(command.graceMs, command.calls)
+        return
+      case 'kill':
+        if (this.#world.canDie) await this.#kill(command.calls, command.commit, command.durable)
+        else await this.#reopen(0, command.calls)
+        return
+      default:
+        await this.#call(command)
+    }
+  }
+
+  async #call(call: Call): Promise<void> {
+    const { jobs } = this.#world
+    switch (call.do) {
+      case 'enqueue':
+        await this.#enqueue(call)
+        return
+      case 'refused':
+        await this.#refused(call.jobs)
+        return
+      case 'cancel': {
+        const chosen = new Set(call.jobs.flatMap((index) => jobs[index % Math.max(1, jobs.length)] ?? []))
+        await Promise.all([...chosen].map((job) => this.#cancel(job)))
+        return
+      }
+      case 'release': {
+        const job = jobs[call.job % Math.max(1, jobs.length)]
+        if (job !== undefined && job.waitsAtGate) this.#world.release(job)
+      }
+    }
+  }
+
+  async #enqueue(given: Enqueue): Promise<void> {
+    const { executor, jobs } = this.#world
+    const enqueue = bounded(given)
+    const made: ModelJob[] = []
+    for (let count = 0; count < enqueue.jobs; count++) {
+      const job = new ModelJob(enqueue, this.#input(enqueue, jobs.length), this.#window.walls)
+      made.push(job)
+      jobs.push(job)
+      if (job.disturbs) this.#window.disturbed = true
+    }
+    const inputs = made.map(({ input }) => input)
+    const definition = DEFINITIONS[enqueue.definition] as JobDefinition<Input>
+    const options = optionsOf(enqueue, this.#world.clock.now())
+    try {
+      const handles: readonly JobHandle<unknown>[] =
+        enqueue.jobs === 1 && inputs[0] !== undefined
+          ? [await executor.enqueue(definition, inputs[0], options)]
+          : await executor.enqueueMany(definition, inputs, options)
+      if (handles.length !== made.length) this.#problems.push(`${made.length} inputs gave ${handles.length} handles`)
+      for (const [index, handle] of handles.entries()) this.#world.acknowledged(made[index] as ModelJob, handle)
+    } catch (error) {
+      this.#cutOff('enqueue', error)
+      this.#cutOffCalls.push(made)
+      // Only a death leaves it open whether they were stored.
+      if (!this.#window.killed) for (const job of made) job.absent = true
+    }
+  }
+
+  /** Jobs of calls that were cut off: all of them are there, or none. */
+  #cutOffCalls: ModelJob[][] = []
+
+  #input({ act, times, afterMs, large }: Enqueue, key: number): Input {
+    const bytes = large === true ? new Uint8Array(LARGE_BYTES).fill(key) : undefined
+    return { key, act, times, afterMs, channel: this.#world.channelName, bytes }
+  }
+
+  async #refused(count: number): Promise<void> {
+    const { executor } = this.#world
+    const inputs: unknown[] = [...Array(count).keys()].map((key) => ({ key: 1_000_000 + key }))
+    inputs.push({ key: () => undefined })
+    try {
+      await executor.enqueueMany(DEFINITIONS.work as JobDefinition<unknown>, inputs)
+      this.#problems.push('a function was taken as an input')
+    } catch (error) {
+      if (!isMillraceError(error, 'MILLRACE_PAYLOAD_UNENCODABLE')) this.#cutOff('enqueueMany', error)
+    }
+  }
+
+  async #cancel(job: ModelJob): Promise<void> {
+    if (job.id === undefined || job.absent) return
+    const wasOver = job.isOver
+    const waited = job.seen !== undefined && !wasOver
+    this.#window.cancels.add(job)
+    if (job.seen?.state === 'running' || job.seen === undefined) this.#window.disturbed = true
+    try {
+      const answer = await this.#world.executor.cancel(job.id, 'by the test')
+      if (answer && wasOver) this.#problems.push(`job ${job.input.key} was over, and cancel() says true`)
+      // Nothing moves between two commands, so nothing can have come between; but other calls of this turn.
+      if (!answer && waited && !job.released) this.#refusedCancels.push(job)
+      if (answer) {
+        job.cancelled = true
+        this.#window.cancels.add(job)
+      } else if (!job.cancelled) this.#window.cancels.delete(job)
+    } catch (error) {
+      this.#cutOff('cancel', error)
+    }
+  }
+
+  readonly #refusedCancels: ModelJob[] = []
+
+  /** An answer that never came, which only the end of the executor excuses. */
+  #cutOff(what: string, error: unknown): void {
+    if (!this.#ending) this.#problems.push(`${what}: ${String(error)}`)
+  }
+
+  #ending = false
+
+  async #reopen(graceMs: number, calls: readonly Call[]): Promise<void> {
+    const world = this.#world
+    this.#window.disturbed = true
+    this.#ending = true
+    const called = Promise.all(calls.map((call) => this.#call(call)))
+    const before = new Map(world.jobs.map((job) => [job, job.seen?.attempts.length ?? 0]))
+    const { interrupted } = await world.close(graceMs, (engine) => {
+      const problems = checkStore(engine, { crashed: false, keepsAll: this.#history.retain === 'all' })
+      this.#problems.push(...problems.map((problem) => `closed: ${problem}`))
+    })
+    await called
+    this.#ending = false
+    await world.open()
+    const { rescued, quarantined } = world.executor.recovery
+    if (rescued.length + quarantined.length > 0) this.#problems.push(`closed in order, and ${rescued.length} jobs are rescued`)
+    await world.followAll()
+    for await (const info of world.executor.list()) {
+      const job = world.byId.get(info.id)
+      const ends = info.attempts.slice(job === undefined ? 0 : before.get(job)).map(({ outcome }) => outcome)
+      if (interrupted.includes(info.id) && !ends.includes('interrupted'))
+        this.#problems.push(`close() says that it interrupted ${info.id}, whose latest attempts are ${ends.join(', ')}`)
+    }
+  }
+
+  async #kill(calls: readonly Call[], commit: number, durable: boolean): Promise<void> {
+    const world = this.#world
+    this.#window.killed = true
+    this.#ending = true
+    for (const job of world.jobs) if (!job.isOver) job.unheard = true
+    const held = world.jobs.filter((job) => !job.isOver && job.seen?.state === 'running' && job.waitsAtGate)
+    const died = world.doom(commit, durable)
+    const known = world.jobs.length
+    const called = Promise.all(calls.map((call) => this.#call(call)))
+    await Promise.race([died, called.then(() => settle(world, this.#history)).catch(() => undefined)])
+    await world.bury()
+    await called
+    for (const job of world.jobs.slice(known)) job.unheard = true
+    this.#ending = false
+    await world.open()
+    const { rescued, quarantined } = world.executor.recovery
+    for (const job of held) {
+      if (this.#window.cancels.has(job) || job.released || job.id === undefined) continue
+      if (![...rescued, ...quarantined].includes(job.id))
+        this.#problems.push(`job ${job.input.key} was running when the process died, and is not rescued`)
+    }
+    await world.followAll()
+  }
+
+  /** What one call enqueued is there as a whole, or not at all. */
+  #checkGroups(): void {
+    for (const jobs of this.#cutOffCalls) {
+      const stored = jobs.filter(({ absent }) => !absent).length
+      if (stored > 0 && stored < jobs.length) this.#problems.push(`${stored} of ${jobs.length} jobs of one call are stored`)
+    }
+    this.#cutOffCalls = []
+  }
+}
+
+/** Makes sure that the job comes to rest: a loop ends only by its timeout, and no short timeout strikes for ever on a slow machine. */
+function bounded(enqueue: Enqueue): Enqueue {
+  const { act, times, afterMs } = enqueue
+  const { timeoutMs, maxRetries } = settingsOf(enqueue, { key: 0, act, times, afterMs, channel: '', bytes: undefined })
+  const isShort = timeoutMs < SHORT_MS
+  return {
+    ...enqueue,
+    ...(act === 'loop' && !isShort && { timeout: LOOP_TIMEOUT_MS }),
+    ...((act === 'loop' || isShort) && maxRetries === Infinity && { maxRetries: RETRIES_OF_SHORT }),
+  }
+}
+
+function optionsOf({ queue, priority, maxRetries, timeout, backoff, delay, runAt }: Enqueue, now: number): EnqueueOptions {
+  return {
+    ...(queue !== undefined && { queue }),
+    ...(priority !== undefined && { priority }),
+    ...(maxRetries !== undefined && { maxRetries }),
+    ...(timeout !== undefined && { timeout }),
+    ...(backoff !== undefined && { backoff }),
+    ...(delay !== undefined && { delay }),
+    ...(runAt !== undefined && { runAt: now + runAt }),
+  }
+}

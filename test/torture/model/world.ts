@@ -1,0 +1,291 @@
+/**
+ * The real side of a history: an executor over an engine that can die, its clock, the witness of its runs, and what it has told. A
+ * kill is a store whose commits are cut off at some point: the bytes stay as they were, and a new executor opens them.
+ */
+import { BroadcastChannel } from 'node:worker_threads'
+import type { CloseReport, Executor, JobHandle, JobInfo } from '../../../src/index.js'
+import { isMillraceError } from '../../../src/index.js'
+import { systemClock } from '../../../src/base/clock.js'
+import { openExecutorWith } from '../../../src/executor/open-executor.js'
+import type { Engine } from '../../../src/store/engine.js'
+import { openLmdbEngine } from '../../../src/store/lmdb/lmdb-engine.js'
+import { createMemoryEngine } from '../../../src/store/memory-engine.js'
+import { lasting, type StoreKind } from '../../support/executor.js'
+import type { History } from './history.js'
+import type { Release, Witness } from '../../fixtures/torture/model-jobs.js'
+import { DEFINITIONS } from '../../fixtures/torture/model-jobs.js'
+import type { ModelJob, Over } from './model.js'
+import { TurnedClock } from './turned-clock.js'
+
+export interface WorldOptions {
+  readonly history: History
+  readonly store: StoreKind
+  /** Of an LMDB store. */
+  readonly directory: string
+  /** Puts a fault between the executor and its store. */
+  readonly spoilEngine?: (engine: Engine) => Engine | Promise<Engine>
+  /** Puts a fault between the caller and the executor. */
+  readonly spoilExecutor?: (executor: Executor) => Executor
+}
+
+/** An engine that stops for good at a commit, and counts them. */
+interface Mortal {
+  readonly engine: Engine
+  commits: number
+  /** Commits that are still let through; the next one is the last, durable or not. */
+  left: number
+  lastIsDurable: boolean
+  readonly died: Promise<void>
+  die(): void
+}
+
+function mortal(inner: Engine, onDeath: () => void): Mortal {
+  let tellDeath: () => void = () => undefined
+  let isDead = false
+  const died = new Promise<void>((resolve) => {
+    tellDeath = resolve
+  })
+  const self: Mortal = {
+    commits: 0,
+    left: Infinity,
+    lastIsDurable: false,
+    died,
+    die() {
+      isDead = true
+      onDeath()
+      tellDeath()
+    },
+    engine: {
+      ...lasting(inner),
+      commit: async (batch) => {
+        if (isDead) throw new Error('the process is dead')
+        self.commits++
+        if (self.left-- > 1) return await inner.commit(batch)
+        if (self.lastIsDurable) await inner.commit(batch)
+        self.die()
+        throw new Error('the process is dead')
+      },
+    },
+  }
+  return self
+}
+
+let worlds = 0
+
+export class World {
+  readonly clock = new TurnedClock()
+  readonly channelName = `millrace-model-${process.pid}-${worlds++}`
+  readonly jobs: ModelJob[] = []
+  readonly byId = new Map<string, ModelJob>()
+  /** Those that wait at their gates, in a thread of the present executor. */
+  readonly arrived = new Set<number>()
+  /** Told by nobody's fault: to be reported. */
+  readonly problems: string[] = []
+  /** Resolves at whatever comes up next. */
+  #stir: () => void = () => undefined
+  readonly #options: WorldOptions
+  readonly #channel: BroadcastChannel
+  #bytes: Engine | undefined
+  #mortal!: Mortal
+  #engine!: Engine
+  #executor!: Executor
+  /** Tells of the present executor are heard. */
+  #hears = { on: false }
+
+  constructor(options: WorldOptions) {
+    this.#options = options
+    this.#channel = new BroadcastChannel(this.channelName)
+    this.#channel.onmessage = (event: unknown) => this.#witness((event as { data: Witness }).data)
+  }
+
+  get executor(): Executor {
+    return this.#executor
+  }
+
+  /** The store's bytes, as the executor's engine has them. */
+  get engine(): Engine {
+    return this.#engine
+  }
+
+  get commits(): number {
+    return this.#mortal.commits
+  }
+
+  get canDie(): boolean {
+    return this.#options.store === 'memory'
+  }
+
+  async open(): Promise<void> {
+    const { history, store, directory, spoilEngine, spoilExecutor } = this.#options
+    if (store === 'memory') this.#bytes ??= lasting(createMemoryEngine())
+    else this.#bytes = await openLmdbEngine(directory, { durability: 'process', clock: systemClock })
+    const hears = { on: true }
+    this.#hears = hears
+    this.#mortal = mortal(this.#bytes, () => {
+      hears.on = false
+    })
+    this.#engine = spoilEngine === undefined ? this.#mortal.engine : await spoilEngine(this.#mortal.engine)
+    const { threads, retain } = history
+    const jobs = retain === 'all' ? Infinity : retain
+    const settings = {
+      path: ':memory:',
+      jobs: Object.values(DEFINITIONS),
+      threads,
+      queues: { default: {}, narrow: { concurrency: 1 }, other: {} },
+      retain: { jobs, age: Infinity },
+      abortGrace: 20,
+    }
+    const executor = await openExecutorWith(settings, { clock: this.clock, engine: this.#engine })
+    this.#listen(executor, hears)
+    this.#executor = spoilExecutor?.(executor) ?? executor
+  }
+
+  #listen(executor: Executor, hears: { readonly on: boolean }): void {
+    for (const state of ['completed', 'cancelled', 'discarded'] as const)
+      executor.on(state, ({ job }) => {
+        if (hears.on) this.#told(job.id, state)
+        this.stir()
+      })
+    for (const name of ['failed', 'retried', 'interrupted', 'idle'] as const) executor.on(name, () => this.stir())
+    executor.on('error', ({ error }) => {
+      if (hears.on) this.problems.push(`an error event: ${error.message}`)
+    })
+  }
+
+  #told(id: string, state: Over): void {
+    const job = this.byId.get(id)
+    if (job === undefined) this.#early.set(id, [...(this.#early.get(id) ?? []), state])
+    else this.#tell(job, state)
+  }
+
+  /** Ends that were told before the enqueue was. */
+  readonly #early = new Map<string, Over[]>()
+
+  #tell(job: ModelJob, state: Over): void {
+    if (job.toldByEvent || (job.told !== undefined && job.told !== state))
+      this.problems.push(`job ${job.input.key} was told to be ${job.told}, and then ${state}`)
+    job.told = state
+    job.toldByEvent = true
+  }
+
+  /** The job is known by its id from now on. */
+  know(job: ModelJob, id: string): void {
+    const other = this.byId.get(id)
+    if (other !== undefined && other !== job)
+      this.problems.push(`the id ${id} stands for ${other.input.key} and ${job.input.key}`)
+    if (job.id !== undefined && job.id !== id) this.problems.push(`job ${job.input.key} is both ${job.id} and ${id}`)
+    job.id = id
+    this.byId.set(id, job)
+    for (const state of this.#early.get(id) ?? []) this.#tell(job, state)
+    this.#early.delete(id)
+  }
+
+  acknowledged(job: ModelJob, handle: JobHandle<unknown>): void {
+    job.acknowledged = true
+    this.know(job, handle.id)
+    this.#follow(job, handle.result())
+  }
+
+  /** What `result()` says must be what the job is. */
+  #follow(job: ModelJob, result: Promise<unknown>): void {
+    const hears = this.#hears
+    const ended = (state: Over): void => {
+      const { told } = job
+      if (hears.on && told !== undefined && told !== state)
+        this.problems.push(`result() of job ${job.input.key} says ${state}, an event said ${told}`)
+      if (hears.on) job.told = state
+    }
+    result.then(
+      () => ended('completed'),
+      (error: unknown) => {
+        const code = isMillraceError(error) ? error.code : String(error)
+        if (code === 'MILLRACE_JOB_FAILED') ended('discarded')
+        else if (code === 'MILLRACE_JOB_CANCELLED') ended('cancelled')
+        else if (hears.on && !['MILLRACE_RESULT_PENDING', 'MILLRACE_CLOSED', 'MILLRACE_JOB_PRUNED'].includes(code))
+          this.problems.push(`result() of job ${job.input.key}: ${String(error)}`)
+      },
+    )
+  }
+
+  /** Lets a job go on that waits at its gate, or will. */
+  release(job: ModelJob): void {
+    job.released = true
+    this.arrived.delete(job.input.key)
+    this.#post(job.input.key)
+  }
+
+  #post(key: number): void {
+    this.#channel.postMessage({ release: key } satisfies Release)
+  }
+
+  #witness({ key, attempt, waits }: Witness): void {
+    const job = this.jobs[key]
+    if (job === undefined) return
+    if (!waits) {
+      job.runs.push(attempt)
+      this.arrived.delete(key)
+      if (job.isOver) this.problems.push(`job ${key} was over, and ran attempt ${attempt}`)
+    } else if (job.released) this.#post(key)
+    else if (job.waitsAtGate) this.arrived.add(key)
+    this.stir()
+  }
+
+  stir(): void {
+    this.#stir()
+  }
+
+  /** Resolves when something is told, or after a moment in which nothing was. */
+  async stirred(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, 4)
+      this.#stir = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  /** Closes in order. Afterwards the store's bytes can still be read in `look`. */
+  async close(grace: number, look: (engine: Engine) => void): Promise<CloseReport> {
+    const report = await this.#executor.close({ grace })
+    this.#hears.on = false
+    this.arrived.clear()
+    const bytes = this.#bytes as Engine
+    look(bytes)
+    if (this.#options.store === 'lmdb') await bytes.close()
+    return report
+  }
+
+  /** From now on the process dies at the given commit. */
+  doom(commit: number, durable: boolean): Promise<void> {
+    this.#mortal.left = commit
+    this.#mortal.lastIsDurable = durable
+    return this.#mortal.died
+  }
+
+  /** It dies at once, if it has not yet; resolves when nothing of it is left but the bytes. */
+  async bury(): Promise<void> {
+    this.#mortal.die()
+    await this.#executor.close({ grace: 0 })
+    this.arrived.clear()
+  }
+
+  /** Awaits the results of all jobs that are not over, as a new process does. */
+  async followAll(): Promise<void> {
+    for (const job of this.jobs) if (job.id !== undefined && !job.isOver) this.#follow(job, this.#executor.job(job.id).result())
+  }
+
+  /** Everything that `list` gives. */
+  async listed(): Promise<JobInfo[]> {
+    const infos: JobInfo[] = []
+    for await (const info of this.#executor.list()) infos.push(info)
+    return infos
+  }
+
+  async end(): Promise<void> {
+    this.#hears.on = false
+    await this.#executor.close({ grace: 0 })
+    this.#channel.close()
+    if (this.#options.store === 'lmdb') await this.#bytes?.close()
+  }
+}
