@@ -4,7 +4,7 @@
  *
  * - A page carries its own number, is a branch or a leaf where it should be one, and is used once.
  * - What a page holds lies in it, in ascending order, between the keys that lead to it, and leaves no gaps.
- * - A large record's pages are there, in one piece, and as many as its length needs.
+ * - A large record's pages are there, in one piece, and no fewer than its length needs.
  * - A free page is in use by nobody; each is named once.
  * - The file reaches as far as the pages that are in use.
  * - Each tree has the depth, the pages and the entries that it claims.
@@ -27,6 +27,8 @@ import {
 } from './data-file.js'
 
 const NODE_BYTES = 8
+/** Flags that LMDB keeps for itself while it writes, and need not take away. */
+const PAGE_PASSING = 0xe000
 const NODE_BIG = 0x01
 const NODE_TREE = 0x02
 /** Page number, transaction, pages: what stands for a record that has pages of its own. */
@@ -35,6 +37,7 @@ const BIG_BYTES = 24
 const MAX_DEPTH = 32
 const PROBLEMS_KEPT = 200
 
+const FREE_LIST = 'the free list'
 const FREE = 1
 const USED = 2
 
@@ -101,9 +104,7 @@ class StructureCheck {
     })
     for (const [name, tree] of Object.entries(this.#tables)) this.#walk(`table ${name}`, tree, byBytes, undefined)
     const byNumber = (a: Buffer, b: Buffer): number => u64(a, 0) - u64(b, 0)
-    this.#walk('the free list', meta.freeTree, byNumber, (page, key, at, bytes, where) =>
-      this.#freed(page, key, at, bytes, where),
-    )
+    this.#walk(FREE_LIST, meta.freeTree, byNumber, (page, key, at, bytes, where) => this.#freed(page, key, at, bytes, where))
     let used = 0
     let free = 0
     for (const use of this.#use) {
@@ -160,7 +161,7 @@ class StructureCheck {
     if (isLeaf && !intoLeaves) return
     const bytes = isLeaf ? this.#leaf : Buffer.allocUnsafeSlow(this.#file.pageBytes)
     if (this.#file.readPage(page, bytes) < bytes.length) return this.#problem(`${where} lies behind the end of the file`)
-    const count = this.#head(bytes, page, isLeaf, where)
+    const count = this.#head(bytes, page, isLeaf, isLeaf || walk.name === FREE_LIST ? 1 : 2, where)
     const body = this.#file.pageBytes - HEADER_BYTES
     const upper = u16(bytes, 22)
     let filled = 0
@@ -192,11 +193,10 @@ class StructureCheck {
   }
 
   /** Checks a page's header. The number of its entries; 0 when they cannot be read. */
-  #head(bytes: Buffer, page: number, isLeaf: boolean, where: string): number {
-    const flags = u16(bytes, 18)
+  #head(bytes: Buffer, page: number, isLeaf: boolean, least: number, where: string): number {
+    const flags = u16(bytes, 18) & ~PAGE_PASSING
     const lower = u16(bytes, 20)
     const upper = u16(bytes, 22)
-    const least = isLeaf ? 1 : 2
     if (u64(bytes, 0) !== page) this.#problem(`${where} bears the number ${u64(bytes, 0)}`)
     else if (flags !== (isLeaf ? PAGE_LEAF : PAGE_BRANCH))
       this.#problem(`${where} is not a ${isLeaf ? 'leaf' : 'branch'}: flags ${flags}`)
@@ -226,12 +226,17 @@ class StructureCheck {
     const first = u64(bytes, data)
     const pages = u64(bytes, data + 16)
     const needed = Math.floor((HEADER_BYTES - 1 + dataBytes) / this.#file.pageBytes) + 1
-    if (pages !== needed) return this.#problem(`${where} has a record of ${dataBytes} bytes on ${pages} pages`)
+    // More than it needs, when a commit has written a longer record first and a shorter one over it.
+    if (pages < needed) return this.#problem(`${where} has a record of ${dataBytes} bytes on ${pages} pages`)
     walk.overflow += pages
     const what = `page ${first}, a record of ${walk.name},`
     if (!this.#take(first, pages, what)) return
     this.#file.readPage(first, this.#header)
-    if (u64(this.#header, 0) !== first || u16(this.#header, 18) !== PAGE_OVERFLOW || u32(this.#header, 20) !== pages)
+    if (
+      u64(this.#header, 0) !== first ||
+      (u16(this.#header, 18) & ~PAGE_PASSING) !== PAGE_OVERFLOW ||
+      u32(this.#header, 20) !== pages
+    )
       return this.#problem(
         `${what} is not the first of ${pages} pages: number ${u64(this.#header, 0)}, flags ${u16(this.#header, 18)}, ${u32(this.#header, 20)} pages`,
       )
