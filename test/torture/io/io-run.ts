@@ -10,7 +10,6 @@ import { fileURLToPath } from 'node:url'
 
 import type { Line } from '../../fixtures/crash/journal-line.js'
 import type { IoLine, ProgramConfig, Scenario } from '../../fixtures/io/program.js'
-import type { Check } from '../../support/crash-judge.js'
 import { judge } from '../../support/crash-judge.js'
 import type { Incarnation } from '../../support/crash-run.js'
 import type { Note, RecordedEvent } from '../shim/recording.js'
@@ -21,8 +20,6 @@ const PROGRAM = fileURLToPath(new URL('../../fixtures/io/program.js', import.met
 /** No measure of speed: a scenario that takes so long hangs. */
 const SILENCE_MS = 60_000
 const PROBLEMS_MAX = 4
-/** What a commit that nobody was told of explains: its jobs are there, and what it put back is not claimed. */
-const ONE_FURTHER: ReadonlySet<Check> = new Set(['unexpected', 'recovery'])
 /** The meta pages, which LMDB writes first of all. */
 const NEW_FILE_BYTES = 8192
 /** Half of a slow sync: an event loop that waits for syncs is later, and one that does not is late by a small part of it. */
@@ -75,9 +72,7 @@ export async function ioRun(options: IoRunOptions): Promise<Played[]> {
     if (last !== undefined && last.signal !== null) {
       // What it left is opened by another process.
       const [after] = await runProgram({ ...options, scenarios: [{ ...rest[courses.length - 1]!, reopenOnly: true }] })
-      // If it died while it listed the store, the list begins anew.
-      const before = last.events.filter(({ note }) => note?.is !== 'found')
-      last.events.splice(0, last.events.length, ...before, ...(after?.events ?? []))
+      last.events.push(...(after?.events ?? []))
       last.problems.push(...(after?.problems ?? []))
     }
     for (const [index, course] of courses.entries()) played.push(judged(rest[index]!, course))
@@ -139,24 +134,32 @@ function isKnown(signal: string, noise: string, events: readonly IoEvent[]): boo
 
 function judged(scenario: Scenario, { events, problems, signal }: Course): Played {
   const notes = events.flatMap(({ note }) => (note === undefined ? [] : [note]))
-  const mendedAt = notes.findIndex(({ is }) => is === 'mended')
-  const before = mendedAt < 0 ? notes : notes.slice(0, mendedAt)
+  const lives = livesOf(notes)
+  const before = lives[0] ?? []
   const storeProblems = notes.flatMap((note) => (note.is === 'store' ? [note.text] : []))
-  const incarnations: Incarnation[] = [
-    { number: 1, killed: 'running', stopped: false, lines: linesOf(before), problems, storeProblems: [] },
-    { number: 2, killed: 'never', stopped: false, lines: linesOf(notes.slice(before.length)), problems: [], storeProblems },
-  ]
+  const incarnations = lives.map((life, index): Incarnation => {
+    const isLast = index === lives.length - 1
+    // Of a list that was cut off by the end of its process nothing is to be counted: there is another one.
+    const lines = linesOf(life).filter(({ is }) => isLast || is !== 'found')
+    return {
+      number: index + 1,
+      killed: isLast ? 'never' : 'running',
+      stopped: false,
+      lines,
+      problems: isLast ? problems : [],
+      storeProblems: isLast ? storeProblems : [],
+    }
+  })
   const verdict = judge({ seed: scenario.seed, incarnations })
   const find = <Is extends Note<IoLine>['is']>(is: Is): Extract<Note<IoLine>, { is: Is }> | undefined =>
     before.find((note): note is Extract<Note<IoLine>, { is: Is }> => note.is === is)
   const failure = find('failure')
   const unopened = find('unopened')
-  // The disk has stored what it refused, and refused to take it back: then the error has to say that this may be, and the store is
-  // one commit further than anybody was told.
+  // The disk has stored what it refused, and refused to take it back: then the error has to say that this may be.
   const mayComeBack = isGhost(scenario) && failure !== undefined && failure.message.includes('it is found, whole, when')
   const violations = [
     ...verdict.problems
-      .filter(({ check }) => !(mayComeBack && ONE_FURTHER.has(check)))
+      .filter(({ check }) => !(check === 'unexpected' && mayComeBack))
       .map(({ check, text }) => `[${check}] ${text}`),
     ...toldEarly(events).map((text) => `[too early] ${text}`),
     ...wrongCodes(failure?.code, unopened?.code).map((text) => `[error] ${text}`),
@@ -180,6 +183,16 @@ function judged(scenario: Scenario, { events, problems, signal }: Course): Playe
     died: signal !== null && problems.length === 0,
     violations: violations.slice(0, PROBLEMS_MAX).map((text) => `${describe(scenario)}: ${text}`),
   }
+}
+
+/** What was told by the store in use, by the one opened again, and if the process died then, by the one opened once more. */
+function livesOf(notes: readonly Note<IoLine>[]): Note<IoLine>[][] {
+  const lives: Note<IoLine>[][] = [[]]
+  for (const note of notes) {
+    if (note.is === 'mended') lives.push([])
+    else lives.at(-1)?.push(note)
+  }
+  return lives
 }
 
 function describe({ order, from = 'open', fill, seed }: Scenario): string {
