@@ -117,6 +117,8 @@ export class ThreadSlot {
       },
     )
     if (this.batches.length === 1) this.#watch.begin(batch)
+    // Since this batch was chosen the running job may have become slow, and been looked at for the last time.
+    else if (this.isSlow(this.#options.clock.monotonicMs())) this.#watch.look()
   }
 
   /** Whether it takes another batch. Nothing new waits behind a job that takes its time. */

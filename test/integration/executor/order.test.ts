@@ -214,7 +214,7 @@ it('no job waits in reserve behind a slow one', { timeout: 60_000 }, async (t) =
   )
   await gate.reached(2)
   // Both threads are held: what was handed over with the second job is taken back, and in the end given to neither.
-  while ((await executor.counts()).running !== 2);
+  while ((await executor.counts()).running !== 2) await new Promise((resolve) => setImmediate(resolve))
   gate.open()
   await executor.drain()
 })
