@@ -1,6 +1,6 @@
 /** `limits.memoryBytes`: claims pause above it, the thread that holds the most goes, and work never stops for good. */
 import assert from 'node:assert/strict'
-import { it } from 'node:test'
+import { it, type TestContext } from 'node:test'
 import type { Executor } from '../../../src/executor/executor.js'
 import type { ExecutorEvents } from '../../../src/executor/events.js'
 import { gated, span } from '../../fixtures/executor/jobs.js'
@@ -17,15 +17,21 @@ function memoryEvents(executor: Executor): ExecutorEvents['memory'][] {
   return told
 }
 
+/** A look at memory keeps no process alive. */
+function stayAlive(t: TestContext): void {
+  const alive = setInterval(() => undefined, 1000)
+  t.after(() => clearInterval(alive))
+}
+
 it('pauses claims above the limit, replaces the thread that holds it, and goes on', LIMITS, async (t) => {
   const limitBytes = process.memoryUsage.rss() + 128 * MIB
   const { executor } = await setup(t, { jobs: [hoard], limits: { memoryBytes: limitBytes } })
   const told = memoryEvents(executor)
   const gate = new Gate(t)
-  // Alone it is not to run out of work before the pause.
+  const paused = nextEvent(executor, 'memory', ({ action }) => action === 'paused')
   const fat = await executor.enqueue(hoard, { megabytes: 192, gate: gate.name, tag: 'fat' })
   await gate.reached(1)
-  const { rssBytes } = await nextEvent(executor, 'memory', ({ action }) => action === 'paused')
+  const { rssBytes } = await paused
   assert.ok(rssBytes > limitBytes)
   const late = await executor.enqueueMany(
     hoard,
@@ -74,6 +80,7 @@ it('takes back what no thread has begun', LIMITS, async (t) => {
 })
 
 it('a host that is too large for its limit runs one job at a time, and all of them', LIMITS, async (t) => {
+  stayAlive(t)
   const memory = { bytes: 1000 }
   const { executor } = await setup(t, { jobs: [gated, span], limits: { memoryBytes: 100 }, rssBytes: () => memory.bytes })
   const told = memoryEvents(executor)
@@ -101,6 +108,7 @@ it('a host that is too large for its limit runs one job at a time, and all of th
 })
 
 it('without a listener a warning tells that jobs run one at a time', LIMITS, async (t) => {
+  stayAlive(t)
   const warned = new Promise<Error>((resolve) => {
     const listener = (warning: Error): void => {
       if (warning.name !== 'MillraceMemory') return
@@ -112,13 +120,11 @@ it('without a listener a warning tells that jobs run one at a time', LIMITS, asy
   const { executor } = await setup(t, { jobs: [span], limits: { memoryBytes: 100 }, rssBytes: () => 1000 })
   const job = await executor.enqueue(span, { ms: 0 })
   await job.result()
-  // Its waiting alone would not keep the process alive.
-  const alive = setInterval(() => undefined, 1000)
   assert.match((await warned).message, /limits\.memoryBytes is 100/)
-  clearInterval(alive)
 })
 
 it('closes while claims are paused', LIMITS, async (t) => {
+  stayAlive(t)
   const { executor, reopen } = await setup(t, { jobs: [gated], threads: 1, limits: { memoryBytes: 100 }, rssBytes: () => 1000 })
   const gate = new Gate(t)
   const job = await executor.enqueue(gated, { gate: gate.name, tag: 'a' })

@@ -127,7 +127,9 @@ function compare(info: JobInfo, fate: Fate): string[] {
   const last = info.attempts.at(-1)?.error?.code
   return [
     ...(info.state === fate.state ? [] : [`is ${info.state}, not ${fate.state}`]),
-    ...(attempts.join() === fate.attempts.join() ? [] : [`its attempts are ${attempts.join()}, not ${fate.attempts.join()}; ${JSON.stringify(info.attempts)}`]),
+    ...(attempts.join() === fate.attempts.join()
+      ? []
+      : [`its attempts are ${attempts.join()}, not ${fate.attempts.join()}; ${JSON.stringify(info.attempts)}`]),
     ...(fate.code === undefined || last === fate.code ? [] : [`its error is ${last ?? 'none'}, not ${fate.code}`]),
     ...(fate.output === undefined || info.output === fate.output
       ? []

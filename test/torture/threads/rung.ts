@@ -27,7 +27,8 @@ export async function climb(extent: Extent, { seed, progress }: Pick<RungOptions
   const ended = async (name: string): Promise<void> => {
     const after = await remains()
     violations.push(...leaks(before, after).map((leak) => `${name}: ${leak}`))
-    figures[`${name}: memory`] = `${mib(after.rssBytes - before.rssBytes)} MiB more`
+    const modules = (after.modules ?? 0) - (before.modules ?? 0)
+    figures[`${name}: leaves`] = `${mib(after.rssBytes - before.rssBytes)} MiB, ${modules} modules open`
     before = after
   }
   const load = await terminations(extent.terminations, seed, progress)
@@ -38,8 +39,7 @@ export async function climb(extent: Extent, { seed, progress }: Pick<RungOptions
     const { figures: told, violations: found } = await runStorm(storm, extent.scale)
     violations.push(...found)
     const { attempts, goodJobs, commits, badBeforeGood } = told
-    figures[storm.name] =
-      `${attempts} attempts, ${commits} commits, ${goodJobs} good jobs done after ${badBeforeGood} bad ones`
+    figures[storm.name] = `${attempts} attempts, ${commits} commits, ${goodJobs} good jobs done after ${badBeforeGood} bad ones`
     progress(`${storm.name}: ${figures[storm.name]}`)
     await ended(storm.name)
   }

@@ -35,7 +35,7 @@ interface Storm {
 const THREADS = 2
 /** Shares of the commits: a claim and an outcome for each attempt, a promotion, and one for what the good ones do meanwhile. */
 const COMMITS_PER_ATTEMPT = 4
-/** Good jobs take a twentieth of the time that the bad ones take: with a turn each they are done long before. */
+/** Where each bad attempt ends a thread it takes far longer than a good one: with a turn each, those are done long before. */
 const STARVED_SHARE = 0.75
 /** How much of the main thread's time a storm may take in which it has nothing to do but wait. */
 const BUSY_SHARE = 0.5
@@ -155,7 +155,7 @@ export async function runStorm(
   const attempts = count * (retries + 1)
   const { commits } = arena
   if (arena.violations.length === 0) {
-    if (badBeforeGood > STARVED_SHARE * count)
+    if (endsThreads && badBeforeGood > STARVED_SHARE * count)
       arena.blame(`starved: ${badBeforeGood} of ${count} bad jobs were over before the good ones`)
     const most = COMMITS_PER_ATTEMPT * attempts + 2 * inputs.length + 10
     if (commits > most) arena.blame(`spins: ${commits} commits for ${attempts} attempts and ${inputs.length} good jobs`)

@@ -7,11 +7,15 @@ import { climb, rung } from './rung.js'
 const LIMITS = { timeout: 240_000 }
 const seed = seedOfRun()
 
-test(`threads ended by the hundred under load, and storms: nothing leaks, each job ends as it should (seed ${seed})`, LIMITS, async (t) => {
-  const { figures, violations } = await climb({ terminations: 100, scale: 1 }, { seed, progress: () => undefined })
-  for (const [name, value] of Object.entries(figures)) t.diagnostic(`${name}: ${value}`)
-  assert.deepEqual(violations, [])
-})
+test(
+  `threads ended by the hundred under load, and storms: nothing leaks, each job ends as it should (seed ${seed})`,
+  LIMITS,
+  async (t) => {
+    const { figures, violations } = await climb({ terminations: 100, scale: 1 }, { seed, progress: () => undefined })
+    for (const [name, value] of Object.entries(figures)) t.diagnostic(`${name}: ${value}`)
+    assert.deepEqual(violations, [])
+  },
+)
 
 for (const fault of rung.faults) {
   test(`an executor that ${fault.name} is seen (seed ${seed})`, LIMITS, async () => {
