@@ -107,13 +107,12 @@ async function assemble(
   const settlement = { store, registry, retention, results, events, runTimes, random, maxCrashes: options.maxCrashes }
   const recovery = await recover(settlement, now())
 
-  const { queues, payloadBytes } = options
-  const canRun = (id: number): boolean => registry.canRun(id)
+  const { queues, payloadBytes, abortGraceMs, memoryBytes: limitBytes } = options
   const ready = new ReadyQueues({
     store,
     runTimes,
     queues,
-    canRun,
+    canRun: (id) => registry.canRun(id),
     onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`, where),
     onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`, where),
   })
@@ -140,8 +139,7 @@ async function assemble(
       if (isNews) events.emit('idle', {})
     },
   })
-  const memory = guardMemory({ ...flow, turns, messages, limitBytes: options.memoryBytes, rssBytes })
-  const { abortGraceMs } = options
+  const memory = guardMemory({ ...flow, turns, messages, limitBytes, rssBytes })
   const parts: ExecutorParts = {
     ...flow,
     options,

@@ -125,13 +125,19 @@ it('without a listener a warning tells that jobs run one at a time', LIMITS, asy
 
 it('closes while claims are paused', LIMITS, async (t) => {
   stayAlive(t)
-  const { executor, reopen } = await setup(t, { jobs: [gated], threads: 1, limits: { memoryBytes: 100 }, rssBytes: () => 1000 })
+  const memory = { bytes: 1 }
+  const { executor, reopen } = await setup(t, {
+    jobs: [gated],
+    threads: 1,
+    limits: { memoryBytes: 100 },
+    rssBytes: () => memory.bytes,
+  })
   const gate = new Gate(t)
   const job = await executor.enqueue(gated, { gate: gate.name, tag: 'a' })
   await gate.reached(1)
-  executor.on('memory', () => void executor.close({ grace: 0 }))
-  await nextEvent(executor, 'memory')
-  await executor.close()
+  const closed = new Promise((resolve) => executor.on('memory', () => resolve(executor.close({ grace: 0 }))))
+  memory.bytes = 1000
+  await closed
   gate.open()
   const again = await reopen({ limits: {} })
   assert.equal(await again.job(job.id).result(), 'a')

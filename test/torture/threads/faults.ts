@@ -134,7 +134,7 @@ const starves: PlantedFault = {
           if (this.name === 'good' && [...bad].some(({ hasWork, held }) => hasWork || held.size > 0)) return false
           return own.call(this, slot)
         },
-      async () => (storm === undefined ? [] : (await runStorm(storm, 1)).violations),
+      async () => (storm === undefined ? [] : (await runStorm(storm, 5)).violations),
     )
   },
 }

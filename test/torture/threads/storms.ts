@@ -37,6 +37,8 @@ const THREADS = 2
 const COMMITS_PER_ATTEMPT = 4
 /** Where each bad attempt ends a thread it takes far longer than a good one: with a turn each, those are done long before. */
 const STARVED_SHARE = 0.75
+/** With fewer bad jobs chance decides: a good one that shares a batch with them comes back whenever one ends the thread. */
+const FEW = 60
 /** How much of the main thread's time a storm may take in which it has nothing to do but wait. */
 const BUSY_SHARE = 0.5
 
@@ -155,7 +157,7 @@ export async function runStorm(
   const attempts = count * (retries + 1)
   const { commits } = arena
   if (arena.violations.length === 0) {
-    if (endsThreads && badBeforeGood > STARVED_SHARE * count)
+    if (endsThreads && count >= FEW && badBeforeGood > STARVED_SHARE * count)
       arena.blame(`starved: ${badBeforeGood} of ${count} bad jobs were over before the good ones`)
     const most = COMMITS_PER_ATTEMPT * attempts + 2 * inputs.length + 10
     if (commits > most) arena.blame(`spins: ${commits} commits for ${attempts} attempts and ${inputs.length} good jobs`)
