@@ -6,8 +6,11 @@
  * whole process when a thread is terminated while that is being linked. The copies of modules in it and those that handlers import
  * know each other's objects by registered symbols, never by `instanceof` or by state of a module.
  */
+import { threadId } from 'node:worker_threads'
+import { MEMORY_STEP_BYTES } from '../src/base/limits.js'
 import type { BatchResult, BatchTask, MainToThread } from '../src/protocol/messages.js'
 import { openChannel, send } from './channel.js'
+import { heldBytes } from './heap.js'
 import { eventLoopTurn } from './event-loop-turn.js'
 import { installHooks } from './load-handler.js'
 import { BatchRunner } from './run-batch.js'
@@ -17,6 +20,7 @@ import { errorRecord } from '../src/codec/error-record.js'
 const thread = new ThreadState()
 const runner = new BatchRunner(thread)
 let last: Promise<unknown> = Promise.resolve()
+let toldBytes = 0
 
 installHooks()
 process.on('uncaughtException', (error) => runner.uncaught(error, 'MILLRACE_UNCAUGHT_EXCEPTION'))
@@ -40,11 +44,22 @@ function onMessage(message: MainToThread): void {
 export default async function runTask(task: BatchTask): Promise<BatchResult> {
   if (task.settings !== undefined) openChannel(task.settings.port, onMessage)
   thread.learn(task)
-  const result = last.then(async () => await movable(await runner.run(task)))
+  const result = last.then(async () => {
+    const batch = await runner.run(task)
+    if (thread.tellMemory) tellMemory()
+    return await movable(batch)
+  })
   // A batch's result must have left before the next batch begins: a job there that never gives the thread back would hold it for
   // good, and the main thread would watch the wrong batch.
   last = result.then(eventLoopTurn, eventLoopTurn)
   return await result
+}
+
+function tellMemory(): void {
+  const bytes = heldBytes()
+  if (Math.abs(bytes - toldBytes) < MEMORY_STEP_BYTES) return
+  toldBytes = bytes
+  send({ type: 'memory', threadId, bytes })
 }
 
 /** A large output is moved to the main thread, not copied. Piscina is loaded for it only when one comes up. */

@@ -20,6 +20,7 @@ export class ThreadState {
   storeMark = 0
   payloadBytes = 0
   measureHeap = false
+  tellMemory = false
   readonly #definitions = new Map<number, DefinitionRef>()
   readonly #queues = new Map<number, string>()
   readonly #loaded = new Map<number, Loaded>()
@@ -30,6 +31,7 @@ export class ThreadState {
       this.storeMark = task.settings.storeMark
       this.payloadBytes = task.settings.payloadBytes
       this.measureHeap = task.settings.measureHeap
+      this.tellMemory = task.settings.tellMemory
     }
     for (const definition of task.definitions ?? []) this.#definitions.set(definition.id, definition)
     for (const queue of task.queues ?? []) this.#queues.set(queue.id, queue.name)

@@ -89,6 +89,16 @@ export const DEFAULT_CLOSE_GRACE_MS = 25_000
 export const TEARDOWN_MS = 1000
 /** A thread that has not exited this long after `terminate()` counts as stuck. */
 export const STUCK_AFTER_MS = 500
+/** How often the process's memory is looked at when there is `limits.memoryBytes`: reading it takes some 10 µs. */
+export const MEMORY_LOOK_MS = 100
+/** Memory is below its limit again when it is below this share of it, so that claims do not flutter … */
+export const MEMORY_RESUME_SHARE = 0.9
+/** … or when so many looks in a row have found it below the limit itself. */
+export const MEMORY_RESUME_LOOKS = 10
+/** A thread that holds less is not replaced for the sake of memory: a fresh one has nearly as much. */
+export const MEMORY_THREAD_BYTES = 16 * MIB
+/** What a thread holds is told when it has changed by this much. */
+export const MEMORY_STEP_BYTES = 1 * MIB
 /** Progress messages of one job are sent at most this often. */
 export const PROGRESS_INTERVAL_MS = 50
 /** Longest wait for an instant in the future: the largest date JavaScript can hold. */

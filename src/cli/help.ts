@@ -5,6 +5,7 @@ export const HELP = `Millrace: durable background jobs on worker threads.
 Usage: millrace demo [folder] [options]
        millrace doctor <dir> [--repair] [--json]
        millrace compact <dir> [--json]
+       millrace supervise [options] -- <program> [arguments]
 
   demo             Measures every file of a folder (default: the current one) on all
                    cores, one durable job for each: SHA-256, entropy, and the size
@@ -15,6 +16,8 @@ Usage: millrace demo [folder] [options]
                    (see millrace doctor --help)
   compact          Makes a store's file as small as what it holds
                    (see millrace compact --help)
+  supervise        Runs a program, and runs it again when it dies
+                   (see millrace supervise --help)
 
 Options:
   --threads <n>    Threads that run jobs (default: one for each core)

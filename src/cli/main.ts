@@ -6,7 +6,10 @@ import { nearestName } from '../base/problems.js'
 import { compact } from './commands/compact.js'
 import { demo } from './commands/demo.js'
 import { doctor } from './commands/doctor.js'
+import { supervise } from './commands/supervise.js'
 import { COMPACT_HELP, DOCTOR_HELP, HELP } from './help.js'
+import { SUPERVISE_HELP, superviseCommandLine } from './supervise/command-line.js'
+import { UsageError } from './usage-error.js'
 
 const OPTIONS = {
   threads: { type: 'string' },
@@ -26,9 +29,6 @@ const COMMANDS = {
 } as const
 
 type Command = keyof typeof COMMANDS
-
-/** A command line that cannot be used. */
-class UsageError extends Error {}
 
 type Parsed = ReturnType<typeof parse>
 
@@ -70,7 +70,16 @@ function commandLine({ values }: Parsed, folder: string): string {
   return words.map((word) => (/^[\w./:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ')
 }
 
+async function runSupervise(args: readonly string[]): Promise<number> {
+  const options = superviseCommandLine(args)
+  if (options !== undefined) return await supervise(options)
+  process.stdout.write(SUPERVISE_HELP)
+  return 0
+}
+
 async function run(args: readonly string[]): Promise<number> {
+  // What stands behind its -- is another program's.
+  if (args[0] === 'supervise') return await runSupervise(args.slice(1))
   const parsed = parse(args)
   const { positionals, values } = parsed
   const [command, ...rest] = positionals
@@ -88,7 +97,7 @@ async function run(args: readonly string[]): Promise<number> {
       process.stdout.write(HELP)
       return 0
     }
-    const nearest = nearestName(command, Object.keys(COMMANDS))
+    const nearest = nearestName(command, [...Object.keys(COMMANDS), 'supervise'])
     throw new UsageError(`Unknown command '${command}'.${nearest === undefined ? '' : ` Did you mean '${nearest}'?`}`)
   }
   if (values.help === true) {

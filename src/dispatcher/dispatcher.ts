@@ -22,6 +22,8 @@ export interface DispatcherOptions {
   readonly maxStuckThreads: number
   readonly pool: PoolThreadOptions
   readonly recycle: { readonly afterJobs: number; readonly heapBytes: number }
+  /** Threads tell what they hold: see `ThreadToMain`. */
+  readonly tellMemory: boolean
   readonly storeMark: number
   readonly payloadBytes: number
   readonly limitsOf: (job: BatchJob) => { readonly timeoutMs: number; readonly softTimeoutMs: number }
@@ -58,6 +60,8 @@ export class Dispatcher {
   readonly pace = new Pace()
   /** The executor is closing: what was claimed and not sent yet is not sent any more. */
   isClosing = false
+  /** Which threads take batches. `one`: a single one, and only while no other holds any; `none`: memory is short. */
+  admission: 'all' | 'one' | 'none' = 'all'
   readonly #options: DispatcherOptions
   readonly #events: DispatcherEvents
   readonly #spareControls: BatchControl[] = []
@@ -135,8 +139,10 @@ export class Dispatcher {
 
   /** Slots that take another batch, those with the least to do first. */
   capacity(nowMs: number): ThreadSlot[] {
+    if (this.admission === 'none' || (this.admission === 'one' && !this.isIdle)) return []
     const takers = this.slots.filter((slot) => slot.takesMore(nowMs))
-    return takers.sort((left, right) => left.leftMs(nowMs) - right.leftMs(nowMs))
+    takers.sort((left, right) => left.leftMs(nowMs) - right.leftMs(nowMs))
+    return this.admission === 'one' ? takers.slice(0, 1) : takers
   }
 
   /** Makes a batch, to be sent to `slot` when its claim is durable. */
@@ -169,6 +175,7 @@ export class Dispatcher {
           storeMark: this.#options.storeMark,
           payloadBytes: this.#options.payloadBytes,
           measureHeap: this.#options.recycle.heapBytes !== Infinity,
+          tellMemory: this.#options.tellMemory,
         }
     const task: BatchTask = {
       batchId: batch.id,

@@ -2,6 +2,7 @@
  * What an executor tells of its jobs. Events follow the commit that made them true; a listener that throws breaks nothing.
  */
 import type { ErrorRecord } from '../base/errors.js'
+import type { MemoryAction } from '../maintenance/memory-watch.js'
 import type { LogLevel } from '../protocol/messages.js'
 
 /** The job an event is about. */
@@ -41,6 +42,17 @@ export interface ExecutorEvents {
   rescued: { readonly id: string; readonly suspect: boolean }
   /** A thread was told to end and does not: native code holds it. */
   stuck: { readonly threadId: number; readonly job: EventJob | undefined }
+  /**
+   * The process's memory went above `limits.memoryBytes` or came back below it. `paused`: no job is claimed, those that run go on.
+   * `recycling`: the thread that holds the most is replaced when it has finished what it has. `slowed`: nothing runs and memory is
+   * still above; one thread goes on with a batch at a time. `resumed`: memory is below the limit again, every thread takes jobs.
+   */
+  memory: {
+    readonly action: MemoryAction
+    readonly rssBytes: number
+    readonly limitBytes: number
+    readonly threadId: number | undefined
+  }
   /** Something went wrong that no call reports: the store failed, a thread cannot start, an exception nobody caught. */
   error: { readonly error: Error; readonly jobId: string | undefined }
   /** Nothing is available or running any more. */

@@ -26,6 +26,7 @@ import { EventHub } from './events.js'
 import { Executor } from './executor.js'
 import { insideThread } from './inside-thread.js'
 import { Intake } from './intake.js'
+import { guardMemory } from './memory-guard.js'
 import type { ExecutorParts } from './parts.js'
 import { recover } from './recovery.js'
 import { Registry } from './registry.js'
@@ -42,6 +43,8 @@ export interface Surroundings {
   readonly random?: Random
   /** Instead of the engine that `path` asks for. */
   readonly engine?: Engine
+  /** The resident set of the process, in bytes. */
+  readonly rssBytes?: () => number
 }
 
 /** What `openExecutor` opens; tests give it other surroundings. */
@@ -52,7 +55,7 @@ export async function openExecutorWith(options: ExecutorOptions, surroundings: S
   const clock = surroundings.clock ?? systemClock
   const { engine, where, release } = await openEngine(compiled, clock, surroundings.engine)
   try {
-    return await assemble(compiled, engine, where, release, clock, surroundings.random ?? systemRandom)
+    return await assemble(compiled, engine, where, release, { clock, ...surroundings })
   } catch (error) {
     await engine.close().catch(() => undefined)
     await release()
@@ -77,13 +80,17 @@ async function openEngine(
   }
 }
 
+/** Of the whole process, its threads included. */
+function residentBytes(): number {
+  return process.memoryUsage.rss()
+}
+
 async function assemble(
   options: CompiledExecutorOptions,
   engine: Engine,
   where: string,
   release: () => void | Promise<void>,
-  clock: Clock,
-  random: Random,
+  { clock = systemClock, random = systemRandom, rssBytes = residentBytes }: Surroundings,
 ): Promise<Executor> {
   const store = JobStore.open(engine, random, where)
   const registry = new Registry(store, options.definitions.values())
@@ -100,13 +107,12 @@ async function assemble(
   const settlement = { store, registry, retention, results, events, runTimes, random, maxCrashes: options.maxCrashes }
   const recovery = await recover(settlement, now())
 
-  const { queues, payloadBytes } = options
-  const canRun = (id: number): boolean => registry.canRun(id)
+  const { queues, payloadBytes, abortGraceMs, memoryBytes: limitBytes } = options
   const ready = new ReadyQueues({
     store,
     runTimes,
     queues,
-    canRun,
+    canRun: (id) => registry.canRun(id),
     onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`, where),
     onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`, where),
   })
@@ -133,11 +139,13 @@ async function assemble(
       if (isNews) events.emit('idle', {})
     },
   })
+  const memory = guardMemory({ ...flow, turns, messages, limitBytes, rssBytes })
   const parts: ExecutorParts = {
     ...flow,
     options,
-    abortGraceMs: options.abortGraceMs,
+    abortGraceMs,
     turns,
+    memory,
     release,
     onQuiet: () => undefined,
     onFailure: () => undefined,
@@ -169,6 +177,7 @@ function makeDispatcher(
       maxStuckThreads: options.maxStuckThreads,
       pool: { resourceLimits: options.resourceLimits, env: options.env, execArgv: options.execArgv },
       recycle: options.recycle,
+      tellMemory: options.memoryBytes !== Infinity,
       storeMark: store.mark,
       payloadBytes: options.payloadBytes,
       limitsOf,

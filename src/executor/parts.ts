@@ -1,6 +1,7 @@
 /** Everything an executor is made of, put together by `openExecutor`. */
 import type { Clock } from '../base/clock.js'
 import type { Dispatcher } from '../dispatcher/dispatcher.js'
+import type { MemoryWatch } from '../maintenance/memory-watch.js'
 import type { Retention } from '../maintenance/retention.js'
 import type { CompiledExecutorOptions } from '../options/executor-options.js'
 import type { DueTimer } from '../scheduler/due-timer.js'
@@ -28,6 +29,8 @@ export interface ExecutorParts {
   readonly dispatcher: Dispatcher
   readonly claims: Claims
   readonly turns: Turns
+  /** Undefined without `limits.memoryBytes`. */
+  readonly memory: MemoryWatch | undefined
   /** Releases the directory. */
   readonly release: () => void | Promise<void>
   /** Set by the executor. */

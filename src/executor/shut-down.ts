@@ -23,6 +23,7 @@ export async function shutDown(parts: ExecutorParts, graceMs: number): Promise<C
   turns.draining = true
   dispatcher.isClosing = true
   due.stop()
+  parts.memory?.stop()
   if (turns.failure === undefined) {
     const quiet = new Quiet(parts)
     // They wait on, so that the store is not taken for drained.

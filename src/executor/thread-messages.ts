@@ -19,6 +19,8 @@ export interface ThreadMessagesOptions {
 }
 
 export class ThreadMessages {
+  /** What each thread said last that it holds, in bytes, by thread id. */
+  readonly heldBytes = new Map<number, number>()
   readonly #options: ThreadMessagesOptions
 
   constructor(options: ThreadMessagesOptions) {
@@ -59,6 +61,9 @@ export class ThreadMessages {
         })
         return
       }
+      case 'memory':
+        this.heldBytes.set(message.threadId, message.bytes)
+        return
       case 'tornDown':
         return
     }

@@ -69,6 +69,13 @@ export interface ExecutorOptions {
   readonly limits?: {
     /** Largest encoded input or output, in bytes, from 1 to 1 GiB. @defaultValue 16 MiB */
     readonly payloadBytes?: number
+    /**
+     * Memory of the whole process (its resident set), in bytes, above which no further job is claimed until it is below again. What
+     * runs goes on, and so do enqueues; the thread that holds the most is replaced by a fresh one when it has finished what it has. If
+     * memory stays above although nothing runs, one thread goes on with a batch at a time, so that work never stops for good. See
+     * the event `memory`. 1 or more; `Infinity`: no limit. @defaultValue `Infinity`
+     */
+    readonly memoryBytes?: number
   }
   /** How often a job may take the process down, running alone, before it is quarantined. 1 or more; `Infinity`: no limit. @defaultValue 3 */
   readonly maxCrashes?: number
@@ -109,6 +116,7 @@ export interface CompiledExecutorOptions {
   readonly durability: 'disk' | 'process'
   readonly retain: Readonly<Record<FinalState, CompiledRetain>>
   readonly payloadBytes: number
+  readonly memoryBytes: number
   readonly maxCrashes: number
   readonly maxStuckThreads: number
   readonly abortGraceMs: number
@@ -143,7 +151,7 @@ const FIELDS = [
 export function compileExecutorOptions(options: unknown, defaults: { readonly threads: number }): CompiledExecutorOptions {
   const problems = new Problems()
   const fields = readFields(options, FIELDS, '', problems)
-  const limits = fields.limits === undefined ? {} : readFields(fields.limits, ['payloadBytes'], 'limits', problems)
+  const limits = fields.limits === undefined ? {} : readFields(fields.limits, ['payloadBytes', 'memoryBytes'], 'limits', problems)
   const recycle = fields.recycle === undefined ? {} : readFields(fields.recycle, ['afterJobs', 'heapBytes'], 'recycle', problems)
   const number = (value: unknown, field: string, fallback: number, rule: NumberRule): number =>
     value === undefined ? fallback : (wholeNumber(value, field, problems, rule) ?? fallback)
@@ -159,6 +167,7 @@ export function compileExecutorOptions(options: unknown, defaults: { readonly th
     durability: compileDurability(fields.durability, problems),
     retain: compileRetain(fields.retain, problems),
     payloadBytes: number(limits.payloadBytes, 'limits.payloadBytes', DEFAULT_PAYLOAD_BYTES, { min: 1, max: MAX_PAYLOAD_BYTES }),
+    memoryBytes: number(limits.memoryBytes, 'limits.memoryBytes', Infinity, { min: 1, infinity: 'no limit' }),
     maxCrashes: number(fields.maxCrashes, 'maxCrashes', DEFAULT_MAX_CRASHES, { min: 1, infinity: 'no limit' }),
     maxStuckThreads: number(fields.maxStuckThreads, 'maxStuckThreads', threads, { min: 0 }),
     abortGraceMs: durationMs(abortGrace, 'abortGrace', problems, { zero: true }) ?? DEFAULT_ABORT_GRACE_MS,

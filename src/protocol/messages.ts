@@ -22,6 +22,8 @@ export interface ThreadSettings {
   readonly storeMark: number
   readonly payloadBytes: number
   readonly measureHeap: boolean
+  /** Whether the thread tells after a batch what it holds. */
+  readonly tellMemory: boolean
 }
 
 export interface BatchTask {
@@ -99,6 +101,8 @@ export type ThreadToMain =
       readonly message: string
       readonly stack: string | undefined
     }
+  /** What the thread holds after a batch, JavaScript heap and Buffers, when that has changed. */
+  | { readonly type: 'memory'; readonly threadId: number; readonly bytes: number }
   | { readonly type: 'tornDown' }
 
 /** The body of an outcome record that is not a plain completion, as JSON. */

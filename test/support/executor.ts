@@ -39,10 +39,15 @@ export async function setup(t: TestContext, options: SetupOptions): Promise<Setu
   const directory = store === 'lmdb' && given === undefined ? await tempDirectory(t) : ':memory:'
   const kept = given ?? (store === 'memory' ? lasting(createMemoryEngine()) : undefined)
   const open = async (more: SetupOptions): Promise<Executor> => {
-    const { store: _store, clock, random, engine = kept, ...rest } = { ...options, ...more }
+    const { store: _store, clock, random, rssBytes, engine = kept, ...rest } = { ...options, ...more }
     const executor = await openExecutorWith(
       { path: directory, jobs: [], threads: 2, ...rest },
-      { ...(clock !== undefined && { clock }), ...(random !== undefined && { random }), ...(engine !== undefined && { engine }) },
+      {
+        ...(clock !== undefined && { clock }),
+        ...(random !== undefined && { random }),
+        ...(engine !== undefined && { engine }),
+        ...(rssBytes !== undefined && { rssBytes }),
+      },
     )
     t.after(async () => {
       if (clock instanceof FakeClock) clock.runFreely()

@@ -33,6 +33,7 @@ test('the least options have the documented defaults', () => {
     durability: 'disk',
     retain: { completed: rule, cancelled: rule, discarded: rule },
     payloadBytes: 16 * 1024 * 1024,
+    memoryBytes: Infinity,
     maxCrashes: 3,
     maxStuckThreads: 4,
     abortGraceMs: 1000,
@@ -49,7 +50,7 @@ test('everything given is compiled', () => {
     threads: 2,
     queues: { images: { concurrency: 3 }, other: {} },
     durability: 'process',
-    limits: { payloadBytes: 1 },
+    limits: { payloadBytes: 1, memoryBytes: 5e9 },
     maxCrashes: Infinity,
     maxStuckThreads: 0,
     abortGrace: 0,
@@ -66,10 +67,10 @@ test('everything given is compiled', () => {
       ['default', Infinity],
     ],
   )
-  const { threads, durability, payloadBytes, maxCrashes, maxStuckThreads, abortGraceMs } = compiled
+  const { threads, durability, payloadBytes, memoryBytes, maxCrashes, maxStuckThreads, abortGraceMs } = compiled
   assert.deepEqual(
-    [threads, durability, payloadBytes, maxCrashes, maxStuckThreads, abortGraceMs],
-    [2, 'process', 1, Infinity, 0, 0],
+    [threads, durability, payloadBytes, memoryBytes, maxCrashes, maxStuckThreads, abortGraceMs],
+    [2, 'process', 1, 5e9, Infinity, 0, 0],
   )
   assert.deepEqual(compiled.recycle, { afterJobs: 10, heapBytes: Infinity })
   assert.deepEqual(compiled.resourceLimits, { maxOldGenerationSizeMb: 64 })
@@ -154,7 +155,7 @@ test('every problem comes in one error', () => {
     thread: 2,
     threads: 0,
     durability: 'full',
-    limits: { payloadBytes: 2 ** 31 },
+    limits: { payloadBytes: 2 ** 31, memoryBytes: 0 },
     maxCrashes: 0,
     maxStuckThreads: -1,
     abortGrace: Infinity,

@@ -1,0 +1,2 @@
+/** A command line that cannot be used. */
+export class UsageError extends Error {}

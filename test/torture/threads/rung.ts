@@ -1,0 +1,70 @@
+/**
+ * Promises 3 and 4: threads that are ended by the thousand, and storms in which every job fails in the same way. Nothing aborts, hangs
+ * or leaks; each job ends as the API says, and an innocent pays for nobody.
+ */
+import type { Rung, RungFigures, RungOptions, RungReport } from '../rung.js'
+import { FAULTS } from './faults.js'
+import { leaks, mib, remains } from './remains.js'
+import { runStorm, STORMS } from './storms.js'
+import { terminations } from './terminations.js'
+
+const TERMINATIONS = 1000
+const LONG_SCALE = 10
+/** Ended before anything is measured: what the process gets once and keeps is no leak. */
+const WARM_UP = 10
+
+interface Extent {
+  readonly terminations: number
+  readonly scale: number
+}
+
+/** One round: the terminations, then every storm; memory, threads and files before and after each. */
+export async function climb(extent: Extent, { seed, progress }: Pick<RungOptions, 'seed' | 'progress'>): Promise<RungReport> {
+  const violations: string[] = []
+  const figures: Record<string, string | number> = {}
+  violations.push(...(await terminations(WARM_UP, seed, () => undefined)).violations)
+  let before = await remains()
+  const ended = async (name: string): Promise<void> => {
+    const after = await remains()
+    violations.push(...leaks(before, after).map((leak) => `${name}: ${leak}`))
+    const modules = (after.modules ?? 0) - (before.modules ?? 0)
+    figures[`${name}: leaves`] = `${mib(after.rssBytes - before.rssBytes)} MiB, ${modules} modules open`
+    before = after
+  }
+  const load = await terminations(extent.terminations, seed, progress)
+  violations.push(...load.violations)
+  Object.assign(figures, load.figures)
+  await ended('terminations')
+  for (const storm of STORMS) {
+    const { figures: told, violations: found } = await runStorm(storm, extent.scale)
+    violations.push(...found)
+    const { attempts, goodJobs, commits, badBeforeGood } = told
+    figures[storm.name] = `${attempts} attempts, ${commits} commits, ${goodJobs} good jobs done after ${badBeforeGood} bad ones`
+    progress(`${storm.name}: ${figures[storm.name]}`)
+    await ended(storm.name)
+  }
+  return { figures, violations }
+}
+
+async function run(options: RungOptions): Promise<RungReport> {
+  const until = performance.now() + options.minutes * 60_000
+  const violations: string[] = []
+  let figures: RungFigures = {}
+  let rounds = 0
+  do {
+    const extent = { terminations: TERMINATIONS, scale: LONG_SCALE }
+    const report = await climb(extent, { seed: options.seed + rounds, progress: options.progress })
+    rounds++
+    figures = report.figures
+    violations.push(...report.violations)
+  } while (violations.length === 0 && performance.now() < until)
+  return { figures: { rounds, ...figures }, violations }
+}
+
+export const rung: Rung = {
+  name: 'threads',
+  summary: 'promises 3 and 4: 1,000 ended threads under load, and storms of timeouts, exits, out of memory, native code',
+  defaultMinutes: 5,
+  run,
+  faults: FAULTS,
+}
