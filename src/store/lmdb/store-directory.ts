@@ -22,6 +22,9 @@ const PROBE_FILE = 'millrace.probe'
 /** More than LMDB writes to make a new store: the meta pages, the reader table, the tables' roots. */
 const PROBE_BYTES = 256 * 1024
 
+/** Characters shown of either end of a path. */
+const SHOWN = 200
+
 /** Jobs may carry secrets: only the user reads them. */
 const DIRECTORY_MODE = 0o700
 
@@ -164,7 +167,7 @@ function addressSpaceBytes(): number {
 /** The error for a path that cannot be a store, or a part of one. */
 export function unusable(path: string, reason: string, cause?: unknown): MillraceError {
   const message =
-    `Cannot use ${path} as a store: ${reason}. ` +
+    `Cannot use ${shorten(path)} as a store: ${shorten(reason)}. ` +
     'Give the executor a directory of its own that this user can write to, on a local disk with free space.'
   return new MillraceError('MILLRACE_STORE_UNUSABLE', message, cause === undefined ? undefined : { cause })
 }
@@ -177,12 +180,26 @@ function damaged(path: string, reason: string, cause?: unknown): MillraceError {
   return new MillraceError('MILLRACE_STORE_CORRUPT', message, cause === undefined ? undefined : { cause })
 }
 
+/** A path may have thousands of characters; its ends tell which one it is. */
+function shorten(text: string): string {
+  return text.length <= 2 * SHOWN ? text : `${text.slice(0, SHOWN)}…${text.slice(-SHOWN)} (${text.length} characters)`
+}
+
 function reasonOf(error: unknown): string {
   const code = (error as NodeJS.ErrnoException | undefined)?.code
   switch (code) {
     case 'EEXIST':
     case 'ENOTDIR':
       return 'it, or a part of its path, is a file and not a directory'
+    case 'ENOENT':
+      return 'it, or a part of its path, is a symbolic link that leads nowhere (ENOENT)'
+    case 'ELOOP':
+      return 'its symbolic links lead back to themselves (ELOOP)'
+    case 'ENAMETOOLONG':
+      return 'it, or a name in it, is longer than the system allows (ENAMETOOLONG)'
+    case 'EMFILE':
+    case 'ENFILE':
+      return `no more files may be opened (${code}); raise the limit, as with ulimit -n`
     case 'EACCES':
     case 'EPERM':
       return `this user may not read and write it (${code})`
