@@ -5,7 +5,7 @@
  * The checks are thorough because lmdb-js 3.5 does not survive a failure to open, nor LMDB a damaged page: either ends the process
  * (SIGSEGV, SIGBUS).
  */
-import { accessSync, constants, fsyncSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, fsyncSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 
@@ -21,6 +21,9 @@ export const DRAFT_FILE = `${DATA_FILE}.new`
 const PROBE_FILE = 'millrace.probe'
 /** More than LMDB writes to make a new store: the meta pages, the reader table, the tables' roots. */
 const PROBE_BYTES = 256 * 1024
+
+/** More than LMDB opens: the data file twice, the reader table. */
+const FILES_OPENED = 8
 
 /** Characters shown of either end of a path. */
 const SHOWN = 200
@@ -38,13 +41,32 @@ const SYNC_FAILURES = new Set(['EIO', 'ENOSPC', 'EDQUOT'])
 /** Makes the directory if it is absent, parents included, and makes sure that it can be written to. */
 export function prepareDirectory(directory: string): void {
   try {
-    const first = mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE })
+    const first = makeDirectory(directory)
     if (first !== undefined) syncNames(directory, dirname(resolve(first)))
     if (!statSync(directory).isDirectory()) throw unusable(directory, 'it is not a directory')
     accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (error) {
     if (error instanceof MillraceError) throw error
     throw unusable(directory, reasonOf(error), error)
+  }
+}
+
+/**
+ * Gives the first directory that was made, undefined when there was nothing to make. Not by `recursive`: in a place that takes no
+ * directories, such as /proc, Node would try for ever.
+ */
+function makeDirectory(directory: string): string | undefined {
+  try {
+    mkdirSync(directory, { mode: DIRECTORY_MODE })
+    return directory
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST') return undefined
+    const parent = dirname(directory)
+    if (code !== 'ENOENT' || existsSync(parent)) throw error
+    const first = makeDirectory(parent)
+    if (!existsSync(parent)) throw error
+    return makeDirectory(directory) === undefined ? first : (first ?? directory)
   }
 }
 
@@ -94,11 +116,14 @@ export function checkStoreFiles(directory: string, mapSize: number): void {
     throw unusable(directory, `it needs ${mapSize} bytes of address space, and this process may have ${addressBytes} (ulimit -v)`)
   }
   const probe = join(directory, PROBE_FILE)
+  const opened: number[] = []
   try {
+    while (opened.length < FILES_OPENED) opened.push(openSync(directory, 'r'))
     writeFileSync(probe, Buffer.alloc(PROBE_BYTES), { mode: 0o600 })
   } catch (error) {
     throw unusable(directory, reasonOf(error), error)
   } finally {
+    for (const file of opened) closeSync(file)
     rmSync(probe, { force: true })
   }
 }
@@ -192,7 +217,7 @@ function reasonOf(error: unknown): string {
     case 'ENOTDIR':
       return 'it, or a part of its path, is a file and not a directory'
     case 'ENOENT':
-      return 'it, or a part of its path, is a symbolic link that leads nowhere (ENOENT)'
+      return 'it cannot be made there, or a symbolic link in its path leads nowhere (ENOENT)'
     case 'ELOOP':
       return 'its symbolic links lead back to themselves (ELOOP)'
     case 'ENAMETOOLONG':

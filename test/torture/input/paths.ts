@@ -21,6 +21,15 @@ async function refuses(name: string, path: string): Promise<string[]> {
   }
 }
 
+/** Loads everything, then leaves no file descriptor but one. */
+const USE_UP = `
+  const { openSync, closeSync } = await import('node:fs')
+  const first = await (await import(${JSON.stringify(index)})).openExecutor({ path: ':memory:', jobs: [], threads: 1 })
+  await first.close({ grace: 0 })
+  const files = []
+  try { for (;;) files.push(openSync('/dev/null')) } catch {}
+  closeSync(files.pop())`
+
 /** Opens a path in a process of its own, after `prepare`; gives the code of what it was refused with, `opened`, or what it said. */
 function inProcess(path: string, prepare: string, wrapper = ''): string {
   const program = `${prepare}
@@ -54,9 +63,18 @@ async function privacy(root: string): Promise<string[]> {
 async function relative(root: string): Promise<string[]> {
   const path = join(root, 'elsewhere')
   await mkdir(path)
-  const said = inProcess('./store', `process.chdir(${JSON.stringify(root)}); setImmediate(() => process.chdir(${JSON.stringify(path)}))`)
+  const before = process.cwd()
+  try {
+    process.chdir(root)
+    const executor = await openExecutor({ path: './store', jobs: [echo], threads: 1 })
+    process.chdir(path)
+    await (await executor.enqueue(echo, 1)).result()
+    await executor.close({ grace: 0 })
+  } finally {
+    process.chdir(before)
+  }
   const names = await readdir(path)
-  return said.trim() === 'opened' && names.length === 0 ? [] : [`a relative path: ${said.trim()}, and elsewhere lies ${names.join()}`]
+  return names.length === 0 ? [] : [`a relative path: elsewhere lies ${names.join(', ')}`]
 }
 
 function inProcesses(root: string): string[] {
@@ -64,7 +82,7 @@ function inProcesses(root: string): string[] {
   const expects = (name: string, said: string, fits: RegExp): void => {
     if (!fits.test(said)) wrong.push(`${name}: ${said.slice(0, 300)}`)
   }
-  expects('too few file descriptors', inProcess(join(root, 'few'), '', 'ulimit -n 24;'), /^(?:MILLRACE_STORE_UNUSABLE|opened)/)
+  expects('no file descriptors left', inProcess(join(root, 'few'), USE_UP, 'ulimit -n 128;'), /^MILLRACE_STORE_UNUSABLE .*EMFILE/)
   // Permissions do not bind root; another user's process does not get in.
   if (process.getuid?.() === 0) {
     const drop = 'await import(' + JSON.stringify(index) + '); process.setgid(65534); process.setuid(65534);'
