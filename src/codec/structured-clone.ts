@@ -12,7 +12,16 @@ import { builtinTag, describeThrown } from '../base/problems.js'
 const KEY_SHOWN = 60
 const PATH_SHOWN = 300
 /** Tags of objects that are no data. */
-const UNSTORABLE = new Set(['Promise', 'WeakMap', 'WeakSet', 'WeakRef', 'SharedArrayBuffer', 'Generator', 'AsyncGenerator', 'Module'])
+const UNSTORABLE = new Set([
+  'Promise',
+  'WeakMap',
+  'WeakSet',
+  'WeakRef',
+  'SharedArrayBuffer',
+  'Generator',
+  'AsyncGenerator',
+  'Module',
+])
 
 /** V8 asks for it by name when it meets what it cannot carry. */
 class Unclonable extends Error {}

@@ -10,7 +10,8 @@ export function orAbsent(accepts: Accepts): Accepts {
 }
 
 export function whole(least: number, most: number, infinity = false): Accepts {
-  return (value) => (infinity && value === Infinity) || (Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most)
+  return (value) =>
+    (infinity && value === Infinity) || (Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most)
 }
 
 export function duration({ zero, infinity }: { zero: boolean; infinity: boolean }): Accepts {

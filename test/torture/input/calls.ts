@@ -1,7 +1,21 @@
 /** Every argument of every public call: how it is called with a value in that place, and which values it may take. */
 import { isMillraceError } from '../../../src/index.js'
 import type { Accepts } from './accepted.js'
-import { aFunction, anything, both, duration, either, emptyBag, instant, never, oneOf, orAbsent, printable, text, whole } from './accepted.js'
+import {
+  aFunction,
+  anything,
+  both,
+  duration,
+  either,
+  emptyBag,
+  instant,
+  never,
+  oneOf,
+  orAbsent,
+  printable,
+  text,
+  whole,
+} from './accepted.js'
 import { echo, nothing, type Library, type World } from './world.js'
 
 export interface Call {
@@ -68,8 +82,18 @@ function optionCalls(): Call[] {
 
 const EXECUTOR_CALLS: readonly Call[] = [
   { name: 'enqueue(definition)', takes: never, refuses: 'rejects', call: ({ executor }, value) => executor.enqueue(value, 1) },
-  { name: 'enqueue(…, options)', takes: UNCHANGED, refuses: 'rejects', call: ({ executor }, value) => executor.enqueue(echo, 1, value) },
-  { name: 'enqueueMany(definition)', takes: never, refuses: 'rejects', call: ({ executor }, value) => executor.enqueueMany(value, [1]) },
+  {
+    name: 'enqueue(…, options)',
+    takes: UNCHANGED,
+    refuses: 'rejects',
+    call: ({ executor }, value) => executor.enqueue(echo, 1, value),
+  },
+  {
+    name: 'enqueueMany(definition)',
+    takes: never,
+    refuses: 'rejects',
+    call: ({ executor }, value) => executor.enqueueMany(value, [1]),
+  },
   {
     name: 'enqueueMany(…, inputs)',
     takes: isIterable,
@@ -86,14 +110,34 @@ const EXECUTOR_CALLS: readonly Call[] = [
   { name: 'get(id)', takes: never, refuses: 'rejects', call: ({ executor }, value) => executor.get(value) },
   { name: 'job(id)', takes: never, refuses: 'throws', call: ({ executor }, value) => executor.job(value) },
   { name: 'cancel(id)', takes: never, refuses: 'rejects', call: ({ executor }, value) => executor.cancel(value) },
-  { name: 'cancel(…, reason)', takes: orAbsent(text), refuses: 'rejects', call: ({ executor, id }, value) => executor.cancel(id, value) },
-  { name: 'job(id).cancel(reason)', takes: orAbsent(text), refuses: 'rejects', call: ({ executor, id }, value) => executor.job(id).cancel(value) },
+  {
+    name: 'cancel(…, reason)',
+    takes: orAbsent(text),
+    refuses: 'rejects',
+    call: ({ executor, id }, value) => executor.cancel(id, value),
+  },
+  {
+    name: 'job(id).cancel(reason)',
+    takes: orAbsent(text),
+    refuses: 'rejects',
+    call: ({ executor, id }, value) => executor.job(id).cancel(value),
+  },
   { name: 'list(filter)', takes: UNCHANGED, refuses: 'rejects', call: ({ executor }, value) => drained(executor.list(value)) },
   ...listCalls(),
   { name: 'on(name)', takes: never, refuses: 'throws', call: ({ executor }, value) => executor.on(value, () => undefined) },
-  { name: 'on(…, listener)', takes: aFunction, refuses: 'throws', call: ({ executor }, value) => (executor.on('started', value), executor.off('started', value)) },
+  {
+    name: 'on(…, listener)',
+    takes: aFunction,
+    refuses: 'throws',
+    call: ({ executor }, value) => (executor.on('started', value), executor.off('started', value)),
+  },
   { name: 'off(name)', takes: never, refuses: 'throws', call: ({ executor }, value) => executor.off(value, () => undefined) },
-  { name: 'off(…, listener)', takes: aFunction, refuses: 'throws', call: ({ executor }, value) => executor.off('started', value) },
+  {
+    name: 'off(…, listener)',
+    takes: aFunction,
+    refuses: 'throws',
+    call: ({ executor }, value) => executor.off('started', value),
+  },
 ]
 
 function listCalls(): Call[] {
@@ -128,7 +172,12 @@ function readable(takes: Accepts): Accepts {
 
 function isIterable(value: unknown): boolean {
   try {
-    return typeof value === 'object' && value !== null && Symbol.iterator in value && Array.from(value as Iterable<unknown>).length >= 0
+    return (
+      typeof value === 'object' &&
+      value !== null &&
+      Symbol.iterator in value &&
+      Array.from(value as Iterable<unknown>).length >= 0
+    )
   } catch {
     return false
   }
@@ -176,8 +225,14 @@ const NESTED_OPEN: Readonly<Record<string, readonly [Accepts, (value: unknown) =
   'retain.age': [duration({ zero: true, infinity: true }), (value) => ({ retain: { age: value } })],
   'retain.completed': [emptyBag, (value) => ({ retain: { completed: value } })],
   'queues.images': [emptyBag, (value) => ({ queues: { images: value } })],
-  'queues.images.concurrency': [whole(1, Number.MAX_SAFE_INTEGER, true), (value) => ({ queues: { images: { concurrency: value } } })],
-  'resourceLimits.maxOldGenerationSizeMb': [(value) => typeof value === 'number' && value >= 16 && value < Infinity, (value) => ({ resourceLimits: { maxOldGenerationSizeMb: value } })],
+  'queues.images.concurrency': [
+    whole(1, Number.MAX_SAFE_INTEGER, true),
+    (value) => ({ queues: { images: { concurrency: value } } }),
+  ],
+  'resourceLimits.maxOldGenerationSizeMb': [
+    (value) => typeof value === 'number' && value >= 16 && value < Infinity,
+    (value) => ({ resourceLimits: { maxOldGenerationSizeMb: value } }),
+  ],
   'jobs[0]': [never, (value) => ({ jobs: [value] })],
   'execArgv[0]': [text, (value) => ({ execArgv: [value] })],
   unknown: [never, (value) => ({ thread: value })],
@@ -199,8 +254,12 @@ export function openCalls(): Call[] {
   })
   return [
     call('openExecutor(options)', never, (value) => value),
-    ...Object.entries(OPEN_OPTIONS).map(([field, takes]) => call(`openExecutor({ ${field} })`, takes, (value) => ({ ...BARE, [field]: value }))),
-    ...Object.entries(NESTED_OPEN).map(([field, [takes, make]]) => call(`openExecutor({ ${field} })`, takes, (value) => ({ ...BARE, ...make(value) }))),
+    ...Object.entries(OPEN_OPTIONS).map(([field, takes]) =>
+      call(`openExecutor({ ${field} })`, takes, (value) => ({ ...BARE, [field]: value })),
+    ),
+    ...Object.entries(NESTED_OPEN).map(([field, [takes, make]]) =>
+      call(`openExecutor({ ${field} })`, takes, (value) => ({ ...BARE, ...make(value) })),
+    ),
   ]
 }
 
@@ -232,13 +291,13 @@ function pureCalls(): Call[] {
   return [
     pure('defineJob(spec)', never, (library, value) => library.defineJob(value)),
     ...Object.entries(DEFINE_OPTIONS).map(([field, takes]) =>
-      pure(
-        `defineJob({ ${field} })`,
-        field === 'name' || field === 'module' ? takes : orAbsent(takes),
-        (library, value) => library.defineJob({ name: 'a', module, run: () => 1, [field]: value }),
+      pure(`defineJob({ ${field} })`, field === 'name' || field === 'module' ? takes : orAbsent(takes), (library, value) =>
+        library.defineJob({ name: 'a', module, run: () => 1, [field]: value }),
       ),
     ),
-    pure('defineJob({ unknown })', never, (library, value) => library.defineJob({ name: 'a', module, run: () => 1, retry: value })),
+    pure('defineJob({ unknown })', never, (library, value) =>
+      library.defineJob({ name: 'a', module, run: () => 1, retry: value }),
+    ),
     pure('snooze(duration)', nonNegative, (library, value) => library.snooze(value)),
     pure('snooze(…, reason)', orAbsent(text), (library, value) => library.snooze(1, value)),
     pure('cancel(reason)', orAbsent(text), (library, value) => library.cancel(value)),
@@ -247,7 +306,11 @@ function pureCalls(): Call[] {
     pure('new FatalError(…, options)', anything, (library, value) => new library.FatalError('why', value)),
     pure('new RetryError(message)', anything, (library, value) => new library.RetryError(value)),
     pure('new RetryError(…, options)', UNCHANGED, (library, value) => new library.RetryError('why', value)),
-    pure('new RetryError(…, { after })', orAbsent(nonNegative), (library, value) => new library.RetryError('why', { after: value })),
+    pure(
+      'new RetryError(…, { after })',
+      orAbsent(nonNegative),
+      (library, value) => new library.RetryError('why', { after: value }),
+    ),
     pure('isMillraceError(error)', anything, (_library, value) => isMillraceError(value)),
     pure('isMillraceError(…, code)', anything, (_library, value) => isMillraceError(new Error('x'), value as never)),
   ]

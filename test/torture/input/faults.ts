@@ -29,7 +29,7 @@ export const FAULTS: readonly SpoiltLibrary[] = [
     enqueue: async (definition, input, options) => {
       const job = await real.enqueue(definition, input, options)
       const own = typeof input === 'object' && input !== null && Object.hasOwn(input, '__proto__')
-      if (own) Object.defineProperty(Object.prototype, 'polluted', { value: 1, enumerable: true, configurable: true })
+      if (own) Object.defineProperty(Object.getPrototypeOf({}), 'polluted', { value: 1, enumerable: true, configurable: true })
       return job
     },
   })),

@@ -4,8 +4,35 @@ import { HOSTILE } from './hostile.js'
 import { faultOf } from './judge.js'
 import { echo, type World } from './world.js'
 
-const KEYS = ['queue', 'priority', 'maxRetries', 'backoff', 'timeout', 'softTimeout', 'delay', 'runAt', 'type', 'base', 'max', 'jitter']
-const MORE_KEYS = ['path', 'jobs', 'queues', 'retain', 'limits', 'recycle', 'env', 'age', 'completed', 'state', 'limit', 'grace', 'name']
+const KEYS = [
+  'queue',
+  'priority',
+  'maxRetries',
+  'backoff',
+  'timeout',
+  'softTimeout',
+  'delay',
+  'runAt',
+  'type',
+  'base',
+  'max',
+  'jitter',
+]
+const MORE_KEYS = [
+  'path',
+  'jobs',
+  'queues',
+  'retain',
+  'limits',
+  'recycle',
+  'env',
+  'age',
+  'completed',
+  'state',
+  'limit',
+  'grace',
+  'name',
+]
 const ODD_KEYS = ['__proto__', 'constructor', 'maxRetry', 'Queue', '', 'toString']
 
 function bag(prng: Prng, depth: number, told: string[]): object {

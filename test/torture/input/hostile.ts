@@ -54,9 +54,21 @@ export const HOSTILE: readonly Hostile[] = [
   ...[null, true, false, 0, -0, 1, -1, 1.5, 127, 128, 2 ** 31, 2 ** 53, 8.7e15, 1e300, NaN, Infinity, -Infinity, 5n].map(
     (value) => ({ name: Object.is(value, -0) ? '-0' : `${String(value)} (${typeof value})`, make: () => value }),
   ),
-  ...['', ' ', 'x', '15s', '-1s', '1e3s', 'default', 'a\0b', 'two\nlines', '\u001b[31m', '\ud800', '__proto__', 'constructor'].map(
-    (text) => ({ name: `the string ${JSON.stringify(text)}`, make: () => text }),
-  ),
+  ...[
+    '',
+    ' ',
+    'x',
+    '15s',
+    '-1s',
+    '1e3s',
+    'default',
+    'a\0b',
+    'two\nlines',
+    '\u001b[31m',
+    '\ud800',
+    '__proto__',
+    'constructor',
+  ].map((text) => ({ name: `the string ${JSON.stringify(text)}`, make: () => text })),
   { name: 'a string of a million characters', make: () => HUGE },
   { name: 'a bigint of 30,000 digits', make: () => 10n ** 30_000n },
   { name: 'a symbol', make: () => Symbol('of the caller') },
@@ -66,9 +78,15 @@ export const HOSTILE: readonly Hostile[] = [
   { name: 'an empty array', make: () => [] },
   { name: 'an array of 20,000 bad entries', make: () => Array.from({ length: 20_000 }, (_, index) => ({ index })) },
   { name: 'a sparse array', make: () => Object.assign([], { length: 50 }) },
-  { name: 'an object of 2,000 unknown keys', make: () => Object.fromEntries(Array.from({ length: 2000 }, (_, key) => [`k${key}`, 1])) },
+  {
+    name: 'an object of 2,000 unknown keys',
+    make: () => Object.fromEntries(Array.from({ length: 2000 }, (_, key) => [`k${key}`, 1])),
+  },
   { name: 'an object with a huge key', make: () => ({ [HUGE]: 1 }) },
-  { name: 'an object without prototype', make: () => Object.assign(Object.create(EMPTY_PROTOTYPE as null) as object, { unknown: 1 }) },
+  {
+    name: 'an object without prototype',
+    make: () => Object.assign(Object.create(EMPTY_PROTOTYPE as null) as object, { unknown: 1 }),
+  },
   ...['__proto__', 'constructor', 'prototype'].map((key) => ({
     name: `an object with its own ${key}`,
     make: (): unknown => JSON.parse(`{"${key}":{"polluted":true,"toString":1}}`),

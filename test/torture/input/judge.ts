@@ -29,7 +29,8 @@ export function faultOf(thrown: unknown, secret?: string): string | undefined {
   if (raw !== undefined) return `the raw words ${String(raw)} in: ${message}`
   if (!/[a-z]/.test(message)) return `a message that says nothing: ${message}`
   const all = inspect(thrown, { depth: 10, maxStringLength: null })
-  if (secret !== undefined && all.includes(secret)) return `the payload is in the error: ${shown(all.slice(all.indexOf(secret) - 60))}`
+  if (secret !== undefined && all.includes(secret))
+    return `the payload is in the error: ${shown(all.slice(all.indexOf(secret) - 60))}`
   return undefined
 }
 

@@ -37,7 +37,10 @@ function inProcess(path: string, prepare: string, wrapper = ''): string {
     try { const e = await openExecutor({ path: ${JSON.stringify(path)}, jobs: [], threads: 1 }); await e.close({ grace: 0 }); console.log('opened') }
     catch (error) { console.log(error.code + ' ' + error.message) }`
   const run = `${wrapper} "$NODE" --input-type=module -e "$PROGRAM" 2>&1 || true`
-  return execFileSync('/bin/sh', ['-c', run], { encoding: 'utf8', env: { ...process.env, NODE: process.execPath, PROGRAM: program } })
+  return execFileSync('/bin/sh', ['-c', run], {
+    encoding: 'utf8',
+    env: { ...process.env, NODE: process.execPath, PROGRAM: program },
+  })
 }
 
 /** Everything in a store belongs to its user alone, whatever the umask and whoever made the directory above. */
@@ -50,7 +53,8 @@ async function privacy(root: string): Promise<string[]> {
     const wrong: string[] = []
     for (const name of ['', ...(await readdir(path))]) {
       const { mode } = await stat(join(path, name))
-      if ((mode & 0o077) !== 0) wrong.push(`others may use ${name === '' ? 'the directory' : name}: ${(mode & 0o777).toString(8)}`)
+      if ((mode & 0o077) !== 0)
+        wrong.push(`others may use ${name === '' ? 'the directory' : name}: ${(mode & 0o777).toString(8)}`)
     }
     await executor.close({ grace: 0 })
     return wrong
@@ -115,7 +119,9 @@ export async function tryPaths(): Promise<string[]> {
     ]
     const executor = await openExecutor({ path: at('link'), jobs: [], threads: 1 })
     await executor.close({ grace: 0 })
-    const left = (await readdir(root)).filter((name) => !['file', 'taken', 'dangling', 'loop', 'link', 'private', 'elsewhere'].includes(name))
+    const left = (await readdir(root)).filter(
+      (name) => !['file', 'taken', 'dangling', 'loop', 'link', 'private', 'elsewhere'].includes(name),
+    )
     const unexpected = left.filter((name) => !['few', 'store'].includes(name))
     return [...wrong, ...unexpected.map((name) => `a refused path left ${name}`)]
   } finally {

@@ -33,14 +33,18 @@ const PAYLOADS: readonly Payload[] = [
   ...['__proto__', 'constructor', 'prototype', 'toJSON', 'then', 'hasOwnProperty'].map((key) =>
     back(`own ${key}`, () => JSON.parse(`{"${key}":{"polluted":"${SECRET}"},"list":[{"${key}":1}]}`) as unknown),
   ),
-  back('own __proto__ beside a Date', () => Object.assign(JSON.parse(`{"__proto__":{"polluted":1}}`) as object, { at: new Date(5) })),
+  back('own __proto__ beside a Date', () =>
+    Object.assign(JSON.parse(`{"__proto__":{"polluted":1}}`) as object, { at: new Date(5) }),
+  ),
   ...[-0, NaN, Infinity, 10n ** 200n, '', '\ud800 alone', 'a\0b', null, undefined, true].map((value) =>
     back(`the value ${Object.is(value, -0) ? '-0' : shown(value)}`, () => ({ value, SECRET })),
   ),
   back('a cycle', ring),
   back('a sparse array', () => Object.assign([], { length: 9, 4: SECRET })),
   back('a Map and a Set', () => new Map<unknown, unknown>([[{ SECRET }, new Set([1, [2]])]])),
-  back('a resizable buffer', () => new Uint8Array(Reflect.construct(ArrayBuffer, [8, { maxByteLength: 64 }]) as ArrayBuffer).slice()),
+  back('a resizable buffer', () =>
+    new Uint8Array(Reflect.construct(ArrayBuffer, [8, { maxByteLength: 64 }]) as ArrayBuffer).slice(),
+  ),
   back('shared memory, viewed', () => new Uint8Array(new SharedArrayBuffer(8))),
   back('nested 500 deep', () => nested(500)),
   back('as large as may be', () => 'x'.repeat(PAYLOAD_BYTES - 2)),
@@ -56,7 +60,9 @@ const PAYLOADS: readonly Payload[] = [
   refused('a detached view', detachedView),
   refused('a detached view in an object', () => ({ SECRET, view: detachedView(), at: new Date() })),
   refused('a getter that throws', () => Object.defineProperty({ SECRET }, 'x', { get: thrower, enumerable: true })),
-  refused('a getter beside a Date', () => Object.defineProperty({ SECRET, at: new Date() }, 'x', { get: thrower, enumerable: true })),
+  refused('a getter beside a Date', () =>
+    Object.defineProperty({ SECRET, at: new Date() }, 'x', { get: thrower, enumerable: true }),
+  ),
   refused('a proxy', () => ({ SECRET, value: new Proxy({ at: new Date() }, {}) })),
   refused('a proxy that throws', () => ({ SECRET, value: new Proxy({}, { ownKeys: thrower, getPrototypeOf: thrower }) })),
 ]

@@ -81,5 +81,8 @@ export const rung: Rung = {
   summary: 'bad arguments, payloads and paths get a clear error of ours and leave nothing half done; every call with every value',
   defaultMinutes: 2,
   run,
-  faults: FAULTS.map(({ name, library }) => ({ name, run: async ({ seed }) => (await attack(library, { seed, stride: 20, generated: 0 }).finally(unpollute)).wrong })),
+  faults: FAULTS.map(({ name, library }) => ({
+    name,
+    run: async ({ seed }) => (await attack(library, { seed, stride: 20, generated: 0 }).finally(unpollute)).wrong,
+  })),
 }

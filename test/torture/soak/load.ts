@@ -74,7 +74,8 @@ export class Load {
     const { totals } = this.executor.stats()
     for (const [state, count] of Object.entries(this.ended)) {
       const stored = totals[state as End]
-      if (stored !== count) this.violations.push(`round of seed ${this.#options.seed}: ${count} jobs ${state}, and the store says ${stored}`)
+      if (stored !== count)
+        this.violations.push(`round of seed ${this.#options.seed}: ${count} jobs ${state}, and the store says ${stored}`)
     }
     await this.executor.close({ grace: '10s' })
     this.#executor = undefined
@@ -122,7 +123,9 @@ export class Load {
   }
 
   async #many(): Promise<void> {
-    const inputs = Array.from({ length: 100 }, () => this.#input()).filter(({ ends }) => ends === 'completes' || ends === 'is fatal')
+    const inputs = Array.from({ length: 100 }, () => this.#input()).filter(
+      ({ ends }) => ends === 'completes' || ends === 'is fatal',
+    )
     const jobs = await this.executor.enqueueMany(soakJob, inputs)
     await Promise.all(jobs.map((job, index) => this.#follow(job, inputs[index] as SoakInput)))
   }
@@ -134,7 +137,10 @@ export class Load {
     try {
       const output = await job.result()
       end = 'completed'
-      const isRight = output.bytes.length === bytes.length && hashOf(output.bytes) === output.hash && output.bytes[0] === ((bytes[0] ?? 0) ^ 0x5a)
+      const isRight =
+        output.bytes.length === bytes.length &&
+        hashOf(output.bytes) === output.hash &&
+        output.bytes[0] === ((bytes[0] ?? 0) ^ 0x5a)
       if (!isRight) this.violations.push(`job ${job.id} (key ${key}): its output is not what it returned`)
     } catch (error) {
       if (isMillraceError(error, 'MILLRACE_JOB_FAILED')) end = 'discarded'

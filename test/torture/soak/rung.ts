@@ -24,7 +24,11 @@ export interface Soaked {
   readonly load: Load
 }
 
-export async function soak(seconds: number, options: Omit<LoadOptions, 'directory'>, progress: (line: string) => void): Promise<Soaked> {
+export async function soak(
+  seconds: number,
+  options: Omit<LoadOptions, 'directory'>,
+  progress: (line: string) => void,
+): Promise<Soaked> {
   const directory = await mkdtemp(join(tmpdir(), 'millrace-soak-'))
   const load = new Load({ ...options, directory })
   const samples: Sample[] = []
@@ -38,7 +42,8 @@ export async function soak(seconds: number, options: Omit<LoadOptions, 'director
       // Between rounds, so that every sample sees the same: nothing in flight.
       if (elapsed >= samples.length * stepMs) {
         samples.push(takeSample(load.executor, elapsed / 1000, load.jobs, load.takeOldestWait()))
-        if (samples.length % 20 === 0) progress(`${Math.round(elapsed / 1000)} s, ${load.jobs} jobs, ${load.violations.length} violations`)
+        if (samples.length % 20 === 0)
+          progress(`${Math.round(elapsed / 1000)} s, ${load.jobs} jobs, ${load.violations.length} violations`)
       }
       if (rounds % ROUNDS_OPEN === 0) {
         await load.close()

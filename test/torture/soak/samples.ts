@@ -49,9 +49,14 @@ export function takeSample(executor: Executor, seconds: number, jobs: number, ol
 /** Every measure that has grown, one line each. */
 export function growths(samples: readonly Sample[]): string[] {
   return (Object.entries(MARGINS) as [Measure, Margin][]).flatMap(([name, margin]) => {
-    const { first, last, isFlat } = trendOf(samples.map((sample) => sample[name]), margin)
+    const { first, last, isFlat } = trendOf(
+      samples.map((sample) => sample[name]),
+      margin,
+    )
     if (isFlat) return []
-    return [`${name} grew: median ${first.toFixed(1)} in the first third, ${last.toFixed(1)} in the last, of ${samples.length} samples`]
+    return [
+      `${name} grew: median ${first.toFixed(1)} in the first third, ${last.toFixed(1)} in the last, of ${samples.length} samples`,
+    ]
   })
 }
 
