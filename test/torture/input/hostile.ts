@@ -1,6 +1,6 @@
 /** Values that no caller should give and somebody does: the table that every argument of every call is tried with. */
 
-export const HUGE = 'huge '.repeat(200_000)
+const HUGE = 'huge '.repeat(200_000)
 
 /** A value with a name for messages; made anew for each call, because some can be used up. */
 export interface Hostile {
@@ -29,12 +29,6 @@ function cyclic(): object {
   value.self = value
   value.list.push(value.list)
   return value
-}
-
-export function detached(): ArrayBuffer {
-  const buffer = new ArrayBuffer(16)
-  structuredClone(buffer, { transfer: [buffer] })
-  return buffer
 }
 
 export function nested(depth: number): unknown {

@@ -3,7 +3,7 @@ import { inspect } from 'node:util'
 import { isMillraceError } from '../../../src/index.js'
 
 /** A message is read by people, on a terminal. */
-export const MESSAGE_CHARACTERS = 2000
+const MESSAGE_CHARACTERS = 2000
 
 /** Words that only come from V8, Node, LMDB or zod, and that tell the caller nothing. */
 const RAW = [

@@ -108,6 +108,7 @@ export async function tryPaths(): Promise<string[]> {
       ...(await refuses('of a file', at('file'))),
       ...(await refuses('below a file', at('file/store'))),
       ...(await refuses('of a dangling link', at('dangling'))),
+      ...(await refuses('below a dangling link', at('dangling/store'))),
       ...(await refuses('of a loop', at('loop'))),
       ...(await refuses('below a loop', at('loop/store'))),
       ...(await refuses('of 5,000 characters', at('long/'.repeat(1000)))),

@@ -5,7 +5,7 @@ import { faultOf, shown } from './judge.js'
 import { checked, echo, PAYLOAD_BYTES, pollution, stored, type World } from './world.js'
 
 /** Is in every payload, and in no error. */
-export const SECRET = 'sesame-4711'
+const SECRET = 'sesame-4711'
 
 interface Payload extends Hostile {
   readonly ends: 'back' | 'refused'

@@ -20,7 +20,7 @@ export interface Trend {
 /** Fewer tell nothing. */
 export const LEAST_SAMPLES = 9
 
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   return sorted[Math.floor(sorted.length / 2)] ?? NaN
 }
