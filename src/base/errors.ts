@@ -180,6 +180,10 @@ export class JobFailedError extends MillraceError {
  * installed copy of the package.
  */
 export function isMillraceError(error: unknown, code?: MillraceErrorCode): error is MillraceError {
-  if (typeof error !== 'object' || error === null || !(BRAND in error)) return false
-  return code === undefined || (error as MillraceError).code === code
+  try {
+    if (typeof error !== 'object' || error === null || !(BRAND in error)) return false
+    return code === undefined || (error as MillraceError).code === code
+  } catch {
+    return false // A proxy that throws is none of ours.
+  }
 }

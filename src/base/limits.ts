@@ -78,6 +78,9 @@ export const DEFAULT_MAX_CRASHES = 3
 export const DEFAULT_RETAIN_JOBS = 1000
 export const DEFAULT_RETAIN_AGE_MS = 24 * 60 * 60 * 1000
 
+/** Highest `threads`: each takes some 10 MB, and no machine of today has more cores. */
+export const MAX_THREADS = 1024
+
 /** Lowest `resourceLimits.maxOldGenerationSizeMb`: with 1 or 2 MB Node 22 and later abort the whole process, and below this no thread gets as far as a job. */
 export const THREAD_HEAP_MB_MIN = 16
 

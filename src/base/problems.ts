@@ -4,8 +4,8 @@
  */
 import { MillraceError, type MillraceErrorCode } from './errors.js'
 
-/** Lines shown of one error; a list of a million bad entries stays readable. */
-const LINES_SHOWN = 50
+/** Characters of all lines shown of one error; a list of a million bad entries stays readable. */
+const LINES_CHARACTERS = 1600
 /** Characters shown of a value or of a foreign error's message. */
 const TEXT_SHOWN = 80
 
@@ -19,7 +19,7 @@ export class Problems {
 
   /** `field` is a path such as `recycle.afterJobs`; empty for the whole argument. */
   add(field: string, message: string): void {
-    this.#lines.push(field === '' ? message : `${field}: ${message}`)
+    this.#lines.push(field === '' ? message : `${shortenPath(field)}: ${message}`)
   }
 
   /** Adds the usual line: the value and its type, what was expected, the way out. */
@@ -32,10 +32,19 @@ export class Problems {
     const lines = this.#lines
     if (lines.length === 0) return
     if (lines.length === 1) throw new MillraceError(code, `${headline}: ${lines[0]}`)
-    const shown = lines.slice(0, LINES_SHOWN).map((line) => `\n  - ${line}`)
-    if (lines.length > LINES_SHOWN) shown.push(`\n  … and ${lines.length - LINES_SHOWN} more`)
-    throw new MillraceError(code, `${headline}:${shown.join('')}`)
+    let text = ''
+    let shown = 0
+    while (shown < lines.length && (shown === 0 || text.length + (lines[shown] ?? '').length < LINES_CHARACTERS)) {
+      text += `\n  - ${lines[shown++]}`
+    }
+    if (shown < lines.length) text += `\n  … and ${lines.length - shown} more`
+    throw new MillraceError(code, `${headline}:${text}`)
   }
+}
+
+/** The start and the end of a field's path: a key of an untrusted object may be as long as a book. */
+function shortenPath(field: string): string {
+  return field.length <= 2 * TEXT_SHOWN ? field : `${field.slice(0, TEXT_SHOWN)}…${field.slice(-TEXT_SHOWN)}`
 }
 
 function shorten(text: string): string {
@@ -48,6 +57,7 @@ export function describeValue(value: unknown): string {
   if (typeof value === 'string') return `'${JSON.stringify(shorten(value)).slice(1, -1)}' (string)`
   if (typeof value === 'bigint') return `${shorten(String(value))}n (bigint)`
   if (typeof value === 'function') return 'a function'
+  if (typeof value === 'symbol') return `${shorten(String(value))} (symbol)`
   if (typeof value !== 'object') return `${String(value)} (${typeof value})`
   try {
     if (Array.isArray(value)) return 'an array'
@@ -151,6 +161,16 @@ export function builtinTag(value: unknown): string {
     return Object.prototype.toString.call(value).slice('[object '.length, -1)
   } catch {
     return ''
+  }
+}
+
+/** `value` as text if it is a built-in of that kind; undefined if it is none, or only says so and cannot be read. */
+export function textOfBuiltin(value: unknown, tag: string): string | undefined {
+  if (builtinTag(value) !== tag) return undefined
+  try {
+    return String(value)
+  } catch {
+    return undefined
   }
 }
 

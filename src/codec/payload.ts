@@ -15,10 +15,12 @@
  * cheaper than V8's serializer by a factor of four for a record of a few fields. Class instances become plain objects of
  * their own fields, as with `structuredClone`.
  */
-import { deserialize, serialize } from 'node:v8'
+import { deserialize } from 'node:v8'
 import { MillraceError } from '../base/errors.js'
+import { describeThrown } from '../base/problems.js'
 import type { ByteWriter } from './byte-writer.js'
 import { corrupt } from './corrupt.js'
+import { isDetached, serializeV8, unencodable } from './structured-clone.js'
 
 const KIND_UNDEFINED = 0
 const KIND_JSON_ASCII = 1
@@ -83,44 +85,6 @@ export function isSamePlain(left: unknown, right: unknown, depth = 0): boolean {
   return fields === 0
 }
 
-/** Where the value would have to be changed, for an error that helps. */
-function findUnencodable(value: unknown, path: string, seen: Set<object>): string | undefined {
-  if (typeof value === 'function') return `${path} is a function`
-  if (typeof value === 'symbol') return `${path} is a symbol`
-  if (typeof value !== 'object' || value === null || seen.has(value)) return undefined
-  seen.add(value)
-  const entries =
-    value instanceof Map ? [...value.entries()] : value instanceof Set ? [...value].entries() : Object.entries(value)
-  for (const [key, item] of entries) {
-    const found = findUnencodable(
-      item,
-      `${path}${typeof key === 'string' && /^[a-z_$][\w$]*$/i.test(key) ? `.${key}` : `[${String(key)}]`}`,
-      seen,
-    )
-    if (found !== undefined) return found
-  }
-  return undefined
-}
-
-function serializeV8(value: unknown, what: string): Buffer {
-  try {
-    return serialize(value)
-  } catch (error) {
-    let where: string | undefined
-    try {
-      where = findUnencodable(value, what, new Set())
-    } catch {
-      // A getter that throws: the serializer's own message has to do.
-    }
-    const reason = where ?? `${what}: ${error instanceof Error ? error.message : String(error)}`
-    throw new MillraceError(
-      'MILLRACE_PAYLOAD_UNENCODABLE',
-      `The job's ${what} cannot be stored: ${reason}. Pass data only: plain objects, arrays, strings, numbers, Date, Map, Set, BigInt, typed arrays, Buffer.`,
-      { cause: error },
-    )
-  }
-}
-
 /**
  * Appends the encoded value.
  * @param what - `input` or `output`, for messages
@@ -133,13 +97,14 @@ export function writePayload(writer: ByteWriter, value: unknown, maxBytes: numbe
     return
   }
   if (value instanceof Uint8Array && (Buffer.isBuffer(value) || Object.getPrototypeOf(value) === Uint8Array.prototype)) {
+    if (isDetached(value)) throw unencodable(what, `${what} is a view of a detached buffer`)
     checkSize(value.length, maxBytes, what)
     writer.u8(Buffer.isBuffer(value) ? KIND_BUFFER : KIND_BYTES)
     writer.bytes(value)
     return
   }
-  if (isPlain(value, 0)) {
-    const text = JSON.stringify(value)
+  if (isReadablePlain(value, what)) {
+    const text = asJson(value, maxBytes, what)
     checkSize(text.length, maxBytes, what)
     writer.reserve(1 + text.length * 3)
     const written = writer.buffer.write(text, start + 1, 'utf8')
@@ -154,11 +119,33 @@ export function writePayload(writer: ByteWriter, value: unknown, maxBytes: numbe
   writer.bytes(bytes)
 }
 
+/** As `isPlain`; a getter or a proxy that throws is told as what it is. */
+function isReadablePlain(value: unknown, what: string): boolean {
+  try {
+    return isPlain(value, 0)
+  } catch (thrown) {
+    throw unencodable(what, `reading it threw ${describeThrown(thrown)}`, thrown)
+  }
+}
+
+/** A string holds half a GiB at most: what is longer as JSON is too large, whatever the limit. */
+function asJson(value: unknown, maxBytes: number, what: string): string {
+  try {
+    return JSON.stringify(value)
+  } catch (thrown) {
+    if (!(thrown instanceof RangeError)) throw unencodable(what, `reading it threw ${describeThrown(thrown)}`, thrown)
+    throw tooLarge('more than half a GiB', maxBytes, what)
+  }
+}
+
 function checkSize(sizeBytes: number, maxBytes: number, what: string): void {
-  if (sizeBytes <= maxBytes) return
-  throw new MillraceError(
+  if (sizeBytes > maxBytes) throw tooLarge(`${sizeBytes} bytes`, maxBytes, what)
+}
+
+function tooLarge(size: string, maxBytes: number, what: string): MillraceError {
+  return new MillraceError(
     'MILLRACE_PAYLOAD_TOO_LARGE',
-    `The job's ${what} is too large: ${sizeBytes} bytes encoded, and limits.payloadBytes is ${maxBytes}. ` +
+    `The job's ${what} is too large: ${size} encoded, and limits.payloadBytes is ${maxBytes}. ` +
       'Raise the limit when opening the executor, or store the data in a file and pass its path.',
   )
 }

@@ -61,6 +61,24 @@ export interface ExecutorEvents {
 
 export type EventName = keyof ExecutorEvents
 
+const NAMES: Readonly<Record<EventName, true>> = {
+  enqueued: true,
+  started: true,
+  progress: true,
+  log: true,
+  completed: true,
+  failed: true,
+  retried: true,
+  discarded: true,
+  cancelled: true,
+  interrupted: true,
+  rescued: true,
+  stuck: true,
+  error: true,
+  idle: true,
+}
+export const EVENT_NAMES = Object.keys(NAMES) as readonly EventName[]
+
 export type EventListener<Name extends EventName> = (event: ExecutorEvents[Name]) => void
 
 type Listeners = { [Name in EventName]?: Set<EventListener<Name>> }

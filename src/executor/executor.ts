@@ -1,17 +1,14 @@
 /** The public class. It wires calls to the parts that do the work, and owns how an executor ends. */
 import { MillraceError } from '../base/errors.js'
-import type { Duration } from '../base/duration.js'
-import { durationMs } from '../base/rules.js'
-import { Problems, readFields } from '../base/problems.js'
-import { DEFAULT_CLOSE_GRACE_MS } from '../base/limits.js'
 import type { CompiledDefinition, JobDefinition } from '../job/define-job.js'
 import { compiledDefinition } from '../job/define-job.js'
 import { parseJobId } from '../job/job-id.js'
-import { JOB_STATES, type JobInfo, type JobState } from '../job/job-info.js'
 import type { BackupReport } from '../maintenance/backup.js'
 import { backupStore } from '../maintenance/backup.js'
+import type { JobInfo, JobState } from '../job/job-info.js'
 import type { EnqueueOptions } from '../options/enqueue-options.js'
 import { compileEnqueueOptions } from '../options/enqueue-options.js'
+import { checkIterable, checkListener, checkReason, compileClose, compileFilter, type CloseOptions } from './call-options.js'
 import { cancelJob } from './cancel.js'
 import type { EventListener, EventName } from './events.js'
 import type { ListFilter } from './inspect.js'
@@ -27,11 +24,6 @@ import { shutDown } from './shut-down.js'
 
 /** How many jobs are in each state; those that are over as long as they are kept. */
 export type JobCounts = Readonly<Record<JobState, number>>
-
-export interface CloseOptions {
-  /** How long running jobs may go on before their signals are aborted. 0: not at all. @defaultValue `'25s'` */
-  readonly grace?: Duration
-}
 
 /** The arguments behind the definition: an input that may be undefined may be left out. */
 export type EnqueueArguments<Input> = undefined extends Input
@@ -93,15 +85,7 @@ export class Executor {
   ): Promise<JobHandle<Output>[]> {
     this.#assertOpen()
     const compiled = this.#definition(definition)
-    if (
-      typeof (inputs as { [Symbol.iterator]?: unknown } | null | undefined)?.[Symbol.iterator] !== 'function' ||
-      typeof inputs === 'string'
-    ) {
-      throw new MillraceError(
-        'MILLRACE_INVALID_OPTIONS',
-        `enqueueMany takes an iterable of inputs, such as an array; got ${typeof inputs}.`,
-      )
-    }
+    checkIterable(inputs)
     return (await this.#parts.intake.enqueueMany(compiled, inputs, compileEnqueueOptions(options))) as JobHandle<Output>[]
   }
 
@@ -131,11 +115,13 @@ export class Executor {
    * The jobs that fit a filter, read in steps, so that a long listing holds nobody up. Jobs that change state while it is read may
    * be missed or seen twice. Finished jobs come first, oldest first; then those that run or wait, in run order; then those
    * scheduled for later, in due order.
+   *
+   * @throws MillraceError `MILLRACE_INVALID_OPTIONS` (with the first job asked for), `MILLRACE_CLOSED`
    */
   async *list(filter: ListFilter = {}): AsyncGenerator<JobInfo, void, undefined> {
-    checkFilter(filter)
-    let left = filter.limit ?? Infinity
-    const steps = listSteps(filter, this.#parts)
+    const compiled = compileFilter(filter)
+    let left = compiled.limit ?? Infinity
+    const steps = listSteps(compiled, this.#parts)
     while (left > 0) {
       const step = await this.#inTurn(() => steps.next())
       if (step.done === true) return
@@ -189,11 +175,12 @@ export class Executor {
    * Cancels a job, waiting or running. A running one gets its signal aborted, and is terminated after `abortGrace`. Resolves when
    * the outcome is durable and the run has really ended: true if the job is cancelled, false if it was over already or ended first.
    *
-   * @throws MillraceError `MILLRACE_INVALID_ID`, `MILLRACE_CLOSED`
+   * @throws MillraceError `MILLRACE_INVALID_ID`, `MILLRACE_INVALID_OPTIONS` if the reason is no string, `MILLRACE_CLOSED`
    */
   async cancel(id: string, reason?: string): Promise<boolean> {
     this.#assertOpen()
     const address = parseJobId(id, this.#parts.store.mark)
+    checkReason(reason)
     return await cancelJob(address, reason, this.#parts)
   }
 
@@ -210,12 +197,20 @@ export class Executor {
     })
   }
 
+  /**
+   * Adds a listener; adding the same one twice counts once.
+   *
+   * @throws MillraceError `MILLRACE_INVALID_OPTIONS` if there is no such event, or the listener is no function
+   */
   on<Name extends EventName>(name: Name, listener: EventListener<Name>): this {
+    checkListener('on', name, listener)
     this.#parts.events.on(name, listener)
     return this
   }
 
+  /** Takes a listener off again. @throws as {@link on} */
   off<Name extends EventName>(name: Name, listener: EventListener<Name>): this {
+    checkListener('off', name, listener)
     this.#parts.events.off(name, listener)
     return this
   }
@@ -223,13 +218,12 @@ export class Executor {
   /**
    * Ends the executor: no more claims, `grace` for what runs, then aborted signals, then terminated threads. Always resolves, and
    * leaves nothing claimed. Calling it again gives the same promise.
+   *
+   * @throws MillraceError `MILLRACE_INVALID_OPTIONS` at the call, whatever the state; the executor goes on as before
    */
   close(options: CloseOptions = {}): Promise<CloseReport> {
-    const problems = new Problems()
-    const graceMs =
-      options.grace === undefined ? DEFAULT_CLOSE_GRACE_MS : durationMs(options.grace, 'grace', problems, { zero: true })
-    problems.throwIfAny('MILLRACE_INVALID_OPTIONS', 'The options of close cannot be used')
-    this.#closing ??= shutDown(this.#parts, graceMs ?? DEFAULT_CLOSE_GRACE_MS).finally(() => {
+    const graceMs = compileClose(options)
+    this.#closing ??= shutDown(this.#parts, graceMs).finally(() => {
       this.#rejectDrains(new MillraceError('MILLRACE_CLOSED', 'The executor closed before its jobs were drained.'))
     })
     return this.#closing
@@ -287,14 +281,4 @@ export class Executor {
       this.#parts.turns.read({ run, reject })
     })
   }
-}
-
-function checkFilter(filter: unknown): void {
-  const problems = new Problems()
-  const { state, limit } = readFields(filter, ['state', 'queue', 'name', 'limit'], '', problems)
-  for (const name of state === undefined ? [] : Array.isArray(state) ? state : [state]) {
-    if (!(JOB_STATES as readonly unknown[]).includes(name)) problems.refuse('state', name, `a state: ${JOB_STATES.join(', ')}`)
-  }
-  if (limit !== undefined && !(typeof limit === 'number' && limit >= 0)) problems.refuse('limit', limit, 'a number of 0 or more')
-  problems.throwIfAny('MILLRACE_INVALID_OPTIONS', 'The filter of list cannot be used')
 }

@@ -6,17 +6,17 @@
  */
 import { assert } from '../base/assert.js'
 import type { InputIssue } from '../base/errors.js'
-import { InvalidInputError, MillraceError } from '../base/errors.js'
+import { MillraceError } from '../base/errors.js'
 import { BACKPRESSURE_BYTES, BACKPRESSURE_CALLS, COMMIT_BYTES, INLINE_PAYLOAD_BYTES } from '../base/limits.js'
-import type { StandardResult } from '../base/standard-schema.js'
 import { rankOf } from '../codec/keys.js'
 import { ENTRY_EXTERNAL, ENTRY_SAME, PageBuilder } from '../codec/page.js'
 import { isSamePlain, writePayload } from '../codec/payload.js'
 import type { CompiledDefinition } from '../job/define-job.js'
-import { formatIssues, toInputIssues } from '../job/input-issues.js'
+import { toInputIssues } from '../job/input-issues.js'
 import type { CompiledEnqueueOptions, ResolvedEnqueue } from '../options/enqueue-options.js'
 import { resolveEnqueue } from '../options/enqueue-options.js'
 import type { JobStore } from '../store/job-store.js'
+import { accept, atIndex, MAX_ISSUES, refusal, refuseAsyncChange, runSchema, unknownQueue } from './check-input.js'
 import { JobHandle } from './job-handle.js'
 import type { ResultRegistry } from './results.js'
 import { PageHandles } from './results.js'
@@ -122,7 +122,7 @@ export class Intake {
       let same = true
       let parsed = input
       if (definition.schema !== undefined) {
-        const checked = definition.schema['~standard'].validate(input)
+        const checked = runSchema(definition.schema, input)
         const result = checked instanceof Promise ? await checked : checked
         parsed = accept(result, definition.name)
         same = parsed === input || isSamePlain(input, parsed)
@@ -166,7 +166,7 @@ export class Intake {
         let same = true
         let parsed = input
         if (definition.schema !== undefined) {
-          const checked = definition.schema['~standard'].validate(input)
+          const checked = runSchema(definition.schema, input)
           const result = checked instanceof Promise ? await checked : checked
           if (result.issues !== undefined) {
             const at = index++
@@ -179,8 +179,12 @@ export class Intake {
           if (checked instanceof Promise && !same) refuseAsyncChange(definition)
         }
         if (refused.length === 0) {
-          const resolved = this.#resolve(definition, parsed, options)
-          handles.push(this.#write(open, pages, definition, resolved, input, same, true))
+          try {
+            const resolved = this.#resolve(definition, parsed, options)
+            handles.push(this.#write(open, pages, definition, resolved, input, same, true))
+          } catch (error) {
+            throw atIndex(error, index)
+          }
           bytes += this.#written
         }
         index++
@@ -277,13 +281,8 @@ export class Intake {
 
   #resolve(definition: CompiledDefinition, input: unknown, options: CompiledEnqueueOptions | undefined): ResolvedEnqueue {
     const resolved = resolveEnqueue(definition, input, options, this.#options.now())
-    if (!this.#options.queues.has(resolved.queue)) {
-      const known = [...this.#options.queues.keys()].map((name) => `"${name}"`).join(', ')
-      throw new MillraceError(
-        'MILLRACE_UNKNOWN_QUEUE',
-        `Job "${definition.name}" was to go to queue "${resolved.queue}", which this executor does not have. It has ${known}; name the queue in the option queues of openExecutor.`,
-      )
-    }
+    const { queues } = this.#options
+    if (!queues.has(resolved.queue)) throw unknownQueue(definition.name, resolved.queue, [...queues.keys()])
     return resolved
   }
 
@@ -345,31 +344,4 @@ export class Intake {
     for (const page of open.values()) if (page.builder.count > 0) into.push(page)
     open.clear()
   }
-}
-
-/**
- * The thread of a handler that lies apart does not know the schema, so the main thread applies it again when it hands the job
- * over; it cannot wait for it there.
- */
-function refuseAsyncChange({ apart, name }: CompiledDefinition): void {
-  if (!apart) return
-  throw new MillraceError(
-    'MILLRACE_INVALID_DEFINITION',
-    `The schema of job "${name}" is asynchronous and changes its input, and the handler lies in a module of its own, which does not know the schema. Make the schema synchronous, or define run beside it.`,
-  )
-}
-
-/** Issues reported of one `enqueueMany`. */
-const MAX_ISSUES = 20
-
-function accept(result: StandardResult<unknown>, name: string): unknown {
-  if (result.issues === undefined) return result.value
-  throw refusal(name, toInputIssues(result.issues))
-}
-
-function refusal(name: string, issues: readonly InputIssue[]): InvalidInputError {
-  return new InvalidInputError(
-    `The input of job "${name}" does not fit its schema: ${formatIssues(issues)}. Nothing was enqueued.`,
-    issues,
-  )
 }

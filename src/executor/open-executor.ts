@@ -3,6 +3,8 @@ import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import type { Clock } from '../base/clock.js'
 import { systemClock } from '../base/clock.js'
+import { MillraceError } from '../base/errors.js'
+import { describeValue } from '../base/problems.js'
 import type { Random } from '../base/random.js'
 import { systemRandom } from '../base/random.js'
 import { entryEnd } from '../codec/page.js'
@@ -59,8 +61,15 @@ export async function openExecutorWith(options: ExecutorOptions, surroundings: S
   } catch (error) {
     await engine.close().catch(() => undefined)
     await release()
-    throw error
+    throw (error as NodeJS.ErrnoException).code === 'ERR_WORKER_INVALID_EXEC_ARGV' ? refusedFlags(compiled) : error
   }
+}
+
+function refusedFlags({ execArgv = [] }: CompiledExecutorOptions): MillraceError {
+  return new MillraceError(
+    'MILLRACE_INVALID_OPTIONS',
+    `The options of openExecutor cannot be used: execArgv: ${describeValue(execArgv.join(' '))} holds a flag that Node does not take for a thread; omit it`,
+  )
 }
 
 async function openEngine(

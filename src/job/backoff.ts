@@ -158,7 +158,7 @@ function checkType(type: unknown, value: object, field: string, problems: Proble
     }
     case 'exponential': {
       const fields = readFields(value, [...FIELDS, 'base'], field, problems)
-      const base = fields.base ?? DEFAULT_BACKOFF.base
+      const base = fields.base === undefined ? DEFAULT_BACKOFF.base : fields.base
       const fits = typeof base === 'number' && base > 0 && base < Infinity
       if (!fits) problems.refuse(`${field}.base`, base, 'a finite number above 0')
       return Object.freeze({ type, base: fits ? base : DEFAULT_BACKOFF.base, ...checkShaping(fields, field, problems) })

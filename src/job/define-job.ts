@@ -6,7 +6,7 @@
  */
 import { isAbsolute, win32 } from 'node:path'
 import type { Duration } from '../base/duration.js'
-import { builtinTag, describeValue, Problems, readFields, type Fields } from '../base/problems.js'
+import { describeValue, Problems, readFields, textOfBuiltin, type Fields } from '../base/problems.js'
 import { printableName } from '../base/rules.js'
 import type { StandardSchema } from '../base/standard-schema.js'
 import { DEFAULT_BACKOFF, type Backoff } from './backoff.js'
@@ -175,7 +175,8 @@ export function defineJob<Input = unknown, EnqueueInput = NoSchema, SetupResult 
 export function compiledDefinition(value: unknown): CompiledDefinition | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   try {
-    return Reflect.get(value, DEFINITION) as CompiledDefinition | undefined
+    const compiled = Reflect.get(value, DEFINITION) as CompiledDefinition | null | undefined
+    return typeof compiled?.name === 'string' ? compiled : undefined
   } catch {
     return undefined
   }
@@ -235,7 +236,7 @@ function checkModule(value: unknown, problems: Problems): string | undefined {
     problems.add('module', `is missing; ${MODULE_WAY_OUT}`)
     return undefined
   }
-  const url = builtinTag(value) === 'URL' ? String(value) : value
+  const url = textOfBuiltin(value, 'URL') ?? value
   if (typeof url !== 'string') {
     problems.refuse('module', value, 'a file: URL', MODULE_WAY_OUT)
   } else if (url.startsWith('file://') && URL.canParse(url)) {

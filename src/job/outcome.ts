@@ -6,7 +6,7 @@
  * the thread that runs it. The two errors are the user's, so they are no `MillraceError`s.
  */
 import type { Duration } from '../base/duration.js'
-import { describeValue, Problems } from '../base/problems.js'
+import { describeValue, Problems, readFields } from '../base/problems.js'
 import { durationMs } from '../base/rules.js'
 
 const SNOOZE = Symbol.for('millrace.snooze')
@@ -69,6 +69,22 @@ export class FatalError extends Error {
   }
 
   declare readonly [FATAL]: true
+
+  /** @param options - `cause`: what led to it. Never throws, whatever it is given: the error would not be the one that was meant. */
+  constructor(message?: string, options?: { readonly cause?: unknown }) {
+    const { cause } = typeof options === 'object' && options !== null ? readFields(options, ['cause'], '', new Problems()) : {}
+    super(textOf(message), cause === undefined ? undefined : { cause })
+  }
+}
+
+/** What handlers throw is rarely checked: an error instead of its message, a value of another kind. */
+function textOf(message: unknown): string | undefined {
+  if (message === undefined) return undefined
+  try {
+    return String(message)
+  } catch {
+    return describeValue(message)
+  }
 }
 
 /** Thrown by a handler to fail the attempt and choose the wait itself, for example from a `Retry-After` header. Uses up a retry. */
@@ -87,9 +103,10 @@ export class RetryError extends Error {
    * @throws MillraceError `MILLRACE_INVALID_OPTIONS` if `after` is no duration.
    */
   constructor(message?: string, options: { readonly after?: Duration; readonly cause?: unknown } = {}) {
-    super(message, 'cause' in options ? { cause: options.cause } : undefined)
     const problems = new Problems()
-    this.afterMs = options.after === undefined ? undefined : durationMs(options.after, 'after', problems, { zero: true })
+    const { after, cause } = readFields(options, ['after', 'cause'], '', problems)
+    super(textOf(message), cause === undefined ? undefined : { cause })
+    this.afterMs = after === undefined ? undefined : durationMs(after, 'after', problems, { zero: true })
     problems.throwIfAny('MILLRACE_INVALID_OPTIONS', 'new RetryError() cannot be used like this')
   }
 }

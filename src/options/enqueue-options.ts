@@ -104,11 +104,19 @@ export function compileEnqueueOptions(options: unknown): CompiledEnqueueOptions 
 }
 
 function checkInstant(value: unknown, problems: Problems): number | undefined {
-  const at = builtinTag(value) === 'Date' ? Number(value) : value
+  const at = instantOf(value)
   if (typeof at === 'number' && Math.abs(at) <= MAX_INSTANT) return Math.ceil(at)
   const what = value === at ? describeValue(value) : 'an invalid Date'
   problems.add('runAt', `${what} is not a valid Date or a number of epoch ms; to wait for a span of time give delay`)
   return undefined
+}
+
+function instantOf(value: unknown): unknown {
+  try {
+    return builtinTag(value) === 'Date' ? Number(value) : value
+  } catch {
+    return value // It only says that it is a Date.
+  }
 }
 
 type Checked = { readonly [Name in SettingName]?: SettingValues[Name] }

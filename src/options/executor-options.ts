@@ -9,6 +9,7 @@ import {
   DEFAULT_RETAIN_AGE_MS,
   DEFAULT_RETAIN_JOBS,
   MAX_PAYLOAD_BYTES,
+  MAX_THREADS,
   THREAD_HEAP_MB_MIN,
 } from '../base/limits.js'
 import {
@@ -20,6 +21,7 @@ import {
   Problems,
   readEntries,
   readFields,
+  textOfBuiltin,
 } from '../base/problems.js'
 import { durationMs, printableName, wholeNumber, type NumberRule } from '../base/rules.js'
 import { compiledDefinition, type CompiledDefinition, type JobDefinition } from '../job/define-job.js'
@@ -52,7 +54,7 @@ export interface ExecutorOptions {
   readonly path: string | URL
   /** The definitions whose jobs this executor takes and runs. Stored jobs of others are kept, and wait. */
   readonly jobs: readonly JobDefinition[]
-  /** Threads that run jobs, 1 or more. @defaultValue `os.availableParallelism()` */
+  /** Threads that run jobs, from 1 to 1024. @defaultValue `os.availableParallelism()` */
   readonly threads?: number
   /**
    * The queues by name. `default` always exists. An enqueue into any other queue than these is refused.
@@ -157,8 +159,8 @@ export function compileExecutorOptions(options: unknown, defaults: { readonly th
     value === undefined ? fallback : (wholeNumber(value, field, problems, rule) ?? fallback)
 
   const definitions = compileJobs(fields.jobs, problems)
-  const threads = number(fields.threads, 'threads', defaults.threads, { min: 1 })
-  const abortGrace = fields.abortGrace ?? DEFAULT_ABORT_GRACE_MS
+  const threads = number(fields.threads, 'threads', defaults.threads, { min: 1, max: MAX_THREADS })
+  const abortGrace = fields.abortGrace === undefined ? DEFAULT_ABORT_GRACE_MS : fields.abortGrace
   const compiled: CompiledExecutorOptions = {
     path: compilePath(fields.path, problems),
     definitions,
@@ -190,11 +192,11 @@ function compilePath(value: unknown, problems: Problems): string {
     problems.add('path', `is missing; ${PATH_WAY_OUT}`)
     return ''
   }
+  const url = textOfBuiltin(value, 'URL') ?? (typeof value === 'string' && value.startsWith('file:') ? value : undefined)
   try {
-    if (builtinTag(value) === 'URL' || (typeof value === 'string' && value.startsWith('file:')))
-      return fileURLToPath(String(value))
+    if (url !== undefined) return fileURLToPath(url)
   } catch (thrown) {
-    problems.add('path', `${describeValue(String(value))} is not a usable file: URL (${describeThrown(thrown)}); ${PATH_WAY_OUT}`)
+    problems.add('path', `${describeValue(url)} is not a usable file: URL (${describeThrown(thrown)}); ${PATH_WAY_OUT}`)
     return ''
   }
   if (typeof value === 'string' && value.trim() !== '' && !value.includes('\0')) return value
@@ -214,7 +216,7 @@ function compileJobs(value: unknown, problems: Problems): ReadonlyMap<string, Co
     return definitions
   }
   const places = new Map<string, number>()
-  for (const [index, job] of Array.from(value).entries()) {
+  for (const [index, job] of items(value, 'jobs', problems).entries()) {
     const definition = compiledDefinition(job)
     if (definition === undefined) {
       problems.add(`jobs[${index}]`, notADefinition(job))
@@ -232,6 +234,16 @@ function compileJobs(value: unknown, problems: Problems): ReadonlyMap<string, Co
     problems.add(`jobs[${index}]`, `its name '${name}' is that of jobs[${before}] too; ${wayOut}`)
   }
   return definitions
+}
+
+/** The items of an untrusted array, read once. */
+function items(value: readonly unknown[], field: string, problems: Problems): unknown[] {
+  try {
+    return Array.from(value)
+  } catch (thrown) {
+    problems.add(field, `reading it threw ${describeThrown(thrown)}`)
+    return []
+  }
 }
 
 /** Says what the value probably is instead: each of these happens in real programs. */
@@ -355,7 +367,8 @@ function compileEnv(value: unknown, problems: Problems): Readonly<Record<string,
 
 function compileExecArgv(value: unknown, problems: Problems): readonly string[] | undefined {
   if (value === undefined) return undefined
-  if (isArray(value) && value.every((flag) => typeof flag === 'string')) return Object.freeze([...value])
+  const flags = isArray(value) ? items(value, 'execArgv', problems) : [value]
+  if (isArray(value) && flags.every((flag) => typeof flag === 'string')) return Object.freeze(flags)
   problems.refuse('execArgv', value, "an array of strings, such as ['--max-semi-space-size=64']")
   return undefined
 }

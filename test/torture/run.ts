@@ -1,5 +1,5 @@
 /**
- * The torture ladder: `npm run torture -- <rung> [--seed n] [--minutes n]`, `npm run torture -- prove [rung]`, or without a name the
+ * The torture ladder: `npm run torture -- <rung> [--seed n] [--minutes n] [--name value …]`, `npm run torture -- prove [rung]`, or without a name the
  * list of rungs. Exit code 0: nothing was found; 1: something was, and is printed with what repeats it; 2: wrong arguments.
  */
 import { existsSync, readdirSync } from 'node:fs'
@@ -7,9 +7,13 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { Rung, RungOptions } from './rung.js'
 
+const args = process.argv.slice(2)
+// What is not known here belongs to the rung.
+const given = args.filter((arg) => arg.startsWith('--')).map((arg) => arg.slice(2).replace(/=.*/s, ''))
 const { values, positionals } = parseArgs({
+  args,
   allowPositionals: true,
-  options: { seed: { type: 'string' }, minutes: { type: 'string' } },
+  options: Object.fromEntries(['seed', 'minutes', ...given].map((name) => [name, { type: 'string' as const }])),
 })
 const root = fileURLToPath(new URL('.', import.meta.url))
 const names = readdirSync(root, { withFileTypes: true })
@@ -24,10 +28,10 @@ else if (what === 'prove') await prove(only === undefined ? names : [only])
 else await climb(what)
 
 function number(option: 'seed' | 'minutes', otherwise: number): number {
-  const given = values[option]
-  if (given === undefined) return otherwise
-  const value = Number(given)
-  if (!(value >= 0)) refuse(`--${option} ${given} is not a number of 0 or more.`)
+  const text = values[option]
+  if (text === undefined) return otherwise
+  const value = Number(text)
+  if (!(value >= 0)) refuse(`--${option} ${String(text)} is not a number of 0 or more.`)
   return value
 }
 
@@ -50,7 +54,8 @@ async function list(): Promise<void> {
 }
 
 function options(minutes: number): RungOptions {
-  return { seed, minutes, progress: (line) => process.stderr.write(`${line}\n`) }
+  const { seed: _seed, minutes: _minutes, ...extra } = values
+  return { seed, minutes, progress: (line) => process.stderr.write(`${line}\n`), extra: extra as Record<string, string> }
 }
 
 async function climb(name: string): Promise<void> {

@@ -12,6 +12,8 @@ export interface RungOptions {
   readonly minutes: number
   /** Tells how it goes. */
   readonly progress: (line: string) => void
+  /** Options of this rung alone, by name. */
+  readonly extra?: Readonly<Record<string, string>>
 }
 
 /** Figures of a run, in the order they are to be printed. */

@@ -5,7 +5,7 @@
  * The checks are thorough because lmdb-js 3.5 does not survive a failure to open, nor LMDB a damaged page: either ends the process
  * (SIGSEGV, SIGBUS).
  */
-import { accessSync, constants, fsyncSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, fsyncSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 
@@ -22,6 +22,12 @@ const PROBE_FILE = 'millrace.probe'
 /** More than LMDB writes to make a new store: the meta pages, the reader table, the tables' roots. */
 const PROBE_BYTES = 256 * 1024
 
+/** More than LMDB opens: the data file twice, the reader table. */
+const FILES_OPENED = 8
+
+/** Characters shown of either end of a path. */
+const SHOWN = 200
+
 /** Jobs may carry secrets: only the user reads them. */
 const DIRECTORY_MODE = 0o700
 
@@ -35,13 +41,32 @@ const SYNC_FAILURES = new Set(['EIO', 'ENOSPC', 'EDQUOT'])
 /** Makes the directory if it is absent, parents included, and makes sure that it can be written to. */
 export function prepareDirectory(directory: string): void {
   try {
-    const first = mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE })
+    const first = makeDirectory(directory)
     if (first !== undefined) syncNames(directory, dirname(resolve(first)))
     if (!statSync(directory).isDirectory()) throw unusable(directory, 'it is not a directory')
     accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (error) {
     if (error instanceof MillraceError) throw error
     throw unusable(directory, reasonOf(error), error)
+  }
+}
+
+/**
+ * Gives the first directory that was made, undefined when there was nothing to make. Not by `recursive`: in a place that takes no
+ * directories, such as /proc, Node would try for ever.
+ */
+function makeDirectory(directory: string): string | undefined {
+  try {
+    mkdirSync(directory, { mode: DIRECTORY_MODE })
+    return directory
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST') return undefined
+    const parent = dirname(directory)
+    if (code !== 'ENOENT' || existsSync(parent)) throw error
+    const first = makeDirectory(parent)
+    if (!existsSync(parent)) throw error
+    return makeDirectory(directory) === undefined ? first : (first ?? directory)
   }
 }
 
@@ -91,11 +116,14 @@ export function checkStoreFiles(directory: string, mapSize: number): void {
     throw unusable(directory, `it needs ${mapSize} bytes of address space, and this process may have ${addressBytes} (ulimit -v)`)
   }
   const probe = join(directory, PROBE_FILE)
+  const opened: number[] = []
   try {
+    while (opened.length < FILES_OPENED) opened.push(openSync(directory, 'r'))
     writeFileSync(probe, Buffer.alloc(PROBE_BYTES), { mode: 0o600 })
   } catch (error) {
     throw unusable(directory, reasonOf(error), error)
   } finally {
+    for (const file of opened) closeSync(file)
     rmSync(probe, { force: true })
   }
 }
@@ -164,7 +192,7 @@ function addressSpaceBytes(): number {
 /** The error for a path that cannot be a store, or a part of one. */
 export function unusable(path: string, reason: string, cause?: unknown): MillraceError {
   const message =
-    `Cannot use ${path} as a store: ${reason}. ` +
+    `Cannot use ${shorten(path)} as a store: ${shorten(reason)}. ` +
     'Give the executor a directory of its own that this user can write to, on a local disk with free space.'
   return new MillraceError('MILLRACE_STORE_UNUSABLE', message, cause === undefined ? undefined : { cause })
 }
@@ -177,12 +205,26 @@ function damaged(path: string, reason: string, cause?: unknown): MillraceError {
   return new MillraceError('MILLRACE_STORE_CORRUPT', message, cause === undefined ? undefined : { cause })
 }
 
+/** A path may have thousands of characters; its ends tell which one it is. */
+function shorten(text: string): string {
+  return text.length <= 2 * SHOWN ? text : `${text.slice(0, SHOWN)}…${text.slice(-SHOWN)} (${text.length} characters)`
+}
+
 function reasonOf(error: unknown): string {
   const code = (error as NodeJS.ErrnoException | undefined)?.code
   switch (code) {
     case 'EEXIST':
     case 'ENOTDIR':
       return 'it, or a part of its path, is a file and not a directory'
+    case 'ENOENT':
+      return 'it cannot be made there, or a symbolic link in its path leads nowhere (ENOENT)'
+    case 'ELOOP':
+      return 'its symbolic links lead back to themselves (ELOOP)'
+    case 'ENAMETOOLONG':
+      return 'it, or a name in it, is longer than the system allows (ENAMETOOLONG)'
+    case 'EMFILE':
+    case 'ENFILE':
+      return `no more files may be opened (${code}); raise the limit, as with ulimit -n`
     case 'EACCES':
     case 'EPERM':
       return `this user may not read and write it (${code})`
