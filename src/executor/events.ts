@@ -74,6 +74,7 @@ const NAMES: Readonly<Record<EventName, true>> = {
   interrupted: true,
   rescued: true,
   stuck: true,
+  memory: true,
   error: true,
   idle: true,
 }

@@ -107,6 +107,7 @@ test('the defaults of an executor', () => {
     'retain.cancelled': 'retain',
     'retain.discarded': 'retain',
     'limits.payloadBytes': options.payloadBytes,
+    'limits.memoryBytes': options.memoryBytes,
     maxCrashes: options.maxCrashes,
     maxStuckThreads: 'threads',
     abortGrace: options.abortGraceMs,
