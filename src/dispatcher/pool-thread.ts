@@ -11,6 +11,7 @@
 import type { Worker } from 'node:worker_threads'
 import { MessageChannel, type MessagePort, type ResourceLimits } from 'node:worker_threads'
 import { Piscina } from 'piscina'
+import { BATCHES_SENT } from '../base/limits.js'
 import type { BatchResult, BatchTask, MainToThread, ThreadToMain } from '../protocol/messages.js'
 import { WORKER_FILE } from './worker-url.js'
 
@@ -127,8 +128,9 @@ export class PoolThread {
       filename: WORKER_FILE,
       minThreads: 1,
       maxThreads: 1,
-      // One batch runs, one is in reserve; a third is there for a moment when the first ends.
-      concurrentTasksPerWorker: 3,
+      // As many as a thread is ever sent. A batch that waited in the pool would outlive its worker: the next one would run it, with
+      // jobs that have long been taken back, and leave outcomes in a control that is another batch's by then.
+      concurrentTasksPerWorker: BATCHES_SENT,
       idleTimeout: Infinity,
       // The thread's event loop must turn between batches: abort messages, and what jobs left behind.
       atomics: 'disabled',

@@ -167,7 +167,8 @@ export class ModelJob {
       if (each.attempt !== charged + 1)
         problems.push(`attempt ${index} is numbered ${each.attempt} after ${charged} charged ones`)
       if (each.outcome === 'failed' || each.outcome === 'timedOut') charged++
-      if (index >= before.length && !this.#mayEnd(each, window)) problems.push(`attempt ${line(each)} cannot end so`)
+      if (index >= before.length && !this.#mayEnd(each, window))
+        problems.push(`attempt ${line(each)} cannot end so: ${JSON.stringify(each.error)?.slice(0, 300)}`)
       const last = index === attempts.length - 1
       if (!last && ['completed', 'cancelled'].includes(each.outcome)) problems.push(`ran again after ${line(each)}`)
     }
