@@ -92,8 +92,8 @@ export class BatchRunner {
     const control = new BatchControl(task.control)
     const reader = new BatchReader(task.entries)
     const base = control.baseMs
-    // Chosen before the main thread knew that jobs come back which are to run before these.
-    const isStale = task.yieldsSeen < this.#yields
+    // Chosen before the main thread knew that jobs come back which are to run before these; or meant for a thread that has died.
+    const isStale = task.yieldsSeen < this.#yields || !control.belongsTo(task.batchId)
     let record = control.firstRecord
     let apart: ArrayBuffer | undefined
     let now = performance.now() + offsetMs

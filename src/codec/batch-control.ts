@@ -12,11 +12,12 @@
  *   word 3  when the current phase began, in ms after `baseMs`. Written before the cursor is raised: whoever sees a job
  *           taken never sees the start of the one before it.
  *   byte 16 f64 baseMs: monotonic ms of the hand-over, set by the main thread
+ *   word 6  the batch, low 32 bits: a thread that holds another one touches nothing
  *   byte 64 outcome records, each aligned to 4 bytes:
  *             u32 kind (low 8 bits) · f32 start, ms after baseMs · f32 run time in ms · u32 length · body
  */
 
-const WORDS = { cursor: 0, finished: 1, phase: 2, started: 3 } as const
+const WORDS = { cursor: 0, finished: 1, phase: 2, started: 3, batch: 6 } as const
 const BASE_OFFSET = 16
 const AREA_OFFSET = 64
 export const RECORD_HEADER_BYTES = 16
@@ -70,9 +71,10 @@ export class BatchControl {
   // ---- main thread ----
 
   /** Prepares the memory for a batch, before it is sent. */
-  reset(jobs: number, baseMs: number): void {
+  reset(batchId: number, jobs: number, baseMs: number): void {
     this.#words.fill(0, 0, 4)
     this.#base[0] = baseMs
+    this.#words[WORDS.batch] = batchId | 0
     Atomics.store(this.#words, WORDS.cursor, jobs << 16)
   }
 
@@ -137,6 +139,11 @@ export class BatchControl {
   }
 
   // ---- job thread ----
+
+  /** Whether the memory is this batch's still, and not one's that came after it. */
+  belongsTo(batchId: number): boolean {
+    return this.#words[WORDS.batch] === (batchId | 0)
+  }
 
   /** Takes the next job and starts its clock. False when nothing is left. */
   take(elapsedMs: number): boolean {

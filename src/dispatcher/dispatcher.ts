@@ -160,13 +160,13 @@ export class Dispatcher {
     if (held === undefined) return false
     const { slot } = held
     if (this.isClosing || slot.mode !== 'open') {
-      batch.control.reset(0, 0)
+      batch.control.reset(batch.id, 0, 0)
       batch.end = { kind: 'returned', apart: undefined }
       this.#tell()
       return false
     }
     const { thread } = slot
-    batch.control.reset(batch.jobs, this.#options.clock.monotonicMs())
+    batch.control.reset(batch.id, batch.jobs, this.#options.clock.monotonicMs())
     batch.sentAt = this.#options.clock.now()
     const settings = thread.isIntroduced
       ? undefined

@@ -28,7 +28,7 @@ it('every job belongs to the thread or to the main thread, however they race', a
   let pause = 10
   for (let round = 1; round <= 5000 && contested < 500; round++) {
     Atomics.store(go, 3, pause)
-    control.reset(jobs, round)
+    control.reset(1, jobs, round)
     Atomics.store(go, 0, round)
     Atomics.notify(go, 0)
     // Take back at a different moment each time; sometimes more than once.
@@ -62,7 +62,7 @@ it('every job belongs to the thread or to the main thread, however they race', a
 it('a record is found behind the one before it, whatever the lengths of their bodies', () => {
   const control = BatchControl.allocate(4096)
   const bodies = ['', 'a', 'ab', 'abc', 'abcd', 'abcde', 'é']
-  control.reset(bodies.length, 1000)
+  control.reset(1, bodies.length, 1000)
   let offset = control.firstRecord
   for (const [index, body] of bodies.entries()) {
     assert.ok(control.take(index))
@@ -101,7 +101,7 @@ it('what fits leaves room for the bare records of the jobs behind', () => {
 
 it('a batch begins with nothing taken, finished or left over from the one before', () => {
   const control = BatchControl.allocate(1024)
-  control.reset(3, 500)
+  control.reset(1, 3, 500)
   assert.ok(control.take(7))
   control.enter(PHASE_SETUP, 9)
   control.publish(1)
@@ -109,11 +109,14 @@ it('a batch begins with nothing taken, finished or left over from the one before
     [control.taken, control.finished, control.phase, control.startedMs, control.hasUntaken],
     [1, 1, PHASE_SETUP, 509, true],
   )
-  control.reset(65_535, 800)
+  control.reset(1, 65_535, 800)
   assert.deepEqual([control.taken, control.finished, control.phase, control.startedMs, control.hasUntaken], [0, 0, 0, 800, true])
   assert.equal(control.steal(), 0)
   assert.equal(control.take(1), false)
   assert.equal(control.hasUntaken, false)
-  control.reset(0, 0)
+  assert.ok(control.belongsTo(1))
+  control.reset(2 ** 40 + 2, 0, 0)
   assert.equal(control.take(1), false)
+  assert.ok(control.belongsTo(2 ** 40 + 2))
+  assert.ok(!control.belongsTo(1), 'a thread with an old batch would work on')
 })
