@@ -31,6 +31,8 @@ export const UNMEASURED_MS = 0.5
 export const SLOW_MS = 12
 /** What a thread may hold of others' time: whoever comes first in the order waits no longer than this for work that could be taken back. */
 export const MAKE_ROOM_MS = 8
+/** About what a thread takes to start, in ms of processor time. */
+export const THREAD_START_MS = 40
 /** A batch sent less than this ago is not moved to another thread. */
 export const JUST_SENT_MS = 3
 /** The shared area in which a thread leaves the outcomes of a batch. One that does not fit travels by itself. */

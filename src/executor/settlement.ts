@@ -4,7 +4,7 @@
  * The common case (a first attempt that completed) is a mark in its page, a count, and a copy into the block of finished jobs if
  * it will be kept. Everything else goes through `decide`.
  */
-import { INLINE_PAYLOAD_BYTES } from '../base/limits.js'
+import { INLINE_PAYLOAD_BYTES, THREAD_START_MS } from '../base/limits.js'
 import type { Random } from '../base/random.js'
 import { OUTCOME_COMPLETED, OUTCOME_COMPLETED_APART } from '../codec/batch-control.js'
 import { PAYLOAD_INPUT } from '../codec/keys.js'
@@ -297,7 +297,8 @@ export class Settlement {
     const span = { startedAt, endedAt: this.#now }
     const { entry, overrides } = this.#open({ page, index, offset })
     const { timeoutMs } = registry.settings(entry.definitionId, overrides)
-    batch.addUsed(page.queueId, span.endedAt - startedAt)
+    // The thread's death costs its queue the start of the next one too: jobs that end threads at once would come first for ever.
+    batch.addUsed(page.queueId, span.endedAt - startedAt + THREAD_START_MS)
     batch.collected++
     batch.advance()
     this.end({ page, index, offset }, endOfDeath(end, at, span, batch.cancelled.get(at), timeoutMs))

@@ -43,7 +43,7 @@ export function prepareDirectory(directory: string): void {
   try {
     const first = makeDirectory(directory)
     if (first !== undefined) syncNames(directory, dirname(resolve(first)))
-    if (!statSync(directory).isDirectory()) throw unusable(directory, 'it is not a directory')
+    if (!statSync(directory).isDirectory()) throw unusable(directory, 'it is a file and not a directory')
     accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (error) {
     if (error instanceof MillraceError) throw error
