@@ -8,7 +8,7 @@ import type { ModelJob, Window } from './model.js'
 import type { World } from './world.js'
 
 /** No measure of speed: what takes so long hangs. */
-const HANG_MS = 20_000
+const HANG_MS = 60_000
 /** Looks that must agree. */
 const STILL = 2
 
