@@ -11,7 +11,7 @@ const HIGHEST = 360
 const skip = process.platform === 'win32'
 
 it(`a history dies at ${PLACES} of its places`, { skip }, async (t) => {
-  const seed = seedOfRun() % 2 ** 31
+  const seed = seedOfRun(1_105_003_340) % 2 ** 31
   t.diagnostic(`MILLRACE_SEED=${seed}`)
   const prng = createPrng(seed)
   const tally = newTally()
