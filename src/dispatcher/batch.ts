@@ -101,6 +101,16 @@ export class Batch {
     return this.end === undefined && this.control.hasUntaken
   }
 
+  /** The queues of its jobs that still belong to the thread and have not been settled. */
+  queuesLeft(): Set<number> {
+    const queues = new Set<number>()
+    for (const [number, { page, from, to }] of this.slices.entries()) {
+      const start = this.#starts[number] ?? 0
+      if (start < this.limit && start + to - from > this.collected) queues.add(page.queueId)
+    }
+    return queues
+  }
+
   /** What is left of it, in ms of thread time. */
   leftMs(nowMs: number): number {
     if (this.end !== undefined) return 0

@@ -37,8 +37,8 @@ interface Held {
   readonly slot: ThreadSlot
   /** A suspect, which nothing may run beside. */
   readonly alone: boolean
-  /** Undefined for a suspect, and once its queues have been told that the batch is over. */
-  filled: Filled | undefined
+  /** Undefined for a suspect. */
+  readonly filled: Filled | undefined
 }
 
 export class Claims {
@@ -130,10 +130,10 @@ export class Claims {
     const held = this.#held.get(batch.id)
     if (held === undefined) return
     const { dispatcher, ready, store } = this.#options
-    // Emptied before it began: its queues must not count it as a thread at work.
-    if (held.filled !== undefined && (batch.end !== undefined || batch.limit === 0)) {
-      ready.release(held.filled, held.slot.index, batch.usedMs)
-      held.filled = undefined
+    // A queue counts as at work in a thread only while one of its jobs is there: it may have a bound, and others of them wait.
+    if (held.filled !== undefined && held.filled.shares.size > 0) {
+      const left = batch.end === undefined ? batch.queuesLeft() : undefined
+      ready.release(held.filled, held.slot.index, batch.usedMs, left)
     }
     if (batch.end === undefined) return
     this.#held.delete(batch.id)

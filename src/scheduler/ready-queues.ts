@@ -155,12 +155,17 @@ export class ReadyQueues {
     return draft
   }
 
-  /** A batch has left its slot. `usedMs` is the thread time it took, by queue, to put right what was estimated. */
-  release(filled: Filled, slot: number, usedMs: ReadonlyMap<number, number>): void {
+  /**
+   * Jobs of a batch have left its slot: all of them, or all but those of the queues `left`. `usedMs` is the thread time that they took,
+   * by queue, to put right what was estimated.
+   */
+  release(filled: Filled, slot: number, usedMs: ReadonlyMap<number, number>, left?: ReadonlySet<number>): void {
     for (const [queue, estimateMs] of filled.shares) {
-      const left = (queue.held.get(slot) ?? 1) - 1
-      if (left === 0) queue.held.delete(slot)
-      else queue.held.set(slot, left)
+      if (left?.has(queue.id) === true) continue
+      filled.shares.delete(queue)
+      const batches = (queue.held.get(slot) ?? 1) - 1
+      if (batches === 0) queue.held.delete(slot)
+      else queue.held.set(slot, batches)
       queue.virtualMs += (usedMs.get(queue.id) ?? 0) - estimateMs
     }
   }

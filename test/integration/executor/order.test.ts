@@ -235,3 +235,21 @@ it('a reserve that was chosen before the running job became slow is taken back t
   gate.open()
   await executor.drain()
 })
+
+it('a queue is at work in a thread only while one of its own jobs is there', { timeout: 60_000 }, async (t) => {
+  const queues = { narrow: { concurrency: 1 } }
+  const { executor } = await setup(t, { store: 'memory', jobs, threads: 2, queues })
+  // It has had thread time: the other queue comes first.
+  await (await executor.enqueue(ticket, 0, { queue: 'narrow' })).result()
+  const gate = new Gate(t)
+  // One batch takes the gated job and the first of the narrow queue, which is taken back from behind it.
+  const [held, narrow] = await Promise.all([
+    executor.enqueue(gated, { gate: gate.name, tag: 'x' }),
+    executor.enqueueMany(ticket, [1, 2], { queue: 'narrow' }),
+  ])
+  await gate.reached(1)
+  for (const job of narrow) await job.result()
+  assert.equal((await executor.get(held.id))?.state, 'running')
+  gate.open()
+  await executor.drain()
+})

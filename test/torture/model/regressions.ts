@@ -47,4 +47,21 @@ export const REGRESSIONS: readonly Regression[] = [
       ],
     },
   },
+  {
+    found: 'a queue of concurrency 1 counted as at work in a thread that none of its jobs was in any more',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [
+        { ...gate, act: 'return', queue: 'narrow' },
+        {
+          do: 'together',
+          calls: [
+            { ...gate, act: 'heed', queue: 'narrow' },
+            { ...gate, act: 'heed', queue: 'default' },
+          ],
+        },
+      ],
+    },
+  },
 ]

@@ -337,6 +337,26 @@ describe('a pick', () => {
 })
 
 describe('queues', () => {
+  it('are let go of one by one as their jobs leave a batch that goes on', async () => {
+    const { ready, add, commit } = bench({ queues: { default: Infinity, narrow: 1 }, measured: { 0: 1 } })
+    add({ queue: 'default' })
+    add({ queue: 'narrow' })
+    await commit()
+    const both = ready.fill(0, { slots: 2, budgetMs: () => 10 })
+    assert.ok(both)
+    const [first, narrow] = both.shares.keys()
+    assert.deepEqual([first?.name, narrow?.name], ['default', 'narrow'])
+    add({ queue: 'narrow' })
+    await commit()
+    assert.equal(pick(ready, 1, 2), undefined, 'the queue has its one thread')
+    ready.release(both, 0, new Map([[narrow!.id, 3]]), new Set([first!.id]))
+    assert.equal(narrow!.virtualMs, 3, 'what was used, and not what was estimated')
+    assert.equal(first!.held.get(0), 1)
+    assert.deepEqual(seqs(pick(ready, 1, 2)), [3])
+    ready.release(both, 0, new Map([[first!.id, 7]]))
+    assert.deepEqual([first!.held.size, first!.virtualMs, narrow!.held.get(1)], [0, 7, 1])
+  })
+
   it('hold no more slots than their concurrency, of which each may hold several batches', async () => {
     const { ready, add, commit } = bench({ queues: { one: 1, two: 2 }, measured: { 0: 4 } })
     for (let index = 0; index < 10; index++) {
@@ -345,13 +365,13 @@ describe('queues', () => {
     }
     await commit()
     const holds = new Map<string, Set<number>>()
-    const picks: [Filled, number][] = []
+    const picks: [Filled, number, string][] = []
     for (let round = 0; round < 3; round++) {
       for (const slot of [0, 1, 2, 3]) {
         const filled = pick(ready, slot, 4)
         if (filled === undefined) continue
-        picks.push([filled, slot])
         const { name } = queueOf(filled)
+        picks.push([filled, slot, name])
         holds.set(name, (holds.get(name) ?? new Set()).add(slot))
       }
     }
@@ -360,9 +380,9 @@ describe('queues', () => {
     assert.ok(picks.length > 3, 'a slot that works for a queue may have more of it')
     // When everything of the first queue has left its slot, another one may have it.
     const [slot] = holds.get('one') ?? []
-    for (const [filled, of] of picks) if (queueOf(filled).name === 'one') release(ready, filled, of, 4)
+    for (const [filled, of, name] of picks) if (name === 'one') release(ready, filled, of, 4)
     const other = [0, 1, 2, 3].find((candidate) => candidate !== slot)!
-    for (const [filled, of] of picks) if (queueOf(filled).name === 'two' && of === other) release(ready, filled, of, 4)
+    for (const [filled, of, name] of picks) if (name === 'two' && of === other) release(ready, filled, of, 4)
     const next = [pick(ready, other, 4), pick(ready, other, 4)]
     assert.ok(next.some((filled) => filled !== undefined && queueOf(filled).name === 'one'))
   })
