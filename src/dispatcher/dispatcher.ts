@@ -206,8 +206,8 @@ export class Dispatcher {
     const nowMs = this.#options.clock.monotonicMs()
     for (const slot of this.slots) {
       // Jobs that the thread gave back come before those that it has in reserve, and are put back together with them. And behind a
-      // job that takes its time nobody has to wait.
-      const back = slot.yields > slot.yieldsSeen || slot.isSlow(nowMs) ? slot.takeBack() : undefined
+      // job that takes its time, or whose time is up, nobody has to wait.
+      const back = slot.hasReturned(nowMs) ? slot.takeBack() : undefined
       slot.yieldsSeen = slot.yields
       for (const batch of slot.batches) {
         const returned = back?.get(batch) ?? []

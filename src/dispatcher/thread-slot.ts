@@ -73,6 +73,8 @@ export class ThreadSlot {
   /** The present worker does not end, and is not replaced. */
   #isStuck = false
   #endedOne = false
+  /** Its unstarted jobs are out of the worker's reach, and not taken back yet. */
+  #isCornered = false
   #tornDown: (() => void) | undefined
   #onExit: (() => void)[] = []
 
@@ -146,7 +148,7 @@ export class ThreadSlot {
 
   /** Whether jobs have come back, or are to be taken back at once. */
   hasReturned(nowMs: number): boolean {
-    return this.yields > this.yieldsSeen || (this.isSlow(nowMs) && this.batches.some((batch) => batch.hasUntaken))
+    return this.#isCornered || this.yields > this.yieldsSeen || (this.isSlow(nowMs) && this.batches.some((batch) => batch.hasUntaken))
   }
 
   /** What it has to do, in estimated ms. */
@@ -168,6 +170,7 @@ export class ThreadSlot {
 
   /** Takes back what has not been started, the last batch first: the worker cannot skip to a later one. */
   takeBack(): Map<Batch, Slice[]> {
+    this.#isCornered = false
     return new Map(this.batches.toReversed().map((batch) => [batch, batch.steal()]))
   }
 
@@ -176,15 +179,28 @@ export class ThreadSlot {
     this.#thread.post({ type: 'abort', batchId: batch.id, index, reason })
   }
 
-  /** Ends the worker for a job's sake, or for everybody's when no target is given. */
+  /** Ends the worker for a job's sake, if the job is still running; or for everybody's when no target is given. */
   terminate(cause: TerminationCause, batch?: Batch, target?: number): void {
     if (this.#mode === 'terminating' || this.#mode === 'closed' || this.#mode === 'waiting') return
+    if (batch !== undefined && target !== undefined && !this.#corner(batch, target)) return
     this.#become('terminating')
     this.#watch.stop()
     this.#termination = { cause, batch, target }
     this.#thread.terminate()
     this.#stuck = this.#options.clock.after(STUCK_AFTER_MS, () => this.#tooLong())
     this.#stuck.setRef(true)
+  }
+
+  /**
+   * Sees to it that the worker begins no other job, and tells whether it is still at this one. Without that, the job might end at this
+   * very moment, and the one behind it would be begun only to be interrupted.
+   */
+  #corner(batch: Batch, target: number): boolean {
+    for (const held of this.batches.toReversed()) held.control.steal()
+    this.#isCornered = true
+    const isRunning = batch.running === target
+    if (!isRunning) this.#events.news(this)
+    return isRunning
   }
 
   /** Replaces the worker once it has finished what it holds. */
@@ -285,6 +301,7 @@ export class ThreadSlot {
     this.#stuck?.cancel()
     const ended = this.batches
     this.batches = []
+    this.#isCornered = false
     for (const batch of ended) {
       const target = termination?.batch === batch ? termination.target : undefined
       batch.end = { kind: 'died', cause: termination?.cause, target, exitCode, error }
@@ -342,6 +359,7 @@ export class ThreadSlot {
     const batches = this.batches
     const termination = this.#termination
     this.batches = []
+    this.#isCornered = false
     this.#termination = undefined
     this.#become('open')
     this.#thread = this.#startThread()
