@@ -44,7 +44,12 @@ import { PageRef } from './page-ref.js'
 
 export type { Counters } from './counters.js'
 
-const FORMAT = 1
+/**
+ * 1: the first.
+ * 2: overrides tell more of a job than settings, and `meta` holds more than names and counters. Nothing that 1 knows lies otherwise,
+ *    so a store of format 1 becomes one of format 2 by its first commit; a version that knows only 1 must not open it any more.
+ */
+const FORMAT = 2
 
 export class JobStore {
   readonly engine: Engine
@@ -87,7 +92,7 @@ export class JobStore {
     const counters = format === undefined ? firstCounters() : storedCounters(readMeta(engine, 'counters'), where)
     counters.epoch++
     const store = new JobStore(engine, mark, counters)
-    if (format === undefined) store.#newMeta.push({ key: 'format', value: JSON.stringify({ format: FORMAT, mark }) })
+    if (format?.format !== FORMAT) store.#newMeta.push({ key: 'format', value: JSON.stringify({ format: FORMAT, mark }) })
     store.#names.queue.load(engine)
     store.#names.definition.load(engine)
     return store

@@ -119,7 +119,7 @@ function putCounters(batch: WriteBatch, change: Partial<typeof counters>): void 
 async function goodStore(): Promise<Engine> {
   const engine = createMemoryEngine()
   const batch = new WriteBatch()
-  batch.put('meta', metaKey('format'), Buffer.from('{"format":1,"mark":1}'))
+  batch.put('meta', metaKey('format'), Buffer.from('{"format":2,"mark":1}'))
   batch.put('meta', metaKey('queue:0'), Buffer.from('default'))
   batch.put('meta', metaKey('definition:0'), Buffer.from('job'))
   putCounters(batch, {})

@@ -149,11 +149,11 @@ for (const store of STORES) {
       const engine = await bench.engine()
       const format = engine.get('meta', Buffer.from('format'))?.toString() ?? ''
       await engine.close()
-      await writeMeta(bench, 'format', format.replace('"format":1', '"format":2'))
+      await writeMeta(bench, 'format', format.replace('"format":2', '"format":3'))
       for (let attempt = 0; attempt < 2; attempt++)
         await assert.rejects(
           bench.reopen(),
-          withCode('MILLRACE_STORE_TOO_NEW', /format 2; this version of millrace reads up to 1/),
+          withCode('MILLRACE_STORE_TOO_NEW', /format 3; this version of millrace reads up to 2/),
         )
       await writeMeta(bench, 'format', format)
       const again = await bench.reopen()

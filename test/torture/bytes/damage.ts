@@ -130,7 +130,7 @@ export function fixed(good: Buffer): { readonly kind: string; readonly damage: D
       await mkdir(join(directory, DATA_FILE))
       return 'a directory'
     },
-    'an older format': format((format) => format - 1),
+    'a format that never was': format(() => 0),
     'a newer format': format((format) => format + 1),
     'an older LMDB': bytes((file) => {
       file.writeUInt32LE(1, 28)

@@ -24,7 +24,7 @@ type Outcome = (typeof OUTCOMES)[number]
 const REFUSED = new Set([
   'a foreign file',
   'a directory in its place',
-  'an older format',
+  'a format that never was',
   'a newer format',
   'an older LMDB',
   'a newer LMDB',
