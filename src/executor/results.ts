@@ -143,6 +143,8 @@ export class ResultRegistry {
   readonly #pinned = new Set<PageHandles>()
   /** Waiters of handles made from an id, by job number. */
   readonly #bySeq = new Map<number, { waiter: Waiter; id: string; name: string }>()
+  /** Handles that nobody holds any more: their jobs may wait for months, and must not cost memory. */
+  readonly #unheld = new FinalizationRegistry<{ readonly firstSeq: number; readonly jobs: number }>((page) => this.#forget(page))
 
   constructor(storeMark: number, source: ResultSource) {
     this.storeMark = storeMark
@@ -161,10 +163,11 @@ export class ResultRegistry {
     return await this.#source.fromStore(id)
   }
 
-  /** A page with handles becomes part of a commit. */
-  register(firstSeq: number, handles: PageHandles): void {
+  /** A page with handles, of so many jobs, becomes part of a commit. */
+  register(firstSeq: number, jobs: number, handles: PageHandles): void {
     handles.firstSeq = firstSeq
     this.#pages.set(firstSeq, new WeakRef(handles))
+    this.#unheld.register(handles, { firstSeq, jobs })
   }
 
   pin(handles: PageHandles): void {
@@ -234,6 +237,11 @@ export class ResultRegistry {
   /** No job of the page is left in it. */
   pageOver(page: PageRef): void {
     if (!page.header.solo) this.#pages.delete(page.header.firstSeq)
+  }
+
+  #forget({ firstSeq, jobs }: { readonly firstSeq: number; readonly jobs: number }): void {
+    this.#pages.delete(firstSeq)
+    for (let seq = firstSeq; this.#moved.size > 0 && seq < firstSeq + jobs; seq++) this.#moved.delete(seq)
   }
 
   /** The executor is closing, or has failed. */
