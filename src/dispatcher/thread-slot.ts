@@ -181,16 +181,20 @@ export class ThreadSlot {
     this.#thread.post({ type: 'abort', batchId: batch.id, index, reason })
   }
 
-  /** Ends the worker for a job's sake, if the job is still running; or for everybody's when no target is given. */
-  terminate(cause: TerminationCause, batch?: Batch, target?: number): void {
-    if (this.#mode === 'terminating' || this.#mode === 'closed' || this.#mode === 'waiting') return
-    if (batch !== undefined && target !== undefined && !this.#corner(batch, target)) return
+  /**
+   * Ends the worker for a job's sake, if the job is still running; or for everybody's when no target is given. False when the job has
+   * ended, and the worker goes on.
+   */
+  terminate(cause: TerminationCause, batch?: Batch, target?: number): boolean {
+    if (this.#mode === 'terminating' || this.#mode === 'closed' || this.#mode === 'waiting') return true
+    if (batch !== undefined && target !== undefined && !this.#corner(batch, target)) return false
     this.#become('terminating')
     this.#watch.stop()
     this.#termination = { cause, batch, target }
     this.#thread.terminate()
     this.#stuck = this.#options.clock.after(STUCK_AFTER_MS, () => this.#tooLong())
     this.#stuck.setRef(true)
+    return true
   }
 
   /**

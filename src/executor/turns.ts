@@ -271,7 +271,7 @@ export class Turns {
       const header = { solo: false, count, firstSeq, enqueuedAt: now, runAt, epoch: counters.epoch }
       const bytes = builder.seal(header)
       total += bytes.length
-      results.register(firstSeq, handles)
+      results.register(firstSeq, count, handles)
       for (const { index, bytes: payload } of externals) {
         store.putPayload(writes, firstSeq + index, PAYLOAD_INPUT, payload)
         total += payload.length
