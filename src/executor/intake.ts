@@ -355,7 +355,7 @@ export class Intake {
     const handle = new JobHandle(page.handles, index, definition.name, true)
     if (call === undefined || resolved.unique === undefined) return handle
     const hash = uniqueHash(definition.name, resolved.unique.key)
-    page.ticket = call.add({ hash, unique: resolved.unique, own: handle })
+    page.ticket = call.add({ hash, unique: resolved.unique, bytes: this.#written, own: handle })
     sealed.push(page)
     open.delete(lane)
     return handle

@@ -113,7 +113,7 @@ class Admission {
       this.#fresh.set(ticket.hash, this.pages.length)
       this.pages.push(page)
     } else {
-      this.#options.intake.release(page.builder.writer.position)
+      this.#options.intake.release(ticket.bytes)
     }
   }
 
@@ -201,7 +201,11 @@ class Admission {
     begin(builder, content, keyOf(fresh.ticket?.unique ?? ticket.unique), content.entry.flags, undefined)
     const runAt = ticket.unique.tellsWhen ? page.runAt : fresh.runAt
     const at = this.#fresh.get(ticket.hash)
-    if (at !== undefined) this.pages[at] = { ...fresh, builder, runAt, externals: page.externals }
+    if (at === undefined || fresh.ticket === undefined) return
+    const { bytes } = ticket
+    this.pages[at] = { ...fresh, builder, runAt, externals: page.externals, ticket: { ...fresh.ticket, bytes } }
+    // Its content is pending until the commit, and that which was there before is not any more.
+    this.#options.intake.release(fresh.ticket.bytes - bytes)
   }
 
   #change(place: Place, given: GatheredPage, ticket: UniqueTicket): void {
