@@ -192,6 +192,7 @@ export class Turns {
     const now = clock.now()
     this.#lastTurnMs = clock.monotonicMs()
     this.#pace?.cancel()
+    store.stats.begin(now)
     const writes = new WriteBatch()
     let gathered: Gathered | undefined
     try {
@@ -276,11 +277,11 @@ export class Turns {
       const page = new PageRef(queueId, rank, firstSeq, 0, header, bytes, uniformDefinition)
       if (runAt > now) {
         store.putScheduled(writes, runAt, queueId, rank, bytes, firstSeq, false)
-        counters.scheduled += count
+        store.stats.stored(page, 'scheduled')
         this.#dueAt = Math.min(this.#dueAt, runAt)
       } else {
         store.putPage(writes, page)
-        counters.waiting += count
+        store.stats.stored(page, 'waiting')
         ready.append(page)
       }
       if (events.has('enqueued')) this.#tellEnqueued(page, settlement)
@@ -322,9 +323,8 @@ export class Turns {
       writes.remove('scheduled', scheduled.key)
       store.putPage(writes, page)
       store.putLocation(writes, header.solo ? INDEX_SOLO : INDEX_GROUP, header.firstSeq, page.key)
-      if (((bytes[PAGE_HEADER_BYTES + 6] ?? 0) & ENTRY_RETRY) === 0) counters.scheduled -= left
-      else counters.retryable -= left
-      counters.waiting += left
+      const isRetry = ((bytes[PAGE_HEADER_BYTES + 6] ?? 0) & ENTRY_RETRY) !== 0
+      store.stats.moved(page, isRetry ? 'retryable' : 'scheduled', 'waiting')
       ready.append(page)
     }
     this.#dueIsStale = true
@@ -342,7 +342,9 @@ export class Turns {
     this.durable = counters
     store.committed()
     for (const send of batches) send()
-    if (batches.length > 0) dispatcher.pace.turnTook(clock.monotonicMs() - this.#lastTurnMs)
+    const tookMs = clock.monotonicMs() - this.#lastTurnMs
+    store.stats.turns.add(tookMs)
+    if (batches.length > 0) dispatcher.pace.turnTook(tookMs)
     gathered?.resolve()
     intake.release(bytes)
     settlement.tidings.tell()
