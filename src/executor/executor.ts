@@ -5,7 +5,7 @@ import { compiledDefinition } from '../job/define-job.js'
 import { parseJobId } from '../job/job-id.js'
 import type { BackupReport } from '../maintenance/backup.js'
 import { backupStore } from '../maintenance/backup.js'
-import type { JobInfo, JobState } from '../job/job-info.js'
+import type { JobInfo } from '../job/job-info.js'
 import type { EnqueueOptions } from '../options/enqueue-options.js'
 import { compileEnqueueOptions } from '../options/enqueue-options.js'
 import { checkIterable, checkListener, checkReason, compileClose, compileFilter, type CloseOptions } from './call-options.js'
@@ -18,13 +18,10 @@ import { StoredJob } from './stored-job.js'
 import { readMetrics } from './metrics.js'
 import type { ExecutorParts } from './parts.js'
 import type { Recovery } from './recovery.js'
-import type { ExecutorStats } from './stats.js'
+import type { ExecutorStats, JobCounts } from './stats.js'
 import { readCounts, readStats } from './stats.js'
 import type { CloseReport } from './shut-down.js'
 import { shutDown } from './shut-down.js'
-
-/** How many jobs are in each state; those that are over as long as they are kept. */
-export type JobCounts = Readonly<Record<JobState, number>>
 
 /** The arguments behind the definition: an input that may be undefined may be left out. */
 export type EnqueueArguments<Input> = undefined extends Input

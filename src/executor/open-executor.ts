@@ -90,6 +90,13 @@ async function openEngine(
   }
 }
 
+/** A store that is older than its statistics is counted first. */
+async function beginStatistics(store: JobStore, now: number): Promise<void> {
+  const isOlder = store.stats.since === undefined
+  store.stats.begin(now)
+  if (isOlder) for (const _step of countBacklog(store)) await yieldToLoop()
+}
+
 function yieldToLoop(): Promise<void> {
   return new Promise((done) => setImmediate(done))
 }
@@ -109,9 +116,7 @@ async function assemble(
   const store = JobStore.open(engine, random, where)
   const registry = new Registry(store, options.definitions.values())
   const now = (): number => clock.now()
-  const isOlder = store.stats.since === undefined
-  store.stats.begin(now())
-  if (isOlder) for (const _step of countBacklog(store)) await yieldToLoop()
+  await beginStatistics(store, now())
   const retention = new Retention(store, options.retain, now)
   const events = new EventHub()
   const runTimes = new RunTimes()

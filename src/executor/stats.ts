@@ -1,6 +1,7 @@
+/** What `stats()` and `counts()` tell: what lies in memory, and counts as of the last commit. Nothing here reads jobs. */
 import { PHASE_LOADING, PHASE_SETUP } from '../codec/batch-control.js'
 import { formatJobId } from '../job/job-id.js'
-import type { JobCounts } from './executor.js'
+import type { JobState } from '../job/job-info.js'
 import type { ExecutorParts } from './parts.js'
 import { definitionStatistics, type JobStatistics, queueStatistics, type QueueStatistics } from './job-statistics.js'
 
@@ -49,7 +50,9 @@ export interface ExecutorStats {
   readonly definitions: Readonly<Record<string, JobStatistics>>
 }
 
-/** Counts of jobs by state, as of the last commit. */
+/** How many jobs are in each state; those that are over as long as they are kept. */
+export type JobCounts = Readonly<Record<JobState, number>>
+
 export function readCounts({ turns, dispatcher, retention }: ExecutorParts): JobCounts {
   const { scheduled, waiting, retryable } = turns.durable
   let running = 0

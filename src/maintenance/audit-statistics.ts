@@ -22,13 +22,18 @@ import type { Engine, Entry, WriteBatch } from '../store/engine.js'
 import { AT, type Count, COUNTS, FIELDS, GAUGES } from '../telemetry/counts.js'
 import { OTHERS } from '../telemetry/series.js'
 import type { Recount } from './audit-counters.js'
-import type { AuditProblem } from './store-audit.js'
 
 const FINAL_STATES = ['completed', 'cancelled', 'discarded'] as const
 /** Counts of attempts that have ended, each in one of them. */
 const ENDS = ['completed', 'failed', 'timedOut', 'snoozed', 'interrupted', 'crashed'] as const
 const PREFIX = 'stats:'
 const STEP = 500
+
+/** As in the store audit. */
+interface Problem {
+  readonly text: string
+  readonly repair?: (batch: WriteBatch) => void
+}
 
 interface Names {
   readonly queue: ReadonlySet<number>
@@ -39,7 +44,7 @@ export class StatisticsAudit {
   /** Jobs found in all. */
   readonly recount = nothingFound()
   readonly #found = new Map<string, Recount>()
-  readonly #problems: AuditProblem[] = []
+  readonly #problems: Problem[] = []
   readonly #series = new Map<string, SeriesNow>()
 
   /** A job was found. */
@@ -59,7 +64,7 @@ export class StatisticsAudit {
    * @param counters - the record of the store's counters
    * @param keepsAll - nothing was ever pruned
    */
-  check(engine: Engine, names: Names, counters: Buffer | undefined, keepsAll: boolean): readonly AuditProblem[] {
+  check(engine: Engine, names: Names, counters: Buffer | undefined, keepsAll: boolean): readonly Problem[] {
     const past: Entry[] = []
     for (const entry of statistics(engine)) {
       const kind = readSeriesKey(entry.key)?.kind
@@ -78,7 +83,7 @@ export class StatisticsAudit {
     return this.#problems
   }
 
-  #problem(text: string, repair?: AuditProblem['repair']): void {
+  #problem(text: string, repair?: Problem['repair']): void {
     this.#problems.push({ text, ...(repair && { repair }) })
   }
 
