@@ -13,7 +13,7 @@ import type { Clock, Timer } from '../base/clock.js'
 import { MillraceError } from '../base/errors.js'
 import { PROMOTE_JOBS } from '../base/limits.js'
 import { INDEX_GROUP, INDEX_SOLO, PAYLOAD_INPUT } from '../codec/keys.js'
-import { ENTRY_RETRY, PAGE_HEADER_BYTES, readEntry } from '../codec/page.js'
+import { ENTRY_RETRY, PAGE_HEADER_BYTES } from '../codec/page.js'
 import type { Batch } from '../dispatcher/batch.js'
 import type { Dispatcher } from '../dispatcher/dispatcher.js'
 import type { DueTimer } from '../scheduler/due-timer.js'
@@ -29,6 +29,7 @@ import { scheduledPageRef } from './locate.js'
 import type { ResultRegistry } from './results.js'
 import type { SettlementOptions } from './settlement.js'
 import { Settlement } from './settlement.js'
+import { admit, holdKey } from './uniqueness.js'
 
 export interface TurnsOptions extends SettlementOptions {
   readonly clock: Clock
@@ -94,7 +95,7 @@ export class Turns {
     this.#options = options
     this.durable = { ...options.store.counters }
     this.#dueAt = options.store.nextDueAt()
-    options.due.arm(this.#dueAt)
+    options.due.arm(Math.min(this.#dueAt, options.store.uniques.nextExpiryAt))
   }
 
   get failure(): Error | undefined {
@@ -207,6 +208,7 @@ export class Turns {
       gathered = intake.take()
       const bytes = this.#store(gathered, settlement, writes, now)
       this.#promote(settlement, writes, now)
+      store.uniques.expire(writes, now)
       const batches = this.draining ? [] : this.#options.claims.make(writes, now)
       settlement.write()
       this.#dueAt = Math.min(this.#dueAt, settlement.dueAt)
@@ -259,10 +261,11 @@ export class Turns {
 
   /** Gives the gathered jobs their numbers and stores their pages. Returns the bytes that are pending no more afterwards. */
   #store(gathered: Gathered, settlement: Settlement, writes: WriteBatch, now: number): number {
-    const { store, ready, results, events } = this.#options
+    const { store, ready, results } = this.#options
     const { counters } = store
     let total = 0
-    for (const { queueId, rank, runAt, builder, handles, externals } of gathered.pages) {
+    for (const gatheredPage of admit(gathered, settlement, writes, now, this.#options)) {
+      const { queueId, rank, runAt, builder, handles, externals, ticket } = gatheredPage
       const { count, uniformDefinition } = builder
       const firstSeq = counters.nextSeq
       counters.nextSeq += count
@@ -275,6 +278,7 @@ export class Turns {
         total += payload.length
       }
       const page = new PageRef(queueId, rank, firstSeq, 0, header, bytes, uniformDefinition)
+      if (ticket !== undefined) holdKey(ticket, page, store, writes)
       if (runAt > now) {
         store.putScheduled(writes, runAt, queueId, rank, bytes, firstSeq, false)
         store.stats.stored(page, 'scheduled')
@@ -284,20 +288,9 @@ export class Turns {
         store.stats.stored(page, 'waiting')
         ready.append(page)
       }
-      if (events.has('enqueued')) this.#tellEnqueued(page, settlement)
+      settlement.tidings.enqueued(page)
     }
     return total
-  }
-
-  #tellEnqueued(page: PageRef, { tidings }: Settlement): void {
-    const { data, header } = page
-    const runAt = header.runAt === 0 ? undefined : header.runAt
-    let offset = PAGE_HEADER_BYTES
-    for (let index = 0; index < header.count; index++) {
-      const { definitionId, end } = readEntry(data, offset)
-      tidings.event('enqueued', page, index, definitionId, () => ({ runAt }))
-      offset = end
-    }
   }
 
   /** Moves jobs that have become due to their queues. */
@@ -358,10 +351,12 @@ export class Turns {
 
   /** Arms the timer and sees whether there is more to do at once. */
   #goOn(): void {
-    const { due, claims, intake, retention, dispatcher, onQuiet } = this.#options
-    due.arm(this.#dueAt)
+    const { due, claims, intake, retention, dispatcher, store, onQuiet } = this.#options
+    const { nextExpiryAt } = store.uniques
+    due.arm(Math.min(this.#dueAt, nextExpiryAt))
+    const hasExpired = retention.hasExpired || due.isDue(nextExpiryAt)
     const more =
-      this.#isAsked || intake.hasPending || retention.hasExpired || (!this.draining && (due.isDue(this.#dueAt) || claims.canMake))
+      this.#isAsked || intake.hasPending || hasExpired || (!this.draining && (due.isDue(this.#dueAt) || claims.canMake))
     if (dispatcher.inFlight > 0 || claims.hasWork) this.#wasQuiet = false
     dispatcher.setBusy(claims.hasWork)
     if (more) this.poke()

@@ -23,6 +23,7 @@ import {
   type SettingValues,
 } from './job-settings.js'
 import type { Cancel, Snooze } from './outcome.js'
+import { checkDefinedUnique, type CompiledUnique, type UniqueOptions } from './unique.js'
 
 const DEFINITION = Symbol.for('millrace.definition')
 const HANDLER = Symbol.for('millrace.handler')
@@ -52,6 +53,8 @@ export interface JobSpecBase<Input, EnqueueInput> {
   readonly timeout?: Setting<Duration, Input>
   /** When `ctx.signal` is aborted, above 0 and shorter than `timeout`. `Infinity` or omitted: not before the run is stopped. */
   readonly softTimeout?: Setting<Duration, Input>
+  /** That only one of its jobs with the same key is there at a time. */
+  readonly unique?: UniqueOptions<Setting<string, Input>>
 }
 
 /** A definition whose handler is beside it. Write `setup` before `run`: the type of `ctx.state` flows from the one to the other. */
@@ -145,10 +148,11 @@ export interface CompiledDefinition {
   readonly timeoutMs: number | SettingFunction
   /** A function returns the raw `Duration`. */
   readonly softTimeoutMs: number | SettingFunction | undefined
+  readonly unique?: CompiledUnique<string | SettingFunction>
   readonly run?: (input: unknown, ctx: JobContext) => unknown
   readonly setup?: (thread: ThreadInfo) => unknown
   readonly teardown?: (state: unknown) => unknown
-  /** Whether any setting is a function of the input. */
+  /** Whether anything is to be settled for each job: a function of the input, a key. */
   readonly varies: boolean
 }
 
@@ -182,7 +186,7 @@ export function compiledDefinition(value: unknown): CompiledDefinition | undefin
   }
 }
 
-const SPEC_FIELDS = ['name', 'module', 'input', ...SETTING_NAMES, 'setup', 'teardown', 'run', 'handler'] as const
+const SPEC_FIELDS = ['name', 'module', 'input', ...SETTING_NAMES, 'unique', 'setup', 'teardown', 'run', 'handler'] as const
 
 type SpecFields = Fields<(typeof SPEC_FIELDS)[number]>
 
@@ -194,6 +198,7 @@ function compileDefinition(spec: unknown): CompiledDefinition {
   const schema = checkSchema(fields.input, problems)
   const handlers = checkHandlers(fields, problems)
   const softTimeoutMs = setting(fields, 'softTimeout', undefined, problems)
+  const unique = fields.unique === undefined ? undefined : checkDefinedUnique(fields.unique, problems)
   const compiled: CompiledDefinition = {
     name,
     moduleUrl,
@@ -205,8 +210,9 @@ function compileDefinition(spec: unknown): CompiledDefinition {
     backoff: setting(fields, 'backoff', DEFAULT_BACKOFF, problems),
     timeoutMs: setting(fields, 'timeout', DEFAULT_TIMEOUT_MS, problems),
     softTimeoutMs: softTimeoutMs === Infinity ? undefined : softTimeoutMs,
+    ...(unique !== undefined && { unique }),
     ...handlers,
-    varies: SETTING_NAMES.some((field) => typeof fields[field] === 'function'),
+    varies: unique !== undefined || SETTING_NAMES.some((field) => typeof fields[field] === 'function'),
   }
   if (typeof softTimeoutMs === 'number' && typeof compiled.timeoutMs === 'number')
     checkTimeouts(softTimeoutMs, compiled.timeoutMs, problems)

@@ -10,6 +10,8 @@ import { builtinTag, describeThrown, describeValue, Problems, readFields } from 
 import { durationMs } from '../base/rules.js'
 import { DEFAULT_BACKOFF, type Backoff, type BackoffSource, type StoredBackoff } from '../job/backoff.js'
 import type { CompiledDefinition, SettingFunction } from '../job/define-job.js'
+import { checkDebounce, checkUnique, checkUniqueKey } from '../job/unique.js'
+import type { CompiledUnique, ResolvedUnique, StoredUnique, UniqueOptions } from '../job/unique.js'
 import {
   checkTimeouts,
   DEFAULT_MAX_RETRIES,
@@ -40,6 +42,8 @@ export interface EnqueueOptions {
   readonly delay?: Duration
   /** When the job becomes available: a `Date` or epoch ms. In the past: at once. Not together with `delay`. */
   readonly runAt?: Date | number
+  /** That only one job of this definition and key is there at a time. The definition's counts as a whole when this is omitted. */
+  readonly unique?: UniqueOptions
 }
 
 /** The settings stored with a job: those that came from the enqueue or from a function of the input. */
@@ -51,6 +55,8 @@ export interface JobOverrides {
   readonly timeoutMs?: number
   /** `Infinity`: none, although the definition has one. */
   readonly softTimeoutMs?: number
+  /** The key that the job was enqueued with. Whether it still holds it, the unique index says. */
+  readonly unique?: StoredUnique
 }
 
 /** Checked {@link EnqueueOptions}, for any number of inputs. */
@@ -62,6 +68,7 @@ export interface CompiledEnqueueOptions {
   readonly runAt: number | undefined
   /** Shared by all jobs enqueued with these options. */
   readonly overrides: JobOverrides | undefined
+  readonly unique?: CompiledUnique
 }
 
 /** Where and when one job waits, and what is stored with it. */
@@ -71,9 +78,10 @@ export interface ResolvedEnqueue {
   /** Epoch ms, always in the future; `undefined`: available at once. */
   readonly runAt: number | undefined
   readonly overrides: JobOverrides | undefined
+  readonly unique?: ResolvedUnique
 }
 
-const OPTION_FIELDS = [...SETTING_NAMES, 'delay', 'runAt'] as const
+const OPTION_FIELDS = [...SETTING_NAMES, 'delay', 'runAt', 'unique'] as const
 
 /**
  * Checks the options once, at the call.
@@ -99,8 +107,10 @@ export function compileEnqueueOptions(options: unknown): CompiledEnqueueOptions 
   const runAt = fields.runAt === undefined ? undefined : checkInstant(fields.runAt, problems)
   if (fields.delay !== undefined && fields.runAt !== undefined)
     problems.add('runAt', 'is given together with delay; give one of the two')
+  const unique = fields.unique === undefined ? undefined : checkUnique(fields.unique, problems)
+  if (unique !== undefined) checkDebounce(unique, delayMs, problems)
   problems.throwIfAny('MILLRACE_INVALID_OPTIONS', 'The enqueue options cannot be used')
-  return Object.freeze({ queue, priority, delayMs, runAt, overrides: overridesOf(checked) })
+  return Object.freeze({ queue, priority, delayMs, runAt, overrides: overridesOf(checked, unique), ...(unique && { unique }) })
 }
 
 function checkInstant(value: unknown, problems: Problems): number | undefined {
@@ -121,13 +131,15 @@ function instantOf(value: unknown): unknown {
 
 type Checked = { readonly [Name in SettingName]?: SettingValues[Name] }
 
-function overridesOf({ maxRetries, backoff, timeout, softTimeout }: Checked): JobOverrides | undefined {
-  if (maxRetries === undefined && backoff === undefined && timeout === undefined && softTimeout === undefined) return undefined
+function overridesOf({ maxRetries, backoff, timeout, softTimeout }: Checked, unique?: CompiledUnique): JobOverrides | undefined {
+  const isPlain = maxRetries === undefined && backoff === undefined && timeout === undefined && softTimeout === undefined
+  if (isPlain && unique === undefined) return undefined
   return Object.freeze({
     ...(maxRetries !== undefined && { maxRetries }),
     ...(backoff !== undefined && { backoff: storedBackoff(backoff) }),
     ...(timeout !== undefined && { timeoutMs: timeout }),
     ...(softTimeout !== undefined && { softTimeoutMs: softTimeout }),
+    ...(unique !== undefined && { unique: Object.freeze({ key: unique.key, while: unique.while }) }),
   })
 }
 
@@ -165,6 +177,7 @@ export function resolveEnqueue(
     priority: options.priority ?? resolved.priority,
     runAt: dueAt(options, now),
     overrides: options.overrides,
+    ...(options.unique && { unique: resolvedUnique(options.unique, options) }),
   }
 }
 
@@ -188,13 +201,15 @@ function resolveVarying(
   const backoff = ask('backoff', definition.backoff, given?.backoff)
   const timeout = ask('timeout', definition.timeoutMs, given?.timeoutMs)
   const softTimeout = ask('softTimeout', definition.softTimeoutMs, given?.softTimeoutMs)
+  const unique = options?.unique ?? definedUnique(definition, input, options, problems)
   throwIfAny(definition, problems)
-  const asked = overridesOf({
+  const settings = {
     ...(maxRetries !== undefined && { maxRetries }),
     ...(backoff !== undefined && { backoff }),
     ...(timeout !== undefined && { timeout }),
     ...(softTimeout !== undefined && { softTimeout }),
-  })
+  }
+  const asked = overridesOf(settings, unique)
   const overrides = asked === undefined ? given : given === undefined ? asked : Object.freeze({ ...asked, ...given })
   if (overrides !== undefined) checkTogether(definition, overrides)
   return {
@@ -202,6 +217,32 @@ function resolveVarying(
     priority: options?.priority ?? priority ?? constant(definition.priority, DEFAULT_PRIORITY),
     runAt: options === undefined ? undefined : dueAt(options, now),
     overrides,
+    ...(unique && { unique: resolvedUnique(unique, options) }),
+  }
+}
+
+function resolvedUnique(unique: CompiledUnique, options: CompiledEnqueueOptions | undefined): ResolvedUnique {
+  return { ...unique, tellsWhen: options !== undefined && (options.delayMs !== undefined || options.runAt !== undefined) }
+}
+
+function definedUnique(
+  { unique }: CompiledDefinition,
+  input: unknown,
+  options: CompiledEnqueueOptions | undefined,
+  problems: Problems,
+): CompiledUnique | undefined {
+  if (unique === undefined) return undefined
+  const field = typeof unique.key === 'function' ? "unique.key (the definition's function of the input)" : 'unique.key'
+  try {
+    const given = typeof unique.key === 'function' ? unique.key(input) : unique.key
+    const key = checkUniqueKey(given, field, problems)
+    if (key === undefined) return undefined
+    const resolved = { ...unique, key }
+    checkDebounce(resolved, options?.delayMs, problems)
+    return resolved
+  } catch (thrown) {
+    problems.add(field, `threw ${describeThrown(thrown)}`)
+    return undefined
   }
 }
 

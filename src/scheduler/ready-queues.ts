@@ -257,6 +257,8 @@ export class ReadyQueues {
   /** Takes jobs from the front of a slice. Returns what is left of it. */
   #takeFrom(slice: Slice, draft: Filled): Slice | undefined {
     const { page } = slice
+    // Its bytes may be gone, from memory and from the store.
+    if (page.isOver) return undefined
     const bytes = this.#options.store.bytesOf(page)
     let offset = slice.offset
     let start = slice.from
