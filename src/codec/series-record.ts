@@ -97,10 +97,14 @@ function writeGenerations(writer: ByteWriter, all: readonly Generation[]): void 
   for (const { slot, counts, sumMs } of generations) {
     writeNumber(writer, slot - slotBefore)
     writeNumber(writer, Math.min(Number.MAX_SAFE_INTEGER, Math.round(sumMs * 1000)))
-    const buckets = [...counts.entries()].filter(([, count]) => count > 0)
-    writeNumber(writer, buckets.length)
+    writeNumber(
+      writer,
+      counts.reduce((buckets, count) => buckets + (count > 0 ? 1 : 0), 0),
+    )
     let bucketBefore = 0
-    for (const [bucket, count] of buckets) {
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      const count = counts[bucket] ?? 0
+      if (count === 0) continue
       writeNumber(writer, bucket - bucketBefore)
       writeNumber(writer, count)
       bucketBefore = bucket
