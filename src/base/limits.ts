@@ -68,6 +68,8 @@ export const ERROR_TEXT = { message: 4 * KIB, stack: 4 * KIB, data: 4 * KIB, cau
 
 /** Queues and definitions are interned as 16 bits. */
 export const MAX_NAMES = 65_535
+/** Pairs of a queue and a definition that have statistics of their own; the others share one. Each holds up to 25 KB, 8 KB when little happens. */
+export const MAX_SERIES = 4096
 /** Longest name of a queue or a definition, in UTF-8 bytes. */
 export const NAME_BYTES = 200
 /** Priorities are stored as one byte. */

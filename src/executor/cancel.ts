@@ -53,8 +53,8 @@ function cancelScheduled(
   const { scheduled, page, index } = place
   settlement.cancelScheduled(place, reason)
   store.changingScheduled(scheduled.key, page)
-  if (((page.data[place.offset + 6] ?? 0) & ENTRY_RETRY) !== 0) store.counters.retryable--
-  else store.counters.scheduled--
+  const isRetry = ((page.data[place.offset + 6] ?? 0) & ENTRY_RETRY) !== 0
+  store.stats.shift(page.queueId, page.data.readUInt16LE(place.offset + 4), isRetry ? 'retryable' : 'scheduled', -1)
   page.markDone(index)
   if (!page.isOver) {
     // Of this commit already: the next cancel of the same turn may be the one that empties the page.

@@ -6,6 +6,7 @@
  */
 import type { Clock } from '../base/clock.js'
 import { BATCHES_PER_THREAD, MAKE_ROOM_MS, UNMEASURED_MS } from '../base/limits.js'
+import { readPageKey } from '../codec/keys.js'
 import { PAGE_HEADER_BYTES } from '../codec/page.js'
 import type { Batch } from '../dispatcher/batch.js'
 import type { Collected, Dispatcher } from '../dispatcher/dispatcher.js'
@@ -63,6 +64,13 @@ export class Claims {
   /** Jobs that are waiting to be run alone. */
   get suspects(): number {
     return this.#suspects.length
+  }
+
+  /** From when the first of a queue's jobs that wait to be run alone could run, in epoch ms. */
+  suspectReadyAt(queueId: number): number | undefined {
+    const first = this.#suspects.find(({ key }) => readPageKey(key).queueId === queueId)
+    const header = first === undefined ? undefined : this.#options.store.readPage(first.key)?.header
+    return header === undefined ? undefined : Math.max(header.enqueuedAt, header.runAt)
   }
 
   /** Whether any job waits that could run here. */

@@ -5,7 +5,7 @@ import { compiledDefinition } from '../job/define-job.js'
 import { parseJobId } from '../job/job-id.js'
 import type { BackupReport } from '../maintenance/backup.js'
 import { backupStore } from '../maintenance/backup.js'
-import type { JobInfo, JobState } from '../job/job-info.js'
+import type { JobInfo } from '../job/job-info.js'
 import type { EnqueueOptions } from '../options/enqueue-options.js'
 import { compileEnqueueOptions } from '../options/enqueue-options.js'
 import { checkIterable, checkListener, checkReason, compileClose, compileFilter, type CloseOptions } from './call-options.js'
@@ -15,15 +15,13 @@ import type { ListFilter } from './inspect.js'
 import { inspect, listSteps } from './inspect.js'
 import type { JobHandle } from './job-handle.js'
 import { StoredJob } from './stored-job.js'
+import { readMetrics } from './metrics.js'
 import type { ExecutorParts } from './parts.js'
 import type { Recovery } from './recovery.js'
-import type { ExecutorStats } from './stats.js'
-import { readStats } from './stats.js'
+import type { ExecutorStats, JobCounts } from './stats.js'
+import { readCounts, readStats } from './stats.js'
 import type { CloseReport } from './shut-down.js'
 import { shutDown } from './shut-down.js'
-
-/** How many jobs are in each state; those that are over as long as they are kept. */
-export type JobCounts = Readonly<Record<JobState, number>>
 
 /** The arguments behind the definition: an input that may be undefined may be left out. */
 export type EnqueueArguments<Input> = undefined extends Input
@@ -137,21 +135,8 @@ export class Executor {
   /** Counts of jobs by state, as of the last commit. Costs the same whatever the backlog. */
   async counts(): Promise<JobCounts> {
     this.#assertOpen()
-    const { turns, dispatcher, retention } = this.#parts
-    await turns.settled()
-    const { scheduled, waiting, retryable } = turns.durable
-    let running = 0
-    for (const { batch } of dispatcher.batches) running += Math.max(0, batch.limit - batch.collected)
-    running = Math.min(running, waiting)
-    return {
-      scheduled,
-      available: waiting - running,
-      running,
-      retryable,
-      completed: retention.count('completed'),
-      cancelled: retention.count('cancelled'),
-      discarded: retention.count('discarded'),
-    }
+    await this.#parts.turns.settled()
+    return readCounts(this.#parts)
   }
 
   /**
@@ -168,9 +153,20 @@ export class Executor {
     return await backupStore(this.#parts.store.engine, path, this.#parts.clock)
   }
 
-  /** What the threads are doing, how the store does, totals since the store was made. */
+  /**
+   * What the threads are doing, how the store does, totals since the store was made, and what became of the jobs of each queue and
+   * definition, of late and ever. As of the last commit. Costs the same whatever the backlog.
+   */
   stats(): ExecutorStats {
     return readStats(this.#parts)
+  }
+
+  /**
+   * The same for Prometheus and its kin, in its text format 0.0.4 (`text/plain; version=0.0.4`). Names begin with `millrace_`, times are
+   * in seconds. Counters are the totals of `stats()`: they do not begin anew when the process does. Histograms do.
+   */
+  metrics(): string {
+    return readMetrics(this.#parts)
   }
 
   /**

@@ -100,7 +100,7 @@ export class JobMoves {
     const seq = page.seqOf(index)
     const inputApart = (entry.flags & ENTRY_EXTERNAL) !== 0
     const { ledger, startedAt, runMs, error, output = NOTHING, outputApart = false } = ending
-    this.#store.counters[state]++
+    this.#store.stats.over(page.queueId, entry.definitionId, state, 1)
     if (isPassedOver) {
       if (inputApart) this.#store.removePayload(this.#writes, seq, PAYLOAD_INPUT)
       return

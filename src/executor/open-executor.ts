@@ -10,6 +10,7 @@ import { systemRandom } from '../base/random.js'
 import { entryEnd } from '../codec/page.js'
 import type { BatchJob } from '../dispatcher/batch.js'
 import { Dispatcher } from '../dispatcher/dispatcher.js'
+import { countBacklog } from '../maintenance/count-backlog.js'
 import { Retention } from '../maintenance/retention.js'
 import type { CompiledExecutorOptions, ExecutorOptions } from '../options/executor-options.js'
 import { compileExecutorOptions } from '../options/executor-options.js'
@@ -89,6 +90,17 @@ async function openEngine(
   }
 }
 
+/** A store that is older than its statistics is counted first. */
+async function beginStatistics(store: JobStore, now: number): Promise<void> {
+  const isOlder = store.stats.since === undefined
+  store.stats.begin(now)
+  if (isOlder) for (const _step of countBacklog(store)) await yieldToLoop()
+}
+
+function yieldToLoop(): Promise<void> {
+  return new Promise((done) => setImmediate(done))
+}
+
 /** Of the whole process, its threads included. */
 function residentBytes(): number {
   return process.memoryUsage.rss()
@@ -104,6 +116,7 @@ async function assemble(
   const store = JobStore.open(engine, random, where)
   const registry = new Registry(store, options.definitions.values())
   const now = (): number => clock.now()
+  await beginStatistics(store, now())
   const retention = new Retention(store, options.retain, now)
   const events = new EventHub()
   const runTimes = new RunTimes()
@@ -133,12 +146,12 @@ async function assemble(
     now,
     onGathered: () => parts.turns.poke(),
     assertOpen: () => parts.assertOpen(),
-    yieldToLoop: () => new Promise((done) => setImmediate(done)),
+    yieldToLoop,
   })
   const messages = new ThreadMessages({ store, registry, events })
   const dispatcher = makeDispatcher(options, clock, store, registry, messages, () => parts.turns.news())
   const claims = new Claims({ clock, store, ready, dispatcher, registry, events, payloadBytes })
-  const flow = { clock, store, registry, retention, results, events, intake, ready, due, dispatcher, claims }
+  const flow = { clock, store, registry, retention, results, events, intake, ready, runTimes, due, dispatcher, claims }
   const turns = new Turns({
     ...settlement,
     ...flow,

@@ -6,6 +6,7 @@ import type { Retention } from '../maintenance/retention.js'
 import type { CompiledExecutorOptions } from '../options/executor-options.js'
 import type { DueTimer } from '../scheduler/due-timer.js'
 import type { ReadyQueues } from '../scheduler/ready-queues.js'
+import type { RunTimes } from '../scheduler/run-times.js'
 import type { JobStore } from '../store/job-store.js'
 import type { Claims } from './claims.js'
 import type { EventHub } from './events.js'
@@ -25,6 +26,7 @@ export interface ExecutorParts {
   readonly events: EventHub
   readonly intake: Intake
   readonly ready: ReadyQueues
+  readonly runTimes: RunTimes
   readonly due: DueTimer
   readonly dispatcher: Dispatcher
   readonly claims: Claims

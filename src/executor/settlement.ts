@@ -20,6 +20,7 @@ import type { OutcomeBody } from '../protocol/messages.js'
 import type { RunTimes } from '../scheduler/run-times.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
+import type { Series } from '../telemetry/series.js'
 import type { PageRef } from '../store/page-ref.js'
 import { removeSuspect } from '../store/suspects.js'
 import { cancelError, endOfDeath, endOfRecord } from './attempt-end.js'
@@ -71,32 +72,34 @@ export class Settlement {
 
   /** Reads the outcomes that a batch's thread has left, and settles what its end leaves open. */
   collect(batch: Batch): void {
-    const { runTimes } = this.#options
+    const { stats } = this.#options.store
     const { control, end } = batch
     const finished = Math.min(control.finished, batch.limit)
     let definitionId = -1
     let queueId = -1
     let totalMs = 0
     let jobs = 0
+    let plain = 0
+    let series: Series | undefined
     while (batch.hasNext(finished)) {
       const record = batch.nextRecord()
       const { page, pageIndex: index, entryOffset: offset } = batch
       const settledId = page.data.readUInt16LE(offset + 4)
       if (settledId !== definitionId || page.queueId !== queueId) {
-        if (jobs > 0) {
-          runTimes.measure(definitionId, jobs, totalMs)
-          batch.addUsed(queueId, totalMs)
-        }
+        if (jobs > 0) this.#collected(batch, queueId, definitionId, jobs, totalMs, plain)
         definitionId = settledId
         queueId = page.queueId
         totalMs = 0
         jobs = 0
+        plain = 0
+        series = stats.of(queueId, definitionId)
       }
       totalMs += record.runMs
       jobs++
       const startedAt = Math.round(batch.sentAt + record.startMs)
+      series?.measure(page.header, startedAt, record.runMs)
       if (record.kind === OUTCOME_COMPLETED) {
-        this.#completed(page, index, offset, startedAt, record.runMs, control.area, record.bodyFrom, record.bodyTo)
+        if (this.#completed(page, index, offset, startedAt, record.runMs, control.area, record.bodyFrom, record.bodyTo)) plain++
       } else if (record.kind === OUTCOME_COMPLETED_APART) {
         this.#completedApart({ page, index, offset }, startedAt, record.runMs, end)
       } else {
@@ -108,11 +111,16 @@ export class Settlement {
       }
       batch.advance()
     }
-    if (jobs > 0) {
-      runTimes.measure(definitionId, jobs, totalMs)
-      batch.addUsed(queueId, totalMs)
-    }
+    if (jobs > 0) this.#collected(batch, queueId, definitionId, jobs, totalMs, plain)
     if (end?.kind === 'died' && batch.collected < control.taken && batch.collected < batch.limit) this.#died(batch, end)
+  }
+
+  /** Accounts for jobs of one queue and definition that follow one another in a batch. `plain`: those that are counted nowhere else. */
+  #collected(batch: Batch, queueId: number, definitionId: number, jobs: number, totalMs: number, plain: number): void {
+    const { runTimes, store } = this.#options
+    runTimes.measure(definitionId, jobs, totalMs)
+    batch.addUsed(queueId, totalMs)
+    if (plain > 0) store.stats.completed(queueId, definitionId, plain)
   }
 
   /** Settles a job whose attempt did not simply complete. */
@@ -124,6 +132,7 @@ export class Settlement {
     const ledger = readHistory(page.data, entry) ?? EMPTY_LEDGER
     const delayMs = end.kind === 'failed' || end.kind === 'timedOut' ? this.#delayMs(opened, ledger, end, settings) : 0
     const decision = decide(ledger, end, { maxRetries: settings.maxRetries, maxCrashes }, delayMs, this.#now)
+    this.#options.store.stats.ended(page.queueId, entry.definitionId, end.kind, decision.state === 'retryable')
     this.#apply(opened, ledger, end, decision)
     const staysSuspect = decision.state === 'available' && decision.ledger.suspect
     if (page.header.solo && ledger.suspect && !staysSuspect) removeSuspect(this.#writes, page.seqOf(index))
@@ -135,7 +144,7 @@ export class Settlement {
     const opened = this.#open(job)
     const ledger = readHistory(opened.page.data, opened.entry)
     this.moves.finish('cancelled', opened, { ledger: ledger ?? EMPTY_LEDGER, startedAt: 0, runMs: 0, error: cancelError(reason) })
-    store.counters.waiting--
+    store.stats.shift(opened.page.queueId, opened.entry.definitionId, 'waiting', -1)
     this.#tellCancelled(opened, reason)
     if (ledger?.suspect === true) removeSuspect(this.#writes, opened.page.seqOf(opened.index))
   }
@@ -165,6 +174,7 @@ export class Settlement {
     return { page, index, offset, entry, overrides: page.overrides(entry.overrides) }
   }
 
+  /** Returns whether it is left to the caller to count the job: a first attempt, without anything apart. */
   #completed(
     page: PageRef,
     index: number,
@@ -174,15 +184,15 @@ export class Settlement {
     area: Buffer,
     bodyFrom: number,
     bodyTo: number,
-  ): void {
-    const { store, retention, results } = this.#options
+  ): boolean {
+    const { retention, results } = this.#options
     const bytes = page.data
     const isPassedOver = this.#passOver > 0
     if (isPassedOver) this.#passOver--
     const overrides = page.overrides(bytes[offset + 7] ?? 0)
     if (((bytes[offset + 6] ?? 0) & (ENTRY_HISTORY | ENTRY_EXTERNAL)) !== 0 || overrides?.unique !== undefined) {
       this.#completedSpecial({ page, index, offset }, startedAt, runMs, Buffer.from(area.subarray(bodyFrom, bodyTo)), false)
-      return
+      return false
     }
     const seq = page.seqOf(index)
     const definitionId = bytes.readUInt16LE(offset + 4)
@@ -202,8 +212,6 @@ export class Settlement {
       )
     }
     this.moves.markDone(page, index)
-    store.counters.waiting--
-    store.counters.completed++
     const handles = results.handlesOf(page)
     if (handles !== undefined || results.waitsByNumber) {
       const output = area.subarray(bodyFrom, bodyTo)
@@ -213,6 +221,7 @@ export class Settlement {
       this.tidings.add(() => results.settle(seq, target, outcome))
     }
     this.tidings.event('completed', page, index, definitionId, () => ({ attempt: 1, runMs }))
+    return true
   }
 
   #completedApart(job: PlacedJob, startedAt: number, runMs: number, end: BatchEnd | undefined): void {
@@ -240,7 +249,8 @@ export class Settlement {
       output,
       outputApart,
     })
-    store.counters.waiting--
+    store.stats.ended(page.queueId, entry.definitionId, 'completed', false)
+    store.stats.shift(page.queueId, entry.definitionId, 'waiting', -1)
     if (before?.suspect === true) removeSuspect(this.#writes, page.seqOf(index))
     this.tidings.outcome(page, index, output.length === 0 ? COMPLETED_WITHOUT_OUTPUT : { state: 'completed', output })
     const attempt = nextAttempt(before ?? EMPTY_LEDGER)
@@ -248,7 +258,7 @@ export class Settlement {
   }
 
   #apply(opened: OpenedJob, before: JobLedger, end: AttemptEnd, decision: Decision): void {
-    const { counters } = this.#options.store
+    const { stats } = this.#options.store
     const { page, index, entry } = opened
     const { state, ledger } = decision
     const { definitionId } = entry
@@ -257,7 +267,7 @@ export class Settlement {
       const failed = { attempt: nextAttempt(before), error, timedOut: end.kind === 'timedOut' }
       this.tidings.event('failed', page, index, definitionId, () => failed)
     }
-    counters.waiting--
+    if (state !== 'available') stats.shift(page.queueId, definitionId, 'waiting', -1)
     switch (state) {
       case 'cancelled':
       case 'discarded': {
@@ -273,14 +283,13 @@ export class Settlement {
       }
       case 'retryable': {
         const runAt = decision.runAt ?? this.#now
-        counters.retryable++
+        stats.shift(page.queueId, definitionId, 'retryable', 1)
         this.moves.retry(opened, ledger, runAt)
         this.dueAt = Math.min(this.dueAt, runAt)
         this.tidings.event('retried', page, index, definitionId, () => ({ runAt, snoozed: end.kind === 'snoozed' }))
         return
       }
       case 'available':
-        counters.waiting++
         this.moves.putBack(opened, ledger)
         if (end.kind === 'interrupted') this.tidings.event('interrupted', page, index, definitionId, () => ({}))
         return
@@ -301,7 +310,10 @@ export class Settlement {
     batch.addUsed(page.queueId, span.endedAt - startedAt + THREAD_START_MS)
     batch.collected++
     batch.advance()
-    this.end({ page, index, offset }, endOfDeath(end, at, span, batch.cancelled.get(at), timeoutMs))
+    const ended = endOfDeath(end, at, span, batch.cancelled.get(at), timeoutMs)
+    if (ended.kind === 'timedOut' || ended.kind === 'failed')
+      this.#options.store.stats.of(page.queueId, entry.definitionId).measure(page.header, startedAt, this.#now - startedAt)
+    this.end({ page, index, offset }, ended)
   }
 
   /** What the backoff says about the next retry. */

@@ -193,6 +193,7 @@ export class Turns {
     const now = clock.now()
     this.#lastTurnMs = clock.monotonicMs()
     this.#pace?.cancel()
+    store.stats.begin(now)
     const writes = new WriteBatch()
     let gathered: Gathered | undefined
     try {
@@ -280,11 +281,11 @@ export class Turns {
       if (ticket !== undefined) holdKey(ticket, page, store, writes)
       if (runAt > now) {
         store.putScheduled(writes, runAt, queueId, rank, bytes, firstSeq, false)
-        counters.scheduled += count
+        store.stats.stored(page, 'scheduled')
         this.#dueAt = Math.min(this.#dueAt, runAt)
       } else {
         store.putPage(writes, page)
-        counters.waiting += count
+        store.stats.stored(page, 'waiting')
         ready.append(page)
       }
       settlement.tidings.enqueued(page)
@@ -315,9 +316,8 @@ export class Turns {
       writes.remove('scheduled', scheduled.key)
       store.putPage(writes, page)
       store.putLocation(writes, header.solo ? INDEX_SOLO : INDEX_GROUP, header.firstSeq, page.key)
-      if (((bytes[PAGE_HEADER_BYTES + 6] ?? 0) & ENTRY_RETRY) === 0) counters.scheduled -= left
-      else counters.retryable -= left
-      counters.waiting += left
+      const isRetry = ((bytes[PAGE_HEADER_BYTES + 6] ?? 0) & ENTRY_RETRY) !== 0
+      store.stats.moved(page, isRetry ? 'retryable' : 'scheduled', 'waiting')
       ready.append(page)
     }
     this.#dueIsStale = true
@@ -335,7 +335,9 @@ export class Turns {
     this.durable = counters
     store.committed()
     for (const send of batches) send()
-    if (batches.length > 0) dispatcher.pace.turnTook(clock.monotonicMs() - this.#lastTurnMs)
+    const tookMs = clock.monotonicMs() - this.#lastTurnMs
+    store.stats.turns.add(tookMs)
+    if (batches.length > 0) dispatcher.pace.turnTook(tookMs)
     gathered?.resolve()
     intake.release(bytes)
     settlement.tidings.tell()

@@ -242,13 +242,11 @@ class Admission {
   /** It waits for an instant from now on. Another input's suspicion is not this one's. */
   #leaveLane(page: PageRef, ledger: JobLedger | undefined): void {
     const { store } = this.#options
+    store.stats.moved(page, 'waiting', ledger === undefined ? 'scheduled' : 'retryable')
     page.markDone(0)
     store.putProgress(this.#writes, page)
     store.changing(page)
     if (ledger?.suspect === true) removeSuspect(this.#writes, page.seqOf(0))
-    store.counters.waiting--
-    if (ledger === undefined) store.counters.scheduled++
-    else store.counters.retryable++
   }
 
   #leaveSchedule(key: Buffer): void {

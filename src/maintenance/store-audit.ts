@@ -6,8 +6,7 @@
  * - The index leads to every job that left the page it was enqueued in, to every suspect, to every holder of a unique key, and to
  *   nothing else.
  * - Marks belong to a page and leave at least one of its jobs. Payloads belong to a job, and every job has those it names.
- * - The counters are what a recount gives; numbers that were given out are below the next one.
- * - Nothing is claimed.
+ * - The counters are what a recount gives; numbers that were given out are below the next one. Statistics agree. Nothing is claimed.
  *
  * A problem whose truth follows from the rest of the store comes with the writes that put it right. What happened to a job decides
  * between two records of it: one that is over is over, and one that moved on is where it moved to. Nothing that only one record
@@ -31,13 +30,14 @@ import {
   readPageKey,
   scheduledKey,
 } from '../codec/keys.js'
-import type { EntryView, PageHeader } from '../codec/page.js'
 import {
   ENTRY_EXTERNAL,
   ENTRY_RETRY,
   ENTRY_SUSPECT,
   ENTRY_UNFIT,
+  type EntryView,
   PAGE_HEADER_BYTES,
+  type PageHeader,
   readEntry,
   readHistory,
   readOverrides,
@@ -48,6 +48,7 @@ import { readScheduled } from '../codec/scheduled-record.js'
 import type { FinalState } from '../job/job-info.js'
 import { type Engine, type Entry, type Table, TABLES, type WriteBatch } from '../store/engine.js'
 import { checkCounters, type Recount } from './audit-counters.js'
+import { StatisticsAudit } from './audit-statistics.js'
 import { IndexAudit } from './audit-index.js'
 import { UniqueAudit } from './audit-unique.js'
 import { type FoundPage, hex, isMarked, leavePage, nameOf, type Place, removePage, setMark, sizeApart } from './found-page.js'
@@ -106,7 +107,7 @@ class StoreAudit {
   readonly #index = new IndexAudit()
   readonly #unique: UniqueAudit
   readonly #names = { queue: new Set<number>(), definition: new Set<number>() }
-  readonly #recount = { waiting: 0, scheduled: 0, retryable: 0, completed: 0, cancelled: 0, discarded: 0 }
+  readonly #statistics = new StatisticsAudit()
   /** Marked jobs, which must be somewhere else. */
   readonly #left = new Map<number, string>()
   readonly #highest = { seq: 0, block: 0, batch: 0, epoch: 0 }
@@ -133,14 +134,12 @@ class StoreAudit {
     this.#checkIndex()
     this.#checkPayloads()
     this.#checkCounters()
-    if (this.#options.keepsAll === true) {
-      for (const [seq, where] of this.#left)
-        if (!this.#places.has(seq)) this.#problem(`job ${seq} is marked in ${where} and is nowhere else`)
-    }
+    for (const [seq, where] of this.#options.keepsAll === true ? this.#left : [])
+      if (!this.#places.has(seq)) this.#problem(`job ${seq} is marked in ${where} and is nowhere else`)
     const problems = this.#unread === 0 ? this.#problems : this.#problems.map(({ text }) => ({ text }))
     return {
       problems,
-      jobs: this.#recount,
+      jobs: this.#statistics.recount,
       records: this.#records,
       claimed: this.#claimed,
       suspects: this.#suspects,
@@ -243,8 +242,8 @@ class StoreAudit {
         this.#oldestAt = Math.min(this.#oldestAt, header.enqueuedAt)
         if ((entry.flags & ENTRY_EXTERNAL) !== 0)
           this.#payloads.set(`${seq}.${PAYLOAD_INPUT}`, sizeApart(bytes.subarray(entry.payloadFrom, entry.end)))
-        if (table === 'pages') this.#recount.waiting++
-        else this.#recount[(entry.flags & ENTRY_RETRY) === 0 ? 'scheduled' : 'retryable']++
+        const gauge = table === 'pages' ? 'waiting' : (entry.flags & ENTRY_RETRY) === 0 ? 'scheduled' : 'retryable'
+        this.#statistics.job(queueId, entry.definitionId, gauge)
       }
       offset = entry.end
     }
@@ -329,6 +328,7 @@ class StoreAudit {
     for (const job of jobs) {
       const { seq, queueId, definitionId, inputApart, outputApart, input, output } = job
       this.#place(seq, place)
+      this.#statistics.job(queueId, definitionId, state)
       this.#unique.add({ ...job, over: true, hasRun: true }, job.overrides?.unique)
       this.#highest.seq = Math.max(this.#highest.seq, seq)
       if (!inputApart) this.#decode(`${where}, job ${seq}`, 'input', input)
@@ -341,7 +341,6 @@ class StoreAudit {
       if (inputApart) this.#payloads.set(`${seq}.${PAYLOAD_INPUT}`, sizeApart(input))
       if (outputApart) this.#payloads.set(`${seq}.${PAYLOAD_OUTPUT}`, undefined)
     }
-    this.#recount[state] += jobs.length
     const last = jobs.at(-1)?.output
     if (last !== undefined && last.byteOffset + last.length !== value.byteOffset + value.length)
       this.#problem(`${where} has bytes that are nobody's`)
@@ -390,7 +389,9 @@ class StoreAudit {
 
   #checkCounters(): void {
     const record = this.#engine.get('meta', metaKey('counters'))
-    const { problems, rebuilt } = checkCounters(record, this.#recount, this.#highest, this.#options.keepsAll === true)
+    const { keepsAll = false } = this.#options
+    const { problems, rebuilt } = checkCounters(record, this.#statistics.recount, this.#highest, keepsAll)
     for (const text of problems) this.#problem(text, (batch) => batch.put('meta', metaKey('counters'), rebuilt))
+    this.#problems.push(...this.#statistics.check(this.#engine, this.#names, record, keepsAll))
   }
 }

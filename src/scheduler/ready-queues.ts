@@ -199,6 +199,14 @@ export class ReadyQueues {
     return lane?.window.find(({ page }) => page.ord === ord && page.sub === sub)?.page
   }
 
+  /** From when the first of a queue's jobs that no thread has been handed could run, in epoch ms; undefined when there is none. */
+  readyAt(queueId: number): number | undefined {
+    let earliest: number | undefined
+    for (const { readyAt } of this.#queues.get(queueId)?.lanes ?? [])
+      if (readyAt !== undefined && !(readyAt > (earliest ?? Infinity))) earliest = readyAt
+    return earliest
+  }
+
   /** The earliest place in the order of every lane is where its window begins; finds the lanes that have stored pages. */
   #findLanes(): void {
     const { store } = this.#options

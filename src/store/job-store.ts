@@ -3,7 +3,7 @@
  * reads them back; owns the counters and the interned names. It decides nothing.
  *
  * Tables (keys in `codec/keys`):
- *   meta       'format' · 'counters' · 'queue:<id>' · 'definition:<id>'
+ *   meta       'format' · 'counters' · 'queue:<id>' · 'definition:<id>' · 'stats:…'
  *   pages      waiting and running jobs, in run order
  *   marks      which jobs of a page are over, while others are not
  *   scheduled  delayed pages and retries, in due order
@@ -42,6 +42,7 @@ import { type Engine, TABLES, type WriteBatch } from './engine.js'
 import { Names } from './names.js'
 import { UniqueIndex } from './unique-index.js'
 import { PageRef } from './page-ref.js'
+import { Statistics, storedSince } from './statistics.js'
 
 export type { Counters } from './counters.js'
 
@@ -56,6 +57,7 @@ export class JobStore {
   readonly engine: Engine
   readonly mark: number
   readonly counters: Counters
+  readonly stats: Statistics
   readonly uniques: UniqueIndex
   readonly #names = { queue: new Names('queue'), definition: new Names('definition') }
   #newMeta: { key: string; value: string }[] = []
@@ -68,6 +70,7 @@ export class JobStore {
     this.engine = engine
     this.mark = mark
     this.counters = counters
+    this.stats = new Statistics(engine, counters, storedSince(readMeta(engine, 'stats:since')))
     this.uniques = new UniqueIndex(engine)
   }
 
@@ -133,11 +136,12 @@ export class JobStore {
     return id
   }
 
-  /** New names and the counters, once per commit that writes anything. */
+  /** New names, the counters, and the statistics that changed, once per commit that writes anything. */
   writeMeta(batch: WriteBatch): void {
     for (const { key, value } of this.#newMeta) batch.put('meta', metaKey(key), Buffer.from(value, 'utf8'))
     this.#newMeta = []
     batch.put('meta', metaKey('counters'), Buffer.from(JSON.stringify(this.counters), 'utf8'))
+    this.stats.write(batch)
   }
 
   // ---- pages ----
@@ -232,6 +236,7 @@ export class JobStore {
     this.uniques.committed()
     this.#changing.clear()
     this.#changingScheduled.clear()
+    this.stats.committed()
   }
 
   readMarks(key: Buffer): Buffer | undefined {

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { JobInfo } from '../../../src/index.js'
 import { JOB_STATES } from '../../../src/job/job-info.js'
+import { statisticsProblems } from '../../support/recount.js'
 import { checkStore } from '../../support/store-check.js'
 import type { History } from './history.js'
 import type { ModelJob, Window } from './model.js'
@@ -85,11 +86,18 @@ export async function audit(world: World, history: History, window: Window): Pro
   }
   for (const job of world.jobs) if (!listed.has(job)) problems.push(...missing(job, infos, history, window))
   problems.push(...(await countsAndGets(infos, world)))
+  if (history.retain === 'all') problems.push(...statisticsProblems(world.executor, infos, atWork(infos, world)))
   problems.push(...checkStore(world.engine, { crashed: true, keepsAll: history.retain === 'all' }))
   for (const job of world.jobs)
     if (job.seen?.finishedAt !== undefined && job.told === undefined && !window.killed && !crashed(job))
       problems.push(`job ${job.input.key} is ${job.seen.state}, and nobody was told`)
   return problems
+}
+
+/** Those that have begun: every running job waits at its gate. */
+function atWork(infos: readonly JobInfo[], world: World): Set<string> {
+  const begun = infos.filter((info) => info.state === 'running' && world.arrived.has(jobOf(info, world)?.input.key ?? -1))
+  return new Set(begun.map(({ id }) => id))
 }
 
 /** A job over whose end a process may have died. */
