@@ -37,10 +37,10 @@ export function readOptions<Kinds extends OptionKinds>(args: readonly string[], 
     if (!takesValue) continue
     if (value === undefined || value === '') throw new UsageError(`Option '${rawName}' needs a value.`)
     // What looks like an option is one: its value was forgotten.
-    if (inlineValue === false && value.startsWith('-'))
+    if (!inlineValue && value.startsWith('-'))
       throw new UsageError(`Option '${rawName}' needs a value. If '${value}' is meant, write '${rawName}=${value}'.`)
   }
-  return { positionals, values: values as CommandLine<Kinds>['values'] }
+  return { positionals, values }
 }
 
 /** A whole number, written in digits. */

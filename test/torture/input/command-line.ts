@@ -256,7 +256,6 @@ function faultOfEnd({ code, stdout, stderr }: Ended, ends: End): string | undefi
   if (/^\s+at .+:\d+|node:internal/m.test(text)) return `shows a stack: ${shown(text)}`
   const raw = rawWordsIn(text)
   if (raw !== undefined) return `the raw words ${raw}: ${shown(text)}`
-  // oxlint-disable-next-line no-control-regex
   if (/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/.test(stderr)) return `steers the terminal: ${said}`
   const longest = Math.max(...stderr.split('\n').map((line) => line.length))
   if (longest > LINE_CHARACTERS) return `a line of ${longest} characters: ${said}`
