@@ -113,6 +113,8 @@ export const MEMORY_RESUME_LOOKS = 10
 export const MEMORY_THREAD_BYTES = 16 * MIB
 /** What a thread holds is told when it has changed by this much. */
 export const MEMORY_STEP_BYTES = 1 * MIB
+/** Default of `doctor`'s `timeout`. It reads some 200 MB/s, so this is enough for a store of hundreds of GB; what takes longer hangs. */
+export const DEFAULT_DOCTOR_MS = 60 * 60 * 1000
 /** Progress messages of one job are sent at most this often. */
 export const PROGRESS_INTERVAL_MS = 50
 /** Longest wait for an instant in the future: the largest date JavaScript can hold. */

@@ -1,7 +1,7 @@
 /** The rules that options of every kind share. Each takes an untrusted value, returns it usable, or adds a problem and returns undefined. */
 import { parseDuration } from './duration.js'
 import { NAME_BYTES } from './limits.js'
-import type { Problems } from './problems.js'
+import { nearestName, type Problems } from './problems.js'
 
 export interface NumberRule {
   readonly min: number
@@ -47,6 +47,20 @@ export function durationMs(value: unknown, field: string, problems: Problems, ru
 
 function orInfinity(meaning: string | undefined): string {
   return meaning === undefined ? '' : `, or Infinity for ${meaning}`
+}
+
+/** One of some names. */
+export function knownName<Name extends string>(
+  value: unknown,
+  field: string,
+  problems: Problems,
+  known: readonly Name[],
+  what: string,
+): Name | undefined {
+  if ((known as readonly unknown[]).includes(value)) return value as Name
+  const nearest = typeof value === 'string' ? nearestName(value, known) : undefined
+  problems.refuse(field, value, `${what}: ${known.join(', ')}`, nearest && `did you mean '${nearest}'?`)
+  return undefined
 }
 
 // Names appear on terminals and in keys: control characters break the one, lone surrogates become equal in the other.

@@ -120,7 +120,7 @@ export class Executor {
    */
   async *list(filter: ListFilter = {}): AsyncGenerator<JobInfo, void, undefined> {
     const compiled = compileFilter(filter)
-    let left = compiled.limit ?? Infinity
+    let left = compiled.limit
     const steps = listSteps(compiled, this.#parts)
     while (left > 0) {
       const step = await this.#inTurn(() => steps.next())

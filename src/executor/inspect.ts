@@ -29,6 +29,14 @@ export interface ListFilter {
   readonly limit?: number
 }
 
+/** A filter that was checked, and copied: what the caller changes while the list is read does not matter. */
+export interface CompiledFilter {
+  readonly states: ReadonlySet<JobState>
+  readonly queue: string | undefined
+  readonly name: string | undefined
+  readonly limit: number
+}
+
 /** Pages read per step of `list`. */
 const STEP_PAGES = 8
 
@@ -43,10 +51,8 @@ export function inspect(address: JobAddress, options: InspectOptions): JobInfo |
 }
 
 /** Steps of a listing; each is to be called while no commit is under way, and gives some jobs. */
-export function* listSteps(filter: ListFilter, options: InspectOptions): Generator<JobInfo[], void> {
-  const states = new Set<JobState>(
-    filter.state === undefined ? ALL_STATES : typeof filter.state === 'string' ? [filter.state] : filter.state,
-  )
+export function* listSteps(filter: CompiledFilter, options: InspectOptions): Generator<JobInfo[], void> {
+  const { states } = filter
   const fits = (info: JobInfo): boolean =>
     states.has(info.state) &&
     (filter.queue === undefined || info.queue === filter.queue) &&
@@ -58,8 +64,6 @@ export function* listSteps(filter: ListFilter, options: InspectOptions): Generat
   if (states.has('running') || states.has('available')) yield* steps((after) => waitingStep(after, options), fits)
   if (states.has('scheduled') || states.has('retryable')) yield* steps((after) => scheduledStep(after, options), fits)
 }
-
-const ALL_STATES: readonly JobState[] = ['completed', 'cancelled', 'discarded', 'running', 'available', 'scheduled', 'retryable']
 
 function* steps(step: (after: Buffer | undefined) => Step, fits: (info: JobInfo) => boolean): Generator<JobInfo[], void> {
   let after: Buffer | undefined

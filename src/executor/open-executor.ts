@@ -83,7 +83,8 @@ async function openEngine(
   const directory = resolve(path)
   const lock = await acquireDirectoryLock(directory)
   try {
-    return { engine: await openLmdbEngine(directory, { durability, clock }), where: directory, release: () => lock.release() }
+    const engine = await openLmdbEngine(directory, { durability, clock, isHeld: () => lock.isHeld() })
+    return { engine, where: directory, release: () => lock.release() }
   } catch (error) {
     lock.release()
     throw error

@@ -16,14 +16,30 @@
  * given out again is not taken for the holder. A file without a readable holder is what a power cut leaves: nobody's.
  * Process ids mean nothing across containers, so two of them must not share a directory.
  *
- * Called when an executor opens and closes. Works on any local file system with hard links.
+ * Gone astray. Somebody may remove the file of a living process, and a second executor then opens the same store: whoever holds a lock
+ * asks `isHeld` around each commit. A directory that was moved takes the file along, where its path does not lead to it any more; so
+ * the file is held open, and emptied at the release: it is then nobody's.
+ *
+ * Called when an executor opens and closes, and around commits. Works on any local file system with hard links.
  */
 import { randomBytes } from 'node:crypto'
-import { closeSync, fstatSync, linkSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 
 import { systemClock } from '../../base/clock.js'
 import { LockedError, MillraceError } from '../../base/errors.js'
+import { FileInPlace } from './file-in-place.js'
 import { prepareDirectory, unusable } from './store-directory.js'
 
 export const LOCK_FILE = 'millrace.lock'
@@ -34,6 +50,8 @@ const MAX_PID = 2 ** 31 - 1
 const MAX_TRIES = 1000
 
 export interface DirectoryLock {
+  /** Whether the lock file is still in its place. False: somebody else may have the directory. */
+  isHeld(): boolean
   /** Gives the directory free. Removes this lock only, never a later one. Calling it again is harmless. */
   release(): void
 }
@@ -67,7 +85,7 @@ export async function acquireDirectoryLock(directory: string): Promise<Directory
     const take = tryTake(directory, LOCK_FILE)
     if (take.state === 'taken') {
       removeLeftovers(directory)
-      return { release: () => release(directory, take.token) }
+      return new HeldLock(directory, take.token)
     }
     if (take.state === 'held') throw locked(directory, take.holder.pid)
     taker = take.by ?? taker
@@ -222,10 +240,32 @@ function removeLeftovers(directory: string): void {
   }
 }
 
-function release(directory: string, token: string): void {
-  const path = join(directory, LOCK_FILE)
-  // Nobody replaces the file of a living process, so it stays what it is between the look and the removal.
-  if (readHolder(path)?.token === token) rmSync(path, { force: true })
+class HeldLock implements DirectoryLock {
+  readonly #path: string
+  readonly #token: string
+  readonly #place: FileInPlace
+  #file: number | undefined
+
+  constructor(directory: string, token: string) {
+    this.#path = join(directory, LOCK_FILE)
+    this.#token = token
+    this.#place = new FileInPlace(this.#path)
+    this.#file = openSync(this.#path, 'r+')
+  }
+
+  isHeld(): boolean {
+    const place = this.#place.look()
+    return place === 'in place' || place === 'unknown'
+  }
+
+  release(): void {
+    if (this.#file === undefined) return
+    // Nobody replaces the file of a living process, so it stays what it is between the look and the removal.
+    if (readHolder(this.#path)?.token === this.#token) rmSync(this.#path, { force: true })
+    else ftruncateSync(this.#file)
+    closeSync(this.#file)
+    this.#file = undefined
+  }
 }
 
 function locked(directory: string, pid: number): LockedError {

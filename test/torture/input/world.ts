@@ -2,9 +2,10 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import * as library from '../../../src/index.js'
 import type { Executor } from '../../../src/index.js'
-import { liveThreads } from '../../support/open.js'
+import { exitOf, liveThreads } from '../../support/open.js'
 import { echo, nothing } from '../../fixtures/executor/jobs.js'
 import { checked } from '../../fixtures/torture/checked.js'
 
@@ -46,6 +47,9 @@ export const REAL: Library = { ...(library as unknown as Omit<Library, 'loosen'>
 /** 256 KB: small enough that payloads beyond it cost nothing to make. */
 export const PAYLOAD_BYTES = 256 * 1024
 
+/** No measure of speed: a thread that lives on so long after `close` was left behind. */
+const LEFT_BEHIND_MS = 30_000
+
 export interface World {
   readonly library: Library
   readonly executor: LooseExecutor
@@ -76,7 +80,10 @@ export async function inWorld(library: Library, use: (world: World) => Promise<v
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
-  const left = liveThreads().filter((thread) => !before.has(thread))
+  const ofNow = (): number[] => liveThreads().filter((thread) => !before.has(thread))
+  // `close` waits half a second for a thread to end; one that has been told to, on a machine with much to do, may need longer.
+  await Promise.race([Promise.all(ofNow().map(exitOf)), sleep(LEFT_BEHIND_MS, undefined, { ref: false })])
+  const left = ofNow()
   return left.length === 0 ? [] : [`threads live on after close: ${left.join(', ')}`]
 }
 

@@ -1,6 +1,7 @@
 /** The quick form of the soak: some seconds of load, and the trend test on series whose answer is known. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { assertHeld } from '../../support/held.js'
 import { createPrng, seedOfRun } from '../../support/prng.js'
 import { roundUp, toSvg } from './plot.js'
 import { soak } from './rung.js'
@@ -57,6 +58,6 @@ test('mixed work ends as it was told to', async (t) => {
   t.diagnostic(`MILLRACE_SEED=${seed}`)
   const { load } = await soak(8, { seed }, () => undefined)
   t.diagnostic(`${load.jobs} jobs, ${load.copies} copies`)
-  assert.deepEqual(load.violations, [])
+  assertHeld(load.violations, `MILLRACE_SEED=${seed}`)
   assert.ok(load.ended.completed > 0)
 })
