@@ -131,14 +131,7 @@ async function assemble(
   const recovery = await recover(settlement, now())
 
   const { queues, payloadBytes, abortGraceMs, memoryBytes: limitBytes } = options
-  const ready = new ReadyQueues({
-    store,
-    runTimes,
-    queues,
-    canRun: (id) => registry.canRun(id),
-    onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`, where),
-    onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`, where),
-  })
+  const ready = makeReadyQueues(options, store, registry, runTimes, where)
   const intake = new Intake({
     store,
     results,
@@ -178,6 +171,23 @@ async function assemble(
   messages.rescued(recovery)
   turns.poke()
   return executor
+}
+
+function makeReadyQueues(
+  { queues }: CompiledExecutorOptions,
+  store: JobStore,
+  registry: Registry,
+  runTimes: RunTimes,
+  where: string,
+): ReadyQueues {
+  return new ReadyQueues({
+    store,
+    runTimes,
+    queues,
+    canRun: (id) => registry.canRun(id),
+    onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`, where),
+    onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`, where),
+  })
 }
 
 function makeDispatcher(
