@@ -42,6 +42,7 @@ export interface DispatcherEvents {
 export interface Parcel {
   readonly entries: ArrayBuffer
   readonly externals: BatchTask['externals']
+  readonly scheduled: BatchTask['scheduled']
   readonly definitions: readonly DefinitionRef[]
   readonly queues: readonly { readonly id: number; readonly name: string }[]
   readonly announceStarts: boolean
@@ -182,6 +183,7 @@ export class Dispatcher {
       entries: parcel.entries,
       control: batch.control.shared,
       externals: parcel.externals,
+      scheduled: parcel.scheduled,
       definitions: orUndefined(parcel.definitions.filter(({ id }) => !thread.introduceDefinition(id))),
       queues: orUndefined(parcel.queues.filter(({ id }) => !thread.introduceQueue(id))),
       settings,

@@ -10,6 +10,7 @@ import type { FinalState } from '../job/job-info.js'
 import type { JobLedger } from '../job/job-state.js'
 import type { Retention } from '../maintenance/retention.js'
 import type { JobOverrides } from '../options/enqueue-options.js'
+import type { Schedules } from '../scheduler/schedules.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
 import { PageRef } from '../store/page-ref.js'
@@ -51,10 +52,12 @@ export class JobMoves {
   readonly #store: JobStore
   readonly #retention: Retention
   readonly #results: ResultRegistry
+  readonly #schedules: Schedules
   readonly #writes: WriteBatch
   readonly #dirty = new Set<PageRef>()
 
-  constructor(store: JobStore, retention: Retention, results: ResultRegistry, writes: WriteBatch) {
+  constructor(store: JobStore, retention: Retention, results: ResultRegistry, schedules: Schedules, writes: WriteBatch) {
+    this.#schedules = schedules
     this.#store = store
     this.#retention = retention
     this.#results = results
@@ -80,6 +83,7 @@ export class JobMoves {
     const seq = page.seqOf(index)
     const inputApart = (entry.flags & ENTRY_EXTERNAL) !== 0
     const { ledger, startedAt, runMs, error, output = NOTHING, outputApart = false } = ending
+    if (overrides?.schedule !== undefined) this.#schedules.over(overrides.schedule.name, seq)
     this.#store.counters[state]++
     if (this.#retention.passOver(state, 1) > 0) {
       if (inputApart) this.#store.removePayload(this.#writes, seq, PAYLOAD_INPUT)

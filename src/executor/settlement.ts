@@ -13,16 +13,17 @@ import { readPayload } from '../codec/payload.js'
 import type { Batch, BatchEnd } from '../dispatcher/batch.js'
 import { backoffDelayMs } from '../job/backoff.js'
 import type { AttemptEnd, Decision, JobLedger } from '../job/job-state.js'
-import { decide, EMPTY_LEDGER, nextAttempt } from '../job/job-state.js'
+import { decide, EMPTY_LEDGER, nextAttempt, transition } from '../job/job-state.js'
 import type { Retention } from '../maintenance/retention.js'
-import type { EffectiveSettings } from '../options/enqueue-options.js'
+import { startBeforeOf, type EffectiveSettings } from '../options/enqueue-options.js'
 import type { OutcomeBody } from '../protocol/messages.js'
 import type { RunTimes } from '../scheduler/run-times.js'
+import type { Schedules } from '../scheduler/schedules.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PageRef } from '../store/page-ref.js'
 import { removeSuspect } from '../store/suspects.js'
-import { cancelError, endOfDeath, endOfRecord } from './attempt-end.js'
+import { cancelError, endOfDeath, endOfRecord, expiredError } from './attempt-end.js'
 import type { EventHub } from './events.js'
 import type { OpenedJob, PlacedJob } from './job-moves.js'
 import { JobMoves } from './job-moves.js'
@@ -38,6 +39,7 @@ export interface SettlementOptions {
   readonly results: ResultRegistry
   readonly events: EventHub
   readonly runTimes: RunTimes
+  readonly schedules: Schedules
   readonly random: Random
   readonly maxCrashes: number
 }
@@ -60,13 +62,13 @@ export class Settlement {
 
   /** @param expected - outcomes that will be settled as completed, at least */
   constructor(options: SettlementOptions, writes: WriteBatch, now: number, expected: number) {
-    const { store, results, events, retention } = options
+    const { store, results, events, retention, schedules } = options
     this.#options = options
     this.#writes = writes
     this.#now = now
     this.#passOver = retention.passOver('completed', expected)
     this.tidings = new Tidings(store, results, events)
-    this.moves = new JobMoves(store, retention, results, writes)
+    this.moves = new JobMoves(store, retention, results, schedules, writes)
   }
 
   /** Reads the outcomes that a batch's thread has left, and settles what its end leaves open. */
@@ -104,6 +106,7 @@ export class Settlement {
         const span = { startedAt, endedAt: Math.round(startedAt + record.runMs) }
         const at = batch.collected - 1
         const ended = endOfRecord(record.kind, body, span, batch.cancelled.get(at), batch.interrupted === at)
+        if (body.problem !== undefined) this.#tellProblem('retryIf', body.problem, page, index, settledId)
         this.end({ page, index, offset }, ended)
       }
       batch.advance()
@@ -138,6 +141,21 @@ export class Settlement {
     store.counters.waiting--
     this.#tellCancelled(opened, reason)
     if (ledger?.suspect === true) removeSuspect(this.#writes, opened.page.seqOf(opened.index))
+  }
+
+  /** Ends a waiting job whose turn came after it had to begin. */
+  expire(job: PlacedJob): void {
+    const { store, registry } = this.#options
+    const opened = this.#open(job)
+    const { page, index, entry } = opened
+    const startBefore = startBeforeOf(registry.settings(entry.definitionId, opened.overrides), page.header) ?? this.#now
+    const error = expiredError(startBefore, this.#now)
+    const state = transition('available', 'expire') as 'discarded'
+    this.moves.finish(state, opened, { ledger: EMPTY_LEDGER, startedAt: 0, runMs: 0, error })
+    store.counters.waiting--
+    store.changing(page)
+    this.tidings.outcome(page, index, { state, error })
+    this.tidings.event(state, page, index, entry.definitionId, () => ({ error }))
   }
 
   /** Ends a scheduled or retryable job. Its page is a stand-in for the record in `scheduled`, which the caller removes. */
@@ -185,10 +203,11 @@ export class Settlement {
     }
     const seq = page.seqOf(index)
     const definitionId = bytes.readUInt16LE(offset + 4)
+    const overrides = page.overrides(bytes[offset + 7] ?? 0)
+    if (overrides?.schedule !== undefined) this.#options.schedules.over(overrides.schedule.name, seq)
     if (!isPassedOver) {
       const { queueId, rank, header } = page
       const { enqueuedAt } = header
-      const overrides = page.overrides(bytes[offset + 7] ?? 0)
       retention.add(
         'completed',
         { seq, enqueuedAt, startedAt, runMs, definitionId, queueId, rank, inputApart: false, outputApart: false },
@@ -317,11 +336,14 @@ export class Settlement {
     const asks = typeof backoff === 'function' || backoff.type === 'custom'
     const input = asks ? this.#input(opened) : undefined
     const { delayMs, problem } = backoffDelayMs(backoff, { retry, error: end.error, input }, this.#options.random)
-    if (problem !== undefined) {
-      const name = this.#options.registry.name(entry.definitionId)
-      this.tidings.problem(new Error(`The backoff of job "${name}": ${problem}`), page, index)
-    }
+    if (problem !== undefined) this.#tellProblem('backoff', problem, page, index, entry.definitionId)
     return delayMs
+  }
+
+  /** A function of the definition did not do what it is for. */
+  #tellProblem(what: 'backoff' | 'retryIf', problem: string, page: PageRef, index: number, definitionId: number): void {
+    const name = this.#options.registry.name(definitionId)
+    this.tidings.problem(new Error(`The ${what} of job "${name}": ${problem}`), page, index)
   }
 
   /** The job's input as its functions expect it. */

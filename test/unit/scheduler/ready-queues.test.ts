@@ -26,10 +26,17 @@ interface BenchOptions {
   /** Run times in ms, by definition. */
   readonly measured?: Readonly<Record<number, number>>
   readonly store?: JobStore
+  readonly hasExpired?: (startBefore: number) => boolean
 }
 
 /** A store with pages of one job each, unless told otherwise, and the queues over it. */
-function bench({ queues = { default: Infinity }, known = [0, 1], measured = {}, store: given }: BenchOptions = {}) {
+function bench({
+  queues = { default: Infinity },
+  known = [0, 1],
+  measured = {},
+  store: given,
+  hasExpired = () => false,
+}: BenchOptions = {}) {
   const store = given ?? JobStore.open(createMemoryEngine(), { next: () => 0 }, 'memory')
   const runTimes = new RunTimes()
   for (const [definition, ms] of Object.entries(measured)) runTimes.measure(Number(definition), 1, ms)
@@ -39,6 +46,8 @@ function bench({ queues = { default: Infinity }, known = [0, 1], measured = {}, 
     runTimes,
     queues: new Map(Object.entries(queues).map(([name, concurrency]) => [name, { concurrency }])),
     canRun: (id) => known.includes(id),
+    definitionsExpire: false,
+    hasExpired: (page, offset) => hasExpired(page.overrides(store.bytesOf(page)[offset + 7] ?? 0)?.startBefore ?? Infinity),
     onUnknown: (id) => unknown.push(id),
     onUnknownQueue: () => undefined,
   })
