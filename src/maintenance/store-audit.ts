@@ -5,8 +5,7 @@
  * - A job is in exactly one place: in a page and not marked, in a scheduled page and not marked, or in a finished block.
  * - The index leads to every job that left the page it was enqueued in, to every suspect, and to nothing else.
  * - Marks belong to a page and leave at least one of its jobs. Payloads belong to a job, and every job has those it names.
- * - The counters are what a recount gives; numbers that were given out are below the next one.
- * - Nothing is claimed.
+ * - The counters are what a recount gives; numbers that were given out are below the next one. Nothing is claimed.
  *
  * A problem whose truth follows from the rest of the store comes with the writes that put it right. What happened to a job decides
  * between two records of it: one that is over is over, and one that moved on is where it moved to. Nothing that only one record
@@ -46,6 +45,7 @@ import { readScheduled } from '../codec/scheduled-record.js'
 import type { FinalState } from '../job/job-info.js'
 import { type Engine, type Entry, type Table, TABLES, type WriteBatch } from '../store/engine.js'
 import { checkCounters, type Recount } from './audit-counters.js'
+import { checkSchedule } from './audit-schedules.js'
 import { type FoundPage, hex, isMarked, leavePage, nameOf, type Place, removePage, setMark, sizeApart } from './found-page.js'
 
 export interface AuditOptions {
@@ -173,9 +173,11 @@ class StoreAudit {
   }
 
   #readNames(): void {
-    for (const { key } of this.#entries('meta')) {
-      const [kind, id] = key.toString('utf8').split(':')
+    for (const entry of this.#entries('meta')) {
+      const [kind, id] = entry.key.toString('utf8').split(':')
       if (kind === 'queue' || kind === 'definition') this.#names[kind].add(Number(id))
+      // They lie behind the queues.
+      if (kind === 'schedule') for (const text of checkSchedule(entry, this.#names.queue, this.#highest)) this.#problem(text)
     }
     const format = this.#engine.get('meta', metaKey('format'))
     if (format === undefined) this.#problem('meta has no format')

@@ -18,7 +18,9 @@ import {
 } from '../../src/codec/keys.js'
 import type { SoloParts } from '../../src/codec/page.js'
 import { buildSolo, ENTRY_EXTERNAL, ENTRY_RETRY, ENTRY_SUSPECT, PageBuilder } from '../../src/codec/page.js'
+import { scheduleKey, writeScheduleRecord } from '../../src/codec/schedule-record.js'
 import { writeScheduled } from '../../src/codec/scheduled-record.js'
+import type { JobAddress } from '../../src/job/job-id.js'
 import { EMPTY_LEDGER } from '../../src/job/job-state.js'
 import type { Engine } from '../../src/store/engine.js'
 import { WriteBatch } from '../../src/store/engine.js'
@@ -116,6 +118,25 @@ function putCounters(batch: WriteBatch, change: Partial<typeof counters>): void 
   batch.put('meta', metaKey('counters'), Buffer.from(JSON.stringify({ ...counters, ...change })))
 }
 
+function nightly(last: JobAddress): Buffer {
+  return writeScheduleRecord({
+    name: 'nightly',
+    rule: { everyMs: 1000 },
+    definition: 'job',
+    queue: 'default',
+    priority: 0,
+    overrides: undefined,
+    input: Buffer.of(1, 0x31),
+    overlap: false,
+    misfire: 'once',
+    nextRunAt: DUE_AT,
+    seenAt: BEGUN_AT,
+    lastRunAt: BEGUN_AT,
+    last,
+    skippedAt: undefined,
+  })
+}
+
 async function goodStore(): Promise<Engine> {
   const engine = createMemoryEngine()
   const batch = new WriteBatch()
@@ -140,6 +161,7 @@ async function goodStore(): Promise<Engine> {
   batch.put('finished', keys.completed, block(2, { outputApart: true }))
   batch.put('payloads', payloadKey(2, 1), Buffer.of(1, 0x31))
   batch.put('finished', keys.cancelled, block(6, {}))
+  batch.put('meta', scheduleKey('hourly'), nightly({ seq: 2, queueId: QUEUE, rank: RANK }))
   await engine.commit(batch)
   return engine
 }
@@ -270,6 +292,18 @@ const faults: Readonly<Record<string, Fault>> = {
   'a page that is cut off': {
     plant: (batch) => batch.put('pages', keys.promoted, page(4, [0, ENTRY_EXTERNAL]).subarray(0, 55)),
     sees: /pages .* cannot be read/,
+  },
+  'a schedule that cannot be read': {
+    plant: (batch) => batch.put('meta', scheduleKey('nightly'), Buffer.from('{"version":1}')),
+    sees: /meta schedule:nightly cannot be read/,
+  },
+  'a schedule whose last run has a number that was not given out': {
+    plant: (batch) => batch.put('meta', scheduleKey('nightly'), nightly({ seq: 10, queueId: QUEUE, rank: RANK })),
+    sees: /counter nextSeq is 10, and 10 is in use/,
+  },
+  'a schedule whose last run was in an unknown queue': {
+    plant: (batch) => batch.put('meta', scheduleKey('nightly'), nightly({ seq: 2, queueId: 7, rank: RANK })),
+    sees: /schedule "nightly" ran in the unknown queue 7/,
   },
   'no counters': { plant: (batch) => batch.remove('meta', metaKey('counters')), sees: /no counters/ },
   'no format': { plant: (batch) => batch.remove('meta', metaKey('format')), sees: /no format/ },
