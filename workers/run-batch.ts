@@ -13,6 +13,7 @@ import {
   OUTCOME_CANCELLED,
   OUTCOME_COMPLETED,
   OUTCOME_COMPLETED_APART,
+  OUTCOME_EXPIRED,
   OUTCOME_FAILED,
   OUTCOME_FAILED_BESIDE,
   OUTCOME_FATAL,
@@ -106,10 +107,11 @@ export class BatchRunner {
       if (!control.take(now - base)) break
       const startMs = now - base
       reader.advance()
-      if (task.announceStarts) send({ type: 'started', batchId: task.batchId, index, at: Date.now() })
+      const isLate = task.deadlines?.some((deadline) => deadline.index === index && startMs >= deadline.afterMs) === true
+      if (task.announceStarts && !isLate) send({ type: 'started', batchId: task.batchId, index, at: Date.now() })
 
       // A handler that returns no promise is not awaited: most of the cost of a short job would be that.
-      const running = this.#runJob(task, reader, control, index)
+      const running = isLate ? encodeBody(OUTCOME_EXPIRED, {}) : this.#runJob(task, reader, control, index)
       let kind = typeof running === 'number' ? running : await running
 
       now = performance.now() + offsetMs
@@ -340,6 +342,7 @@ function encodeFailure(thrown: unknown, asked?: Asked): number {
 
 /** Never more than `FAILURE_BYTES`: characters that JSON escapes take six times their number. */
 function encodeBody(kind: number, body: OutcomeBody): number {
+  scratch.position = 0
   let bytes = Buffer.from(JSON.stringify(body), 'utf8')
   if (bytes.length > FAILURE_BYTES) bytes = Buffer.from(JSON.stringify(shortened(body)), 'utf8')
   scratch.bytes(bytes)

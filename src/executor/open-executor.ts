@@ -180,7 +180,7 @@ function readyQueues(
     queues,
     canRun: (id) => registry.canRun(id),
     definitionsExpire: registry.definitionsExpire,
-    hasExpired: (page, offset, id) => registry.hasExpired(page, offset, id, now()),
+    hasExpired: (page, offset, id) => (registry.startBefore(page, offset, id) ?? Infinity) <= now(),
     onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`, where),
     onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`, where),
   })

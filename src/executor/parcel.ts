@@ -53,6 +53,7 @@ export function pack(batch: Batch, announceStarts: boolean, options: PackOptions
     entries: writeBatch(packer.segments),
     externals: packer.externals.length === 0 ? undefined : packer.externals,
     scheduled: packer.scheduled.length === 0 ? undefined : packer.scheduled,
+    deadlines: packer.deadlines,
     definitions: [...packer.definitions.values()],
     queues: [...packer.queues].map((id) => ({ id, name: options.store.queueName(id) })),
     announceStarts,
@@ -66,6 +67,7 @@ class Packer {
   readonly segments: OpenSegment[] = []
   readonly externals: { index: number; bytes: ArrayBuffer }[] = []
   readonly scheduled: ScheduledIndex[] = []
+  readonly deadlines: { readonly index: number; readonly startBefore: number }[] = []
   readonly definitions = new Map<number, DefinitionRef>()
   readonly queues = new Set<number>()
   readonly #options: PackOptions
@@ -82,7 +84,7 @@ class Packer {
     const definitionId = bytes.readUInt16LE(from + 4)
     const flags = bytes[from + 6] ?? 0
     if (definitionId !== this.#lastDefinition) this.#introduce(definitionId)
-    if (bytes[from + 7] !== 0) this.#addScheduled(page, bytes[from + 7] ?? 0)
+    if (bytes[from + 7] !== 0 || this.#options.registry.definitionsExpire) this.#addSaid(page, bytes, from, definitionId)
     const unchecked = this.#checksForThread && !(checked && (flags & ENTRY_SAME) !== 0)
     if (unchecked || (flags & (ENTRY_EXTERNAL | ENTRY_HISTORY)) !== 0)
       this.#addSpecial(page, index, bytes, from, flags, checked, unchecked)
@@ -90,9 +92,12 @@ class Packer {
     this.#jobs++
   }
 
-  #addScheduled(page: PageRef, overrides: number): void {
-    const run = page.overrides(overrides)?.schedule
+  /** What is said of the job beside its entry, and is for its thread to know. */
+  #addSaid(page: PageRef, bytes: Buffer, from: number, definitionId: number): void {
+    const run = page.overrides(bytes[from + 7] ?? 0)?.schedule
     if (run !== undefined) this.scheduled.push({ ...run, index: this.#jobs })
+    const startBefore = this.#options.registry.startBefore(page, from, definitionId)
+    if (startBefore !== undefined) this.deadlines.push({ index: this.#jobs, startBefore })
   }
 
   #introduce(definitionId: number): void {

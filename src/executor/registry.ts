@@ -52,12 +52,11 @@ export class Registry {
     return effectiveSettings(this.#byId[id], overrides)
   }
 
-  /** Whether a job had to begin its first run before now. One that has a run behind it may wait. */
-  hasExpired(page: PageRef, offset: number, id: number, now: number): boolean {
+  /** Epoch ms by which a job must begin, if it has no run behind it. */
+  startBefore(page: PageRef, offset: number, id: number): number | undefined {
     const { data } = page
-    if (((data[offset + 6] ?? 0) & ENTRY_HISTORY) !== 0) return false
-    const startBefore = startBeforeOf(this.settings(id, page.overrides(data[offset + 7] ?? 0)), page.header)
-    return startBefore !== undefined && startBefore <= now
+    if (((data[offset + 6] ?? 0) & ENTRY_HISTORY) !== 0) return undefined
+    return startBeforeOf(this.settings(id, page.overrides(data[offset + 7] ?? 0)), page.header)
   }
 
   /** Whether inputs are checked here because the handler's module does not know the schema. */

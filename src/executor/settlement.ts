@@ -6,7 +6,7 @@
  */
 import { INLINE_PAYLOAD_BYTES, THREAD_START_MS } from '../base/limits.js'
 import type { Random } from '../base/random.js'
-import { OUTCOME_COMPLETED, OUTCOME_COMPLETED_APART } from '../codec/batch-control.js'
+import { OUTCOME_COMPLETED, OUTCOME_COMPLETED_APART, OUTCOME_EXPIRED } from '../codec/batch-control.js'
 import { PAYLOAD_INPUT } from '../codec/keys.js'
 import { ENTRY_EXTERNAL, ENTRY_HISTORY, entryEnd, readEntry, readHistory } from '../codec/page.js'
 import { readPayload } from '../codec/payload.js'
@@ -94,6 +94,11 @@ export class Settlement {
         totalMs = 0
         jobs = 0
       }
+      if (record.kind === OUTCOME_EXPIRED && !batch.cancelled.has(batch.collected - 1)) {
+        this.expire({ page, index, offset })
+        batch.advance()
+        continue
+      }
       totalMs += record.runMs
       jobs++
       const startedAt = Math.round(batch.sentAt + record.startMs)
@@ -143,7 +148,7 @@ export class Settlement {
     if (ledger?.suspect === true) removeSuspect(this.#writes, opened.page.seqOf(opened.index))
   }
 
-  /** Ends a waiting job whose turn came after it had to begin. */
+  /** Ends a job whose turn came after it had to begin, in its lane or in its thread. */
   expire(job: PlacedJob): void {
     const { store, registry } = this.#options
     const opened = this.#open(job)

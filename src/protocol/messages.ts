@@ -41,6 +41,8 @@ export interface BatchTask {
   readonly externals: readonly { readonly index: number; readonly bytes: ArrayBuffer }[] | undefined
   /** Jobs that are runs of schedules, by index in the batch. */
   readonly scheduled: readonly ScheduledIndex[] | undefined
+  /** Jobs that are not to be begun so long after the hand-over, in ms, by index in the batch. */
+  readonly deadlines: readonly { readonly index: number; readonly afterMs: number }[] | undefined
   /** Definitions and queues that this thread has not been told of. */
   readonly definitions: readonly DefinitionRef[] | undefined
   readonly queues: readonly { readonly id: number; readonly name: string }[] | undefined

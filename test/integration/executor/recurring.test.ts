@@ -7,7 +7,17 @@ import type { ScheduleOptions } from '../../../src/options/schedule-options.js'
 import { createMemoryEngine } from '../../../src/store/memory-engine.js'
 import { failing } from '../../fixtures/executor/jobs.js'
 import { dated, held, shaped, told } from '../../fixtures/executor/schedule-jobs.js'
-import { assertConsistent, lasting, listed, nextEvent, rejection, setup, STORES, withCode } from '../../support/executor.js'
+import {
+  assertConsistent,
+  inState,
+  lasting,
+  listed,
+  nextEvent,
+  rejection,
+  setup,
+  STORES,
+  withCode,
+} from '../../support/executor.js'
 import { FakeClock } from '../../support/fake-clock.js'
 import { Gate } from '../../support/gate.js'
 import { checkStore } from '../../support/store-check.js'
@@ -571,8 +581,9 @@ describe('schedules', () => {
     const gate = new Gate(t)
     const options: ScheduleOptions = { priority: -1, maxRetries: 1, timeout: '1m', startBefore: '10m', overlap: true }
     await executor.schedule('name', { every: '1h' }, told, 1, options)
-    await executor.enqueue(held, { gate: gate.name })
-    await gate.reached(1)
+    // One runs, and one waits in its thread.
+    for (let count = 0; count < 2; count++)
+      await inState(executor, (await executor.enqueue(held, { gate: gate.name })).id, 'running')
     clock.advance(HOUR)
     const { job } = await nextEvent(executor, 'enqueued')
     const info = await executor.get(job.id)
