@@ -28,6 +28,11 @@ export interface Enqueue {
   readonly delay?: number | undefined
   /** From now, in ms; negative: in the past. */
   readonly runAt?: number | undefined
+  /**
+   * By when it must begin: so long after the call, or as a span that counts from when it becomes available. Long: a thread counts by a
+   * clock of its own, which is not turned.
+   */
+  readonly startBefore?: { readonly ms: number; readonly span: boolean } | undefined
 }
 
 /** What callers do in one turn. */
@@ -83,6 +88,7 @@ const enqueue: fc.Arbitrary<Enqueue> = fc
     maxRetries: maybe(fc.constantFrom(0, 1, 4, Infinity)),
     timeout: maybe(fc.constantFrom(50, 180_000, Infinity)),
     backoff: maybe(backoff),
+    startBefore: maybe(fc.record({ ms: fc.constantFrom(60_000, 3_600_000), span: fc.boolean() })),
     when: maybe(
       fc.oneof(
         fc.record({ delay: fc.constantFrom(0, 1, 1000, 10_000, 86_400_000) }),

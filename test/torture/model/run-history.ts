@@ -277,7 +277,8 @@ function bounded(enqueue: Enqueue): Enqueue {
   }
 }
 
-function optionsOf({ queue, priority, maxRetries, timeout, backoff, delay, runAt }: Enqueue, now: number): EnqueueOptions {
+function optionsOf(enqueue: Enqueue, now: number): EnqueueOptions {
+  const { queue, priority, maxRetries, timeout, backoff, delay, runAt, startBefore } = enqueue
   return {
     ...(queue !== undefined && { queue }),
     ...(priority !== undefined && { priority }),
@@ -286,5 +287,6 @@ function optionsOf({ queue, priority, maxRetries, timeout, backoff, delay, runAt
     ...(backoff !== undefined && { backoff }),
     ...(delay !== undefined && { delay }),
     ...(runAt !== undefined && { runAt: now + runAt }),
+    ...(startBefore !== undefined && { startBefore: startBefore.span ? `${startBefore.ms}ms` : now + startBefore.ms }),
   }
 }
