@@ -85,7 +85,7 @@ export function expiredError(startBefore: number, now: number): ErrorRecord {
   return {
     name: 'ExpiredError',
     code: 'MILLRACE_EXPIRED',
-    message: `The job had to begin before ${new Date(startBefore).toISOString()}, and its turn came ${formatDuration(now - startBefore)} later.`,
+    message: `The job had to begin before ${new Date(startBefore).toISOString()}, and its turn came ${formatDuration(Math.max(0, now - startBefore))} later.`,
   }
 }
 

@@ -122,21 +122,19 @@ for (const store of STORES) {
 }
 
 it('startBefore holds for a job that its thread has been handed behind another one', async (t) => {
-  const { executor } = await setup(t, { store: 'memory', jobs: [span, gated, echo], threads: 1 })
+  // No time passes for the executor, which would take it back: only the thread sees that it is late.
+  const { executor } = await setup(t, { store: 'memory', jobs: [span, echo], threads: 1, clock: new FakeClock() })
   const started: string[] = []
   executor.on('started', ({ job }) => started.push(job.id))
-  const busy = await executor.enqueue(span, { ms: 150 })
+  const busy = await executor.enqueue(span, { ms: 200 })
   await inState(executor, busy.id, 'running')
   const late = await executor.enqueue(echo, 'late', { startBefore: '50ms' })
-  const cancelled = await executor.enqueue(echo, 'late', { startBefore: '50ms' })
   const early = await executor.enqueue(echo, 'early', { startBefore: '1h' })
   assert.equal((await executor.get(late.id))?.state, 'running', 'it is not in the thread: the check proves nothing')
-  assert.equal(await executor.cancel(cancelled.id), true)
   await assert.rejects(late.result(), withCode('MILLRACE_JOB_FAILED', /had to begin/))
   assert.equal(await early.result(), 'early')
   const info = await executor.get(late.id)
   assert.deepEqual([info?.state, info?.attempts, info?.error?.code], ['discarded', [], 'MILLRACE_EXPIRED'])
-  assert.equal((await executor.get(cancelled.id))?.state, 'cancelled')
   assert.deepEqual(started, [busy.id, early.id])
   await assertConsistent(executor)
 })
