@@ -25,7 +25,7 @@ import type { LocateOptions } from './locate.js'
 import { locate } from './locate.js'
 import type { ResultRegistry } from './results.js'
 import { PageHandles } from './results.js'
-import type { Turns } from './turns.js'
+import type { TurnRequest } from './turn-calls.js'
 
 export interface RecurringOptions extends LocateOptions {
   readonly clock: Clock
@@ -36,6 +36,11 @@ export interface RecurringOptions extends LocateOptions {
   readonly payloadBytes: number
   /** Throws when no call is taken any more. */
   readonly assertOpen: () => void
+}
+
+/** Takes what is to be done in the next turn. */
+interface Requests {
+  request(request: TurnRequest): void
 }
 
 /** A run on its way into the store. */
@@ -76,7 +81,7 @@ export class Recurring {
     definition: CompiledDefinition,
     input: unknown,
     options: unknown,
-    turns: Turns,
+    turns: Requests,
   ): Promise<ScheduleInfo> {
     const { clock, schedules, assertOpen } = this.#options
     const compiled = compileSchedule(name, rule, options, systemZone, clock.now())
@@ -90,7 +95,7 @@ export class Recurring {
     const { name: checkedName, enqueue: _enqueue, ...rest } = compiled
     const settings = { ...rest, definition: definition.name, queue, priority, overrides, input: this.#encode(input) }
     return await new Promise((resolve, reject) => {
-      const run: Parameters<Turns['request']>[0]['run'] = ({ tidings }, _writes, now) => {
+      const run: TurnRequest['run'] = ({ tidings }, _writes, now) => {
         if (schedules.find(checkedName) === undefined && schedules.size >= MAX_SCHEDULES) {
           reject(tooMany(checkedName))
           return
@@ -104,10 +109,10 @@ export class Recurring {
   }
 
   /** Resolves once it is durable: with whether there was one. */
-  async unschedule(name: unknown, turns: Turns): Promise<boolean> {
+  async unschedule(name: unknown, turns: Requests): Promise<boolean> {
     const checked = checkScheduleName(name)
     return await new Promise((resolve, reject) => {
-      const run: Parameters<Turns['request']>[0]['run'] = ({ tidings }, writes) => {
+      const run: TurnRequest['run'] = ({ tidings }, writes) => {
         const was = this.#options.schedules.remove(checked, writes)
         tidings.add(() => resolve(was))
       }
