@@ -88,6 +88,8 @@ export type AttemptErrorCode =
   | 'MILLRACE_QUARANTINED'
   /** The stored input does not fit the definition's schema any more. */
   | 'MILLRACE_INPUT_MISMATCH'
+  /** The job had not begun its first run by its `startBefore`. */
+  | 'MILLRACE_EXPIRED'
 
 export type MillraceErrorCode = CallErrorCode | ResultErrorCode | AttemptErrorCode
 

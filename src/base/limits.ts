@@ -58,6 +58,24 @@ export const COMMIT_BYTES = 4 * MIB
 export const PROMOTE_JOBS = 512
 /** Blocks of finished jobs removed in one commit. */
 export const PRUNE_BLOCKS = 64
+/** Waiting jobs discarded in one commit because their `startBefore` has passed. */
+export const EXPIRE_JOBS = 512
+/** Schedules of a store: all of them are kept in memory, a few KB each at most, and looked through when one is due. */
+export const MAX_SCHEDULES = 10_000
+/** Longest name of a schedule, in UTF-8 bytes: with `schedule:` in front it is a key of the store. */
+export const SCHEDULE_NAME_BYTES = 55
+/** Largest encoded input of a schedule: it is kept in memory, and stored again at each run. */
+export const SCHEDULE_INPUT_BYTES = 4 * KIB
+/** Longest cron pattern, in characters. */
+export const CRON_CHARACTERS = 200
+/** Shortest period of a schedule: below it, what is meant is a loop in a handler. */
+export const EVERY_MIN_MS = 1000
+/** Runs that schedules enqueue in one commit: computing the next instant takes about 0.1 ms. */
+export const SCHEDULE_RUNS = 16
+/** Missed runs that `misfire: 'all'` makes up for. */
+export const MISFIRE_RUNS = 100
+/** How late a run may be with `misfire: 'skip'`: longer than a restart takes, and than the due timer may sleep. */
+export const MISFIRE_GRACE_MS = 60_000
 /** The longest sleep of the due timer: a wall clock that jumps is noticed within this. */
 export const MAX_TIMER_MS = 30_000
 

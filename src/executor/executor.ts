@@ -6,8 +6,11 @@ import { parseJobId } from '../job/job-id.js'
 import type { BackupReport } from '../maintenance/backup.js'
 import { backupStore } from '../maintenance/backup.js'
 import type { JobInfo } from '../job/job-info.js'
+import type { ScheduleRule } from '../job/recurrence.js'
+import type { ScheduleInfo } from '../job/schedule-info.js'
 import type { EnqueueOptions } from '../options/enqueue-options.js'
 import { compileEnqueueOptions } from '../options/enqueue-options.js'
+import type { ScheduleOptions } from '../options/schedule-options.js'
 import { checkIterable, checkListener, checkReason, compileClose, compileFilter, type CloseOptions } from './call-options.js'
 import { cancelJob } from './cancel.js'
 import type { EventListener, EventName } from './events.js'
@@ -27,6 +30,11 @@ import { shutDown } from './shut-down.js'
 export type EnqueueArguments<Input> = undefined extends Input
   ? [input?: Input, options?: EnqueueOptions]
   : [input: Input, options?: EnqueueOptions]
+
+/** The arguments of `schedule` behind the definition. */
+export type ScheduleArguments<Input> = undefined extends Input
+  ? [input?: Input, options?: ScheduleOptions]
+  : [input: Input, options?: ScheduleOptions]
 
 /**
  * An open store and the threads that work for it. Made by {@link openExecutor}.
@@ -87,6 +95,42 @@ export class Executor {
     const compiled = this.#definition(definition)
     checkIterable(inputs)
     return (await this.#parts.intake.enqueueMany(compiled, inputs, compileEnqueueOptions(options))) as JobHandle<Output>[]
+  }
+
+  /**
+   * Makes a schedule: from now on the job is enqueued at each planned instant, also by later processes, until `unschedule`. Resolves
+   * when it is durable. A name stands for one schedule: calling again changes it, a new rule is planned anew from then on, and the
+   * same call changes nothing. A schedule alone does not keep the process alive.
+   *
+   * @param name - 1 to 55 bytes, no control characters
+   * @throws InvalidInputError `MILLRACE_INVALID_INPUT`
+   * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, `MILLRACE_PAYLOAD_UNENCODABLE`, `MILLRACE_PAYLOAD_TOO_LARGE`,
+   * `MILLRACE_UNKNOWN_QUEUE`, `MILLRACE_UNKNOWN_DEFINITION`, `MILLRACE_CLOSED`, `MILLRACE_STORE_FAILED`
+   */
+  async schedule<Input>(
+    name: string,
+    rule: ScheduleRule,
+    definition: JobDefinition<Input>,
+    ...rest: ScheduleArguments<NoInfer<Input>>
+  ): Promise<ScheduleInfo> {
+    this.#assertOpen()
+    const { recurring, turns } = this.#parts
+    return await recurring.schedule(name, rule, this.#definition(definition), rest[0], rest[1], turns)
+  }
+
+  /**
+   * Removes a schedule. Its jobs stay, also one that waits or runs. Resolves when that is durable: with whether there was one.
+   *
+   * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, `MILLRACE_CLOSED`, `MILLRACE_STORE_FAILED`
+   */
+  async unschedule(name: string): Promise<boolean> {
+    this.#assertOpen()
+    return await this.#parts.recurring.unschedule(name, this.#parts.turns)
+  }
+
+  /** Every schedule of the store, by name. @throws MillraceError `MILLRACE_CLOSED` */
+  async schedules(): Promise<ScheduleInfo[]> {
+    return await this.#inTurn(() => this.#parts.recurring.list())
   }
 
   /**

@@ -8,6 +8,7 @@ import type { Attempt, JobInfo, JobProgress, JobState } from '../job/job-info.js
 import { EMPTY_LEDGER, shownAttempt } from '../job/job-state.js'
 import type { FoundJob, Retention } from '../maintenance/retention.js'
 import { FINAL_STATES } from '../maintenance/retention.js'
+import { startBeforeOf } from '../options/enqueue-options.js'
 import type { PageRef } from '../store/page-ref.js'
 import type { LocateOptions } from './locate.js'
 import { locate, scheduledPageRef } from './locate.js'
@@ -116,7 +117,9 @@ function waitingInfo(page: PageRef, index: number, offset: number, runAt: number
   const bytes = store.bytesOf(page)
   const entry = readEntry(bytes, offset)
   const ledger = readHistory(bytes, entry) ?? EMPTY_LEDGER
-  const settings = registry.settings(entry.definitionId, page.overrides(entry.overrides))
+  const overrides = page.overrides(entry.overrides)
+  const settings = registry.settings(entry.definitionId, overrides)
+  const startBefore = ledger === EMPTY_LEDGER ? startBeforeOf(settings, page.header) : undefined
   const seq = page.seqOf(index)
   const held = runAt === undefined ? dispatcher.find(page, index) : undefined
   const running = held !== undefined && held.index < held.batch.limit
@@ -136,6 +139,8 @@ function waitingInfo(page: PageRef, index: number, offset: number, runAt: number
     timeoutMs: settings.timeoutMs,
     enqueuedAt: page.header.enqueuedAt,
     ...(runAt !== undefined && { runAt }),
+    ...(startBefore !== undefined && { startBefore }),
+    ...(overrides?.schedule !== undefined && { schedule: overrides.schedule }),
     input: apart ? payload(store.readPayload(seq, PAYLOAD_INPUT)) : readPayload(bytes, entry.payloadFrom, entry.end),
     ...(progress !== undefined && { progress }),
     crashes: ledger.crashes,
@@ -164,6 +169,7 @@ function finishedInfo({ state, finishedAt, entry }: FoundJob, { store, registry 
     maxRetries: settings.maxRetries,
     timeoutMs: settings.timeoutMs,
     enqueuedAt: entry.enqueuedAt,
+    ...(entry.overrides?.schedule !== undefined && { schedule: entry.overrides.schedule }),
     finishedAt,
     input: entry.inputApart ? payload(store.readPayload(seq, PAYLOAD_INPUT)) : readPayload(entry.input),
     ...(state === 'completed' && { output }),

@@ -19,6 +19,7 @@ import type { FinalState } from '../job/job-info.js'
 import type { JobLedger } from '../job/job-state.js'
 import type { Retention } from '../maintenance/retention.js'
 import type { JobOverrides } from '../options/enqueue-options.js'
+import type { Schedules } from '../scheduler/schedules.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
 import { PageRef } from '../store/page-ref.js'
@@ -67,10 +68,19 @@ export class JobMoves {
   readonly #store: JobStore
   readonly #retention: Retention
   readonly #results: ResultRegistry
+  readonly #schedules: Schedules
   readonly #writes: WriteBatch
   readonly #dirty = new Set<PageRef>()
 
-  constructor(store: JobStore, retention: Retention, results: ResultRegistry, writes: WriteBatch, now: number) {
+  constructor(
+    store: JobStore,
+    retention: Retention,
+    results: ResultRegistry,
+    schedules: Schedules,
+    writes: WriteBatch,
+    now: number,
+  ) {
+    this.#schedules = schedules
     this.#now = now
     this.#store = store
     this.#retention = retention
@@ -100,6 +110,7 @@ export class JobMoves {
     const seq = page.seqOf(index)
     const inputApart = (entry.flags & ENTRY_EXTERNAL) !== 0
     const { ledger, startedAt, runMs, error, output = NOTHING, outputApart = false } = ending
+    if (overrides?.schedule !== undefined) this.#schedules.over(overrides.schedule.name, seq)
     this.#store.stats.over(page.queueId, entry.definitionId, state, 1)
     if (isPassedOver) {
       if (inputApart) this.#store.removePayload(this.#writes, seq, PAYLOAD_INPUT)
@@ -205,7 +216,7 @@ export class JobMoves {
 }
 
 /** A job that does not hold its key any more says nothing of it. */
-function withoutKey(overrides: JobOverrides | undefined): JobOverrides | undefined {
+export function withoutKey(overrides: JobOverrides | undefined): JobOverrides | undefined {
   const { unique: _unique, ...rest } = overrides ?? {}
   return Object.keys(rest).length === 0 ? undefined : rest
 }

@@ -17,8 +17,10 @@ import { compileExecutorOptions } from '../options/executor-options.js'
 import { DueTimer } from '../scheduler/due-timer.js'
 import { ReadyQueues } from '../scheduler/ready-queues.js'
 import { RunTimes } from '../scheduler/run-times.js'
+import { Schedules } from '../scheduler/schedules.js'
 import type { Engine } from '../store/engine.js'
 import { JobStore } from '../store/job-store.js'
+import { readSchedules } from '../store/schedule-records.js'
 import { acquireDirectoryLock } from '../store/lmdb/directory-lock.js'
 import { openLmdbEngine } from '../store/lmdb/lmdb-engine.js'
 import type { Slice } from '../store/page-ref.js'
@@ -32,6 +34,7 @@ import { Intake } from './intake.js'
 import { guardMemory } from './memory-guard.js'
 import type { ExecutorParts } from './parts.js'
 import { recover } from './recovery.js'
+import { canRunHere, Recurring, waitingSchedules } from './recurring.js'
 import { Registry } from './registry.js'
 import { ResultRegistry } from './results.js'
 import { inspect } from './inspect.js'
@@ -115,23 +118,24 @@ async function assemble(
   { clock = systemClock, random = systemRandom, rssBytes = residentBytes }: Surroundings,
 ): Promise<Executor> {
   const store = JobStore.open(engine, random, where)
-  const registry = new Registry(store, options.definitions.values())
+  const { definitions, queues, payloadBytes, abortGraceMs, memoryBytes: limitBytes } = options
+  const registry = new Registry(store, definitions.values())
   const now = (): number => clock.now()
   await beginStatistics(store, now())
   const retention = new Retention(store, options.retain, now)
   const events = new EventHub()
   const runTimes = new RunTimes()
-  const due = new DueTimer(clock, () => parts.turns.poke())
+  const schedules = new Schedules(readSchedules(engine), canRunHere(definitions, queues))
+  const due = dueTimer(clock, schedules, () => parts.turns.poke())
   const results = new ResultRegistry(store.mark, {
     fromStore: (id) => fromStore(id, parts),
     assertOpen: () => parts.assertOpen(),
     onWaiting: (waiting) => due.keepAlive(waiting),
   })
-  const settlement = { store, registry, retention, results, events, runTimes, random, maxCrashes: options.maxCrashes }
+  const settlement = { store, registry, retention, results, events, runTimes, schedules, random, maxCrashes: options.maxCrashes }
   const recovery = await recover(settlement, now())
 
-  const { queues, payloadBytes, abortGraceMs, memoryBytes: limitBytes } = options
-  const ready = makeReadyQueues(options, store, registry, runTimes, where)
+  const ready = makeReadyQueues(options, store, registry, runTimes, now, where)
   const intake = new Intake({
     store,
     results,
@@ -145,7 +149,9 @@ async function assemble(
   const messages = new ThreadMessages({ store, registry, events })
   const dispatcher = makeDispatcher(options, clock, store, registry, messages, () => parts.turns.news())
   const claims = new Claims({ clock, store, ready, dispatcher, registry, events, payloadBytes })
-  const flow = { clock, store, registry, retention, results, events, intake, ready, runTimes, due, dispatcher, claims }
+  const base = { clock, store, ready, dispatcher, schedules, results, queues, payloadBytes }
+  const recurring = new Recurring({ ...base, definitions, assertOpen: () => parts.assertOpen() })
+  const flow = { clock, store, registry, retention, results, events, intake, ready, runTimes, due, recurring, dispatcher, claims }
   const turns = new Turns({
     ...settlement,
     ...flow,
@@ -169,6 +175,7 @@ async function assemble(
   }
   const executor = new Executor(parts, recovery)
   messages.rescued(recovery)
+  warnOfSchedules(schedules, where)
   turns.poke()
   return executor
 }
@@ -178,6 +185,7 @@ function makeReadyQueues(
   store: JobStore,
   registry: Registry,
   runTimes: RunTimes,
+  now: () => number,
   where: string,
 ): ReadyQueues {
   return new ReadyQueues({
@@ -185,9 +193,19 @@ function makeReadyQueues(
     runTimes,
     queues,
     canRun: (id) => registry.canRun(id),
+    definitionsExpire: registry.definitionsExpire,
+    hasExpired: (page, offset, id) => (registry.startBefore(page, offset, id) ?? Infinity) <= now(),
     onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`, where),
     onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`, where),
   })
+}
+
+/** Wakes when a job or a schedule is due, and in between to see whether the clock was set back. */
+function dueTimer(clock: Clock, schedules: Schedules, poke: () => void): DueTimer {
+  const onEarly = (): void => {
+    if (schedules.look(clock.now())) poke()
+  }
+  return new DueTimer(clock, poke, onEarly)
 }
 
 function makeDispatcher(
@@ -273,6 +291,11 @@ async function fromStore(id: string, parts: ExecutorParts): Promise<unknown> {
     }
     parts.turns.read({ run, reject })
   })
+}
+
+function warnOfSchedules(schedules: Schedules, where: string): void {
+  const waiting = waitingSchedules(schedules)
+  if (waiting !== undefined) warnKept(waiting, where)
 }
 
 function warnKept(what: string, where: string): void {

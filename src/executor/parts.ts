@@ -11,6 +11,7 @@ import type { JobStore } from '../store/job-store.js'
 import type { Claims } from './claims.js'
 import type { EventHub } from './events.js'
 import type { Intake } from './intake.js'
+import type { Recurring } from './recurring.js'
 import type { Registry } from './registry.js'
 import type { ResultRegistry } from './results.js'
 import type { Turns } from './turns.js'
@@ -28,6 +29,7 @@ export interface ExecutorParts {
   readonly ready: ReadyQueues
   readonly runTimes: RunTimes
   readonly due: DueTimer
+  readonly recurring: Recurring
   readonly dispatcher: Dispatcher
   readonly claims: Claims
   readonly turns: Turns

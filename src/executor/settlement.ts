@@ -6,24 +6,25 @@
  */
 import { INLINE_PAYLOAD_BYTES, THREAD_START_MS } from '../base/limits.js'
 import type { Random } from '../base/random.js'
-import { OUTCOME_COMPLETED, OUTCOME_COMPLETED_APART } from '../codec/batch-control.js'
+import { OUTCOME_COMPLETED, OUTCOME_COMPLETED_APART, OUTCOME_EXPIRED } from '../codec/batch-control.js'
 import { PAYLOAD_INPUT } from '../codec/keys.js'
 import { ENTRY_EXTERNAL, ENTRY_HISTORY, entryEnd, readEntry, readHistory } from '../codec/page.js'
 import { readPayload } from '../codec/payload.js'
 import type { Batch, BatchEnd } from '../dispatcher/batch.js'
 import { backoffDelayMs } from '../job/backoff.js'
 import type { AttemptEnd, Decision, JobLedger } from '../job/job-state.js'
-import { decide, EMPTY_LEDGER, nextAttempt } from '../job/job-state.js'
+import { decide, EMPTY_LEDGER, nextAttempt, transition } from '../job/job-state.js'
 import type { Retention } from '../maintenance/retention.js'
-import type { EffectiveSettings } from '../options/enqueue-options.js'
+import { startBeforeOf, type EffectiveSettings } from '../options/enqueue-options.js'
 import type { OutcomeBody } from '../protocol/messages.js'
 import type { RunTimes } from '../scheduler/run-times.js'
+import type { Schedules } from '../scheduler/schedules.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
 import type { Series } from '../telemetry/series.js'
 import type { PageRef } from '../store/page-ref.js'
 import { removeSuspect } from '../store/suspects.js'
-import { cancelError, endOfDeath, endOfRecord } from './attempt-end.js'
+import { cancelError, endOfDeath, endOfRecord, expiredError } from './attempt-end.js'
 import type { EventHub } from './events.js'
 import type { OpenedJob, PlacedJob } from './job-moves.js'
 import { JobMoves } from './job-moves.js'
@@ -39,6 +40,7 @@ export interface SettlementOptions {
   readonly results: ResultRegistry
   readonly events: EventHub
   readonly runTimes: RunTimes
+  readonly schedules: Schedules
   readonly random: Random
   readonly maxCrashes: number
 }
@@ -61,13 +63,13 @@ export class Settlement {
 
   /** @param expected - outcomes that will be settled as completed, at least */
   constructor(options: SettlementOptions, writes: WriteBatch, now: number, expected: number) {
-    const { store, results, events, retention } = options
+    const { store, results, events, retention, schedules } = options
     this.#options = options
     this.#writes = writes
     this.#now = now
     this.#passOver = retention.passOver('completed', expected)
     this.tidings = new Tidings(store, results, events)
-    this.moves = new JobMoves(store, retention, results, writes, now)
+    this.moves = new JobMoves(store, retention, results, schedules, writes, now)
   }
 
   /** Reads the outcomes that a batch's thread has left, and settles what its end leaves open. */
@@ -94,6 +96,11 @@ export class Settlement {
         plain = 0
         series = stats.of(queueId, definitionId)
       }
+      if (record.kind === OUTCOME_EXPIRED && !batch.cancelled.has(batch.collected - 1)) {
+        this.expire({ page, index, offset })
+        batch.advance()
+        continue
+      }
       totalMs += record.runMs
       jobs++
       const startedAt = Math.round(batch.sentAt + record.startMs)
@@ -107,6 +114,7 @@ export class Settlement {
         const span = { startedAt, endedAt: Math.round(startedAt + record.runMs) }
         const at = batch.collected - 1
         const ended = endOfRecord(record.kind, body, span, batch.cancelled.get(at), batch.interrupted === at)
+        if (body.problem !== undefined) this.#tellProblem('retryIf', body.problem, page, index, settledId)
         this.end({ page, index, offset }, ended)
       }
       batch.advance()
@@ -147,6 +155,21 @@ export class Settlement {
     store.stats.shift(opened.page.queueId, opened.entry.definitionId, 'waiting', -1)
     this.#tellCancelled(opened, reason)
     if (ledger?.suspect === true) removeSuspect(this.#writes, opened.page.seqOf(opened.index))
+  }
+
+  /** Ends a job whose turn came after it had to begin, in its lane or in its thread. */
+  expire(job: PlacedJob): void {
+    const { store, registry } = this.#options
+    const opened = this.#open(job)
+    const { page, index, entry } = opened
+    store.stats.shift(page.queueId, entry.definitionId, 'waiting', -1)
+    const startBefore = startBeforeOf(registry.settings(entry.definitionId, opened.overrides), page.header) ?? this.#now
+    const error = expiredError(startBefore, this.#now)
+    const state = transition('available', 'expire') as 'discarded'
+    this.moves.finish(state, opened, { ledger: EMPTY_LEDGER, startedAt: 0, runMs: 0, error })
+    store.changing(page)
+    this.tidings.outcome(page, index, { state, error })
+    this.tidings.event(state, page, index, entry.definitionId, () => ({ error }))
   }
 
   /** Ends a scheduled or retryable job. Its page is a stand-in for the record in `scheduled`, which the caller removes. */
@@ -196,6 +219,7 @@ export class Settlement {
     }
     const seq = page.seqOf(index)
     const definitionId = bytes.readUInt16LE(offset + 4)
+    if (overrides?.schedule !== undefined) this.#options.schedules.over(overrides.schedule.name, seq)
     if (!isPassedOver) {
       const { queueId, rank, header } = page
       const { enqueuedAt } = header
@@ -329,11 +353,14 @@ export class Settlement {
     const asks = typeof backoff === 'function' || backoff.type === 'custom'
     const input = asks ? this.#input(opened) : undefined
     const { delayMs, problem } = backoffDelayMs(backoff, { retry, error: end.error, input }, this.#options.random)
-    if (problem !== undefined) {
-      const name = this.#options.registry.name(entry.definitionId)
-      this.tidings.problem(new Error(`The backoff of job "${name}": ${problem}`), page, index)
-    }
+    if (problem !== undefined) this.#tellProblem('backoff', problem, page, index, entry.definitionId)
     return delayMs
+  }
+
+  /** A function of the definition did not do what it is for. */
+  #tellProblem(what: 'backoff' | 'retryIf', problem: string, page: PageRef, index: number, definitionId: number): void {
+    const name = this.#options.registry.name(definitionId)
+    this.tidings.problem(new Error(`The ${what} of job "${name}": ${problem}`), page, index)
   }
 
   /** The job's input as its functions expect it. */

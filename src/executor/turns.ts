@@ -14,7 +14,6 @@ import { MillraceError } from '../base/errors.js'
 import { PROMOTE_JOBS } from '../base/limits.js'
 import { INDEX_GROUP, INDEX_SOLO, PAYLOAD_INPUT } from '../codec/keys.js'
 import { ENTRY_RETRY, PAGE_HEADER_BYTES } from '../codec/page.js'
-import type { Batch } from '../dispatcher/batch.js'
 import type { Dispatcher } from '../dispatcher/dispatcher.js'
 import type { DueTimer } from '../scheduler/due-timer.js'
 import type { ReadyQueues } from '../scheduler/ready-queues.js'
@@ -24,11 +23,13 @@ import type { Slice } from '../store/page-ref.js'
 import { PageRef } from '../store/page-ref.js'
 import type { Claims } from './claims.js'
 import type { EventHub } from './events.js'
-import type { Gathered, Intake } from './intake.js'
+import type { Gathered, GatheredPage, Intake } from './intake.js'
 import { scheduledPageRef } from './locate.js'
+import type { Recurring } from './recurring.js'
 import type { ResultRegistry } from './results.js'
 import type { SettlementOptions } from './settlement.js'
 import { Settlement } from './settlement.js'
+import type { PendingCancel, TurnRead, TurnRequest } from './turn-calls.js'
 import { admit, holdKey } from './uniqueness.js'
 
 export interface TurnsOptions extends SettlementOptions {
@@ -39,33 +40,13 @@ export interface TurnsOptions extends SettlementOptions {
   readonly dispatcher: Dispatcher
   readonly claims: Claims
   readonly due: DueTimer
+  readonly recurring: Recurring
   readonly results: ResultRegistry
   readonly events: EventHub
   /** The store has failed. */
   readonly onFailure: (error: Error) => void
   /** Nothing is left to do for now. `isNews`: there was something to do since the last time. */
   readonly onQuiet: (isNews: boolean) => void
-}
-
-/** Something to be done while no commit is under way. Its writes join the next commit. */
-export interface TurnRequest {
-  run(settlement: Settlement, writes: WriteBatch, now: number): void
-  /** The commit has failed, or there is none any more. Harmless when the answer was given before. */
-  reject(error: Error): void
-}
-
-/** A look at the state as of the last commit. */
-export interface TurnRead {
-  run(): void
-  reject(error: Error): void
-}
-
-interface PendingCancel {
-  readonly batch: Batch
-  readonly index: number
-  readonly seq: number
-  readonly resolve: (cancelled: boolean) => void
-  readonly reject: (error: Error) => void
 }
 
 export class Turns {
@@ -95,7 +76,7 @@ export class Turns {
     this.#options = options
     this.durable = { ...options.store.counters }
     this.#dueAt = options.store.nextDueAt()
-    options.due.arm(Math.min(this.#dueAt, options.store.uniques.nextExpiryAt))
+    options.due.arm(Math.min(this.#nextDueAt, options.store.uniques.nextExpiryAt))
   }
 
   get failure(): Error | undefined {
@@ -111,7 +92,7 @@ export class Turns {
       !intake.hasPending &&
       dispatcher.inFlight === 0 &&
       !claims.hasWork &&
-      !due.isDue(this.#dueAt)
+      !due.isDue(this.#nextDueAt)
     )
   }
 
@@ -119,6 +100,11 @@ export class Turns {
   get isSettled(): boolean {
     const { intake, dispatcher } = this.#options
     return this.#committing === undefined && !this.#isAsked && !intake.hasPending && dispatcher.inFlight === 0
+  }
+
+  /** When a job or a schedule is due. */
+  get #nextDueAt(): number {
+    return Math.min(this.#dueAt, this.#options.recurring.nextAt)
   }
 
   get #isAsked(): boolean {
@@ -189,7 +175,7 @@ export class Turns {
   }
 
   #turn(): void {
-    const { clock, store, intake, dispatcher } = this.#options
+    const { clock, store, intake, ready, recurring, dispatcher } = this.#options
     const now = clock.now()
     this.#lastTurnMs = clock.monotonicMs()
     this.#pace?.cancel()
@@ -198,6 +184,7 @@ export class Turns {
     let gathered: Gathered | undefined
     try {
       for (const read of this.#reads.splice(0)) read.run()
+      const runs = this.draining ? [] : recurring.due(now)
       const news = dispatcher.collect()
       const settlement = new Settlement(this.#options, writes, now, this.#countCompleted(news))
       const requests = this.#requests
@@ -206,10 +193,13 @@ export class Turns {
       for (const request of requests) request.run(settlement, writes, now)
       this.#settle(news, settlement, writes)
       gathered = intake.take()
-      const bytes = this.#store(gathered, settlement, writes, now)
+      const bytes = this.#store(admit(gathered, settlement, writes, now, this.#options), settlement, writes, now)
+      if (runs.length > 0) this.#store(runs, settlement, writes, now)
+      recurring.stored(runs, writes)
       this.#promote(settlement, writes, now)
       store.uniques.expire(writes, now)
       const batches = this.draining ? [] : this.#options.claims.make(writes, now)
+      for (const job of ready.takeExpired()) settlement.expire(job)
       settlement.write()
       this.#dueAt = Math.min(this.#dueAt, settlement.dueAt)
       if (writes.length === 0) {
@@ -260,12 +250,11 @@ export class Turns {
   }
 
   /** Gives the gathered jobs their numbers and stores their pages. Returns the bytes that are pending no more afterwards. */
-  #store(gathered: Gathered, settlement: Settlement, writes: WriteBatch, now: number): number {
+  #store(pages: readonly GatheredPage[], settlement: Settlement, writes: WriteBatch, now: number): number {
     const { store, ready, results } = this.#options
     const { counters } = store
     let total = 0
-    for (const gatheredPage of admit(gathered, settlement, writes, now, this.#options)) {
-      const { queueId, rank, runAt, builder, handles, externals, ticket } = gatheredPage
+    for (const { queueId, rank, runAt, builder, handles, externals, ticket } of pages) {
       const { count, uniformDefinition } = builder
       const firstSeq = counters.nextSeq
       counters.nextSeq += count
@@ -352,11 +341,10 @@ export class Turns {
   /** Arms the timer and sees whether there is more to do at once. */
   #goOn(): void {
     const { due, claims, intake, retention, dispatcher, store, onQuiet } = this.#options
-    const { nextExpiryAt } = store.uniques
-    due.arm(Math.min(this.#dueAt, nextExpiryAt))
-    const hasExpired = retention.hasExpired || due.isDue(nextExpiryAt)
+    due.arm(Math.min(this.#nextDueAt, store.uniques.nextExpiryAt))
+    const hasExpired = retention.hasExpired || due.isDue(store.uniques.nextExpiryAt)
     const more =
-      this.#isAsked || intake.hasPending || hasExpired || (!this.draining && (due.isDue(this.#dueAt) || claims.canMake))
+      this.#isAsked || intake.hasPending || hasExpired || (!this.draining && (due.isDue(this.#nextDueAt) || claims.canMake))
     if (dispatcher.inFlight > 0 || claims.hasWork) this.#wasQuiet = false
     dispatcher.setBusy(claims.hasWork)
     if (more) this.poke()

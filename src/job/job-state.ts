@@ -6,6 +6,7 @@
  *   (enqueue)                                   -            scheduled if runAt is in the future, else available
  *   scheduled, retryable                        due          available
  *   available                                   claim        running
+ *   available                                   expire       discarded    it had to begin its first run before now
  *   running                                     unclaim      available    given back before it began; no attempt
  *   running                                     complete     completed
  *   running                                     retry        retryable    failed or timed out, retries left
@@ -26,6 +27,7 @@ import type { Attempt, AttemptOutcome, FinalState, JobState } from './job-info.j
 export type TransitionEvent =
   | 'due'
   | 'claim'
+  | 'expire'
   | 'unclaim'
   | 'complete'
   | 'retry'
@@ -38,7 +40,7 @@ export type TransitionEvent =
 
 const TABLE: { readonly [From in JobState]: { readonly [Event in TransitionEvent]?: JobState } } = {
   scheduled: { due: 'available', cancel: 'cancelled' },
-  available: { claim: 'running', cancel: 'cancelled' },
+  available: { claim: 'running', expire: 'discarded', cancel: 'cancelled' },
   running: {
     unclaim: 'available',
     complete: 'completed',

@@ -48,6 +48,7 @@ import { readScheduled } from '../codec/scheduled-record.js'
 import type { FinalState } from '../job/job-info.js'
 import { type Engine, type Entry, type Table, TABLES, type WriteBatch } from '../store/engine.js'
 import { checkCounters, type Recount } from './audit-counters.js'
+import { checkSchedule } from './audit-schedules.js'
 import { StatisticsAudit } from './audit-statistics.js'
 import { IndexAudit } from './audit-index.js'
 import { UniqueAudit } from './audit-unique.js'
@@ -176,9 +177,11 @@ class StoreAudit {
   }
 
   #readNames(): void {
-    for (const { key } of this.#entries('meta')) {
-      const [kind, id] = key.toString('utf8').split(':')
+    for (const entry of this.#entries('meta')) {
+      const [kind, id] = entry.key.toString('utf8').split(':')
       if (kind === 'queue' || kind === 'definition') this.#names[kind].add(Number(id))
+      // They lie behind the queues.
+      if (kind === 'schedule') for (const text of checkSchedule(entry, this.#names.queue, this.#highest)) this.#problem(text)
     }
     const format = this.#engine.get('meta', metaKey('format'))
     if (format === undefined) this.#problem('meta has no format')

@@ -18,9 +18,11 @@ import {
 } from '../../src/codec/keys.js'
 import type { SoloParts } from '../../src/codec/page.js'
 import { buildSolo, ENTRY_EXTERNAL, ENTRY_RETRY, ENTRY_SUSPECT, PageBuilder } from '../../src/codec/page.js'
+import { scheduleKey, writeScheduleRecord } from '../../src/codec/schedule-record.js'
 import { writeScheduled } from '../../src/codec/scheduled-record.js'
 import { seriesKey, writeSeriesNow, writeSeriesPast } from '../../src/codec/series-record.js'
 import { type KeyHolder, uniqueExpiryKey, uniqueHash, uniqueIndexKey, writeHolder } from '../../src/codec/unique-entry.js'
+import type { JobAddress } from '../../src/job/job-id.js'
 import { EMPTY_LEDGER } from '../../src/job/job-state.js'
 import type { JobOverrides } from '../../src/options/enqueue-options.js'
 import type { Engine } from '../../src/store/engine.js'
@@ -144,6 +146,25 @@ function putCounters(batch: WriteBatch, change: Partial<typeof counters>): void 
   batch.put('meta', metaKey('counters'), Buffer.from(JSON.stringify({ ...counters, ...change })))
 }
 
+function nightly(last: JobAddress): Buffer {
+  return writeScheduleRecord({
+    name: 'nightly',
+    rule: { everyMs: 1000 },
+    definition: 'job',
+    queue: 'default',
+    priority: 0,
+    overrides: undefined,
+    input: Buffer.of(1, 0x31),
+    overlap: false,
+    misfire: 'once',
+    nextRunAt: DUE_AT,
+    seenAt: BEGUN_AT,
+    lastRunAt: BEGUN_AT,
+    last,
+    skippedAt: undefined,
+  })
+}
+
 /** Statistics of all the jobs there are. */
 const counts = {
   enqueued: 10,
@@ -211,6 +232,7 @@ async function goodStore(): Promise<Engine> {
   // Held by its time alone, by a job that is gone.
   batch.put('index', uniqueIndexKey(hashes.timed), holder({ seq: 9, released: true, over: true, expiresAt: 80 }))
   batch.put('index', uniqueExpiryKey(80, hashes.timed), Buffer.alloc(0))
+  batch.put('meta', scheduleKey('hourly'), nightly({ seq: 2, queueId: QUEUE, rank: RANK }))
   await engine.commit(batch)
   return engine
 }
@@ -439,6 +461,18 @@ const faults: Readonly<Record<string, Fault>> = {
   'a record that is nobody’s': {
     plant: (batch) => batch.put('meta', metaKey('stats:later:1'), Buffer.of(1)),
     sees: /meta stats:later:1 is nobody's/,
+  },
+  'a schedule that cannot be read': {
+    plant: (batch) => batch.put('meta', scheduleKey('nightly'), Buffer.from('{"version":1}')),
+    sees: /meta schedule:nightly cannot be read/,
+  },
+  'a schedule whose last run has a number that was not given out': {
+    plant: (batch) => batch.put('meta', scheduleKey('nightly'), nightly({ seq: 12, queueId: QUEUE, rank: RANK })),
+    sees: /counter nextSeq is 12, and 12 is in use/,
+  },
+  'a schedule whose last run was in an unknown queue': {
+    plant: (batch) => batch.put('meta', scheduleKey('nightly'), nightly({ seq: 2, queueId: 7, rank: RANK })),
+    sees: /schedule "nightly" ran in the unknown queue 7/,
   },
   'no counters': { plant: (batch) => batch.remove('meta', metaKey('counters')), sees: /no counters/ },
   'no format': { plant: (batch) => batch.remove('meta', metaKey('format')), sees: /no format/ },

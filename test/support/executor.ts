@@ -155,6 +155,11 @@ export function nextEvent<Name extends EventName>(
   })
 }
 
+/** Resolves when a job is in a state. */
+export async function inState(executor: Executor, id: string, state: JobInfo['state']): Promise<void> {
+  while ((await executor.get(id))?.state !== state);
+}
+
 /** Everything that `list` gives. */
 export async function listed(executor: Executor, filter?: Parameters<Executor['list']>[0]): Promise<JobInfo[]> {
   const infos: JobInfo[] = []

@@ -30,6 +30,8 @@ export interface LooseExecutor {
   readonly job: (...args: unknown[]) => { cancel(reason?: unknown): Promise<boolean> }
   readonly list: (...args: unknown[]) => AsyncGenerator<unknown>
   readonly cancel: (...args: unknown[]) => Promise<boolean>
+  readonly schedule: (...args: unknown[]) => Promise<unknown>
+  readonly unschedule: (...args: unknown[]) => Promise<boolean>
   readonly on: (...args: unknown[]) => unknown
   readonly off: (...args: unknown[]) => unknown
   readonly close: (...args: unknown[]) => Promise<unknown>
@@ -38,7 +40,20 @@ export interface LooseExecutor {
 
 export function loosen(executor: Executor): LooseExecutor {
   const bound = (name: string): unknown => (Reflect.get(executor, name) as (...args: unknown[]) => unknown).bind(executor)
-  const names = ['enqueue', 'enqueueMany', 'get', 'job', 'list', 'cancel', 'on', 'off', 'close', 'counts']
+  const names = [
+    'enqueue',
+    'enqueueMany',
+    'get',
+    'job',
+    'list',
+    'cancel',
+    'schedule',
+    'unschedule',
+    'on',
+    'off',
+    'close',
+    'counts',
+  ]
   return Object.fromEntries(names.map((name) => [name, bound(name)])) as unknown as LooseExecutor
 }
 

@@ -38,6 +38,11 @@ export interface Enqueue {
   /** From now, in ms; negative: in the past. */
   readonly runAt?: number | undefined
   readonly unique?: ModelUnique | undefined
+  /**
+   * By when it must begin: so long after the call, or as a span that counts from when it becomes available. Long: a thread counts by a
+   * clock of its own, which is not turned.
+   */
+  readonly startBefore?: { readonly ms: number; readonly span: boolean } | undefined
 }
 
 /** What callers do in one turn. */
@@ -104,6 +109,7 @@ const enqueue: fc.Arbitrary<Enqueue> = fc
     timeout: maybe(fc.constantFrom(50, 180_000, Infinity)),
     backoff: maybe(backoff),
     unique: maybe(unique),
+    startBefore: maybe(fc.record({ ms: fc.constantFrom(60_000, 3_600_000), span: fc.boolean() })),
     when: maybe(
       fc.oneof(
         fc.record({ delay: fc.constantFrom(0, 1, 1000, 10_000, 86_400_000) }),

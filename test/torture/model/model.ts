@@ -40,6 +40,8 @@ interface Settings {
   readonly backoff: ModelBackoff
   /** From the enqueue, in ms; 0 or less: at once. */
   readonly delayMs: number
+  /** From the enqueue, in ms. */
+  readonly startBeforeMs: number
 }
 
 export function settingsOf(enqueue: Enqueue, { key, times, afterMs }: Input): Settings {
@@ -63,7 +65,13 @@ export function settingsOf(enqueue: Enqueue, { key, times, afterMs }: Input): Se
     timeoutMs: enqueue.timeout ?? timeoutMs,
     backoff: enqueue.backoff ?? backoff,
     delayMs: enqueue.delay ?? enqueue.runAt ?? 0,
+    startBeforeMs: deadlineMs(enqueue),
   }
+}
+
+function deadlineMs({ startBefore, delay, runAt }: Enqueue): number {
+  if (startBefore === undefined) return Infinity
+  return startBefore.ms + (startBefore.span ? Math.max(0, delay ?? runAt ?? 0) : 0)
 }
 
 function backoffMs(backoff: ModelBackoff, retry: number): number {
@@ -230,6 +238,7 @@ export class ModelJob {
       case 'exit':
         return again ? 'failed' : 'completed'
       case 'fatal':
+      case 'refuse':
         return 'failed'
       case 'loop':
         return again ? 'timedOut' : 'completed'
@@ -248,6 +257,7 @@ export class ModelJob {
   #state(before: JobInfo | undefined, info: JobInfo, window: Window): string[] {
     const { state, attempts, runAt, finishedAt } = info
     const problems: string[] = []
+    if (this.#beganLate(before, info, window)) problems.push('began after it had to')
     const allowed = this.#allowed(before, info, window)
     if (!allowed.includes(state)) problems.push(`is ${show(info)}; allowed: ${allowed.join(', ')}`)
     const over = state === 'completed' || state === 'cancelled' || state === 'discarded'
@@ -276,14 +286,15 @@ export class ModelJob {
     const charged = info.attempts.filter(({ outcome }) => outcome === 'failed' || outcome === 'timedOut').length
     switch (last?.outcome) {
       case undefined:
-        return [...asked, ...this.#waiting(before, info, window, this.settings.delayMs, this.tried)]
+        return [...asked, ...this.#expired(window), ...this.#waiting(before, info, window, this.settings.delayMs, this.tried)]
       case 'completed':
         return ['completed']
       case 'cancelled':
         return ['cancelled']
       case 'failed':
       case 'timedOut': {
-        if (charged > maxRetries || (last.outcome === 'failed' && this.input.act === 'fatal')) return ['discarded']
+        const isFinal = ['fatal', 'refuse'].includes(this.input.act)
+        if (charged > maxRetries || (last.outcome === 'failed' && isFinal)) return ['discarded']
         const chosen = last.outcome === 'failed' && this.input.act === 'retry'
         const delayMs = chosen ? this.input.afterMs : backoffMs(this.settings.backoff, charged)
         return [...asked, ...this.#waiting(before, info, window, delayMs, window.walls)]
@@ -295,6 +306,17 @@ export class ModelJob {
       case 'crashed':
         return [...asked, info.crashes >= 3 ? 'discarded' : 'available', info.crashes >= 3 ? 'discarded' : 'running']
     }
+  }
+
+  /** Of a job that has not begun: whether it may have been too late for that. */
+  #expired({ walls }: Window): string[] {
+    return Math.max(...walls) >= Math.min(...this.tried) + this.settings.startBeforeMs ? ['discarded'] : []
+  }
+
+  /** Whether it has begun although it was too late for that. One that was in a thread already does not know of clocks that are set. */
+  #beganLate(before: JobInfo | undefined, { attempts }: JobInfo, { walls }: Window): boolean {
+    if (attempts.length === 0 || before === undefined || before.attempts.length > 0 || before.state === 'running') return false
+    return Math.min(...walls) >= Math.max(...this.tried) + this.settings.startBeforeMs
   }
 
   /**

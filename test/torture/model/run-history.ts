@@ -391,10 +391,8 @@ function uniqueOptions({ within, ...unique }: ModelUnique): UniqueOptions {
   return { ...unique, ...(within !== undefined && { within }) }
 }
 
-function optionsOf(
-  { queue, priority, maxRetries, timeout, backoff, delay, runAt, unique }: Enqueue,
-  now: number,
-): EnqueueOptions {
+function optionsOf(enqueue: Enqueue, now: number): EnqueueOptions {
+  const { queue, priority, maxRetries, timeout, backoff, delay, runAt, startBefore, unique } = enqueue
   return {
     ...(queue !== undefined && { queue }),
     ...(priority !== undefined && { priority }),
@@ -404,5 +402,6 @@ function optionsOf(
     ...(delay !== undefined && { delay }),
     ...(runAt !== undefined && { runAt: now + runAt }),
     ...(unique !== undefined && { unique: uniqueOptions(unique) }),
+    ...(startBefore !== undefined && { startBefore: startBefore.span ? `${startBefore.ms}ms` : now + startBefore.ms }),
   }
 }
