@@ -122,6 +122,7 @@ async function shares(
 ): Promise<{ readonly badMs: number; readonly badMsAtMost: number }> {
   const badOnes: { readonly endedAt: number; readonly ms: number }[] = []
   let goodMs = 0
+  let goodOnes = 0
   let goodUntil = 0
   for await (const { name, attempts } of executor.list()) {
     for (const { startedAt, endedAt } of attempts) {
@@ -129,13 +130,16 @@ async function shares(
       if (name !== good.name) badOnes.push({ endedAt, ms: ms + (endsThreads ? THREAD_START_MS : 0) })
       else {
         goodMs += ms
+        goodOnes++
         goodUntil = Math.max(goodUntil, endedAt)
       }
     }
   }
   const sum = (some: readonly { readonly ms: number }[]): number => some.reduce((total, { ms }) => total + ms, 0)
   const longest = badOnes.toSorted((left, right) => right.ms - left.ms).slice(0, ATTEMPTS_IN_HAND)
-  return { badMs: sum(badOnes.filter(({ endedAt }) => endedAt <= goodUntil)), badMsAtMost: goodMs + sum(longest) }
+  // Instants are whole milliseconds.
+  const rounding = goodOnes + badOnes.length
+  return { badMs: sum(badOnes.filter(({ endedAt }) => endedAt <= goodUntil)), badMsAtMost: goodMs + sum(longest) + rounding }
 }
 
 export interface StormFigures {
