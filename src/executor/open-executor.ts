@@ -17,6 +17,7 @@ import { DueTimer } from '../scheduler/due-timer.js'
 import { ReadyQueues } from '../scheduler/ready-queues.js'
 import { RunTimes } from '../scheduler/run-times.js'
 import type { Engine } from '../store/engine.js'
+import { readQueueStates } from '../store/queue-states.js'
 import { JobStore } from '../store/job-store.js'
 import { acquireDirectoryLock } from '../store/lmdb/directory-lock.js'
 import { openLmdbEngine } from '../store/lmdb/lmdb-engine.js'
@@ -30,6 +31,7 @@ import { insideThread } from './inside-thread.js'
 import { Intake } from './intake.js'
 import { guardMemory } from './memory-guard.js'
 import type { ExecutorParts } from './parts.js'
+import { QueueControl } from './queue-control.js'
 import { recover } from './recovery.js'
 import { Registry } from './registry.js'
 import { ResultRegistry } from './results.js'
@@ -117,10 +119,12 @@ async function assemble(
   const recovery = await recover(settlement, now())
 
   const { queues, payloadBytes, abortGraceMs, memoryBytes: limitBytes } = options
+  const states = readQueueStates(engine)
   const ready = new ReadyQueues({
     store,
     runTimes,
     queues,
+    states,
     canRun: (id) => registry.canRun(id),
     onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`, where),
     onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`, where),
@@ -148,12 +152,14 @@ async function assemble(
       if (isNews) events.emit('idle', {})
     },
   })
+  const queueControl = new QueueControl({ ...flow, turns, abortGraceMs, states })
   const memory = guardMemory({ ...flow, turns, messages, limitBytes, rssBytes })
   const parts: ExecutorParts = {
     ...flow,
     options,
     abortGraceMs,
     turns,
+    queueControl,
     memory,
     release,
     onQuiet: () => undefined,

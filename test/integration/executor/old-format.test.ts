@@ -38,7 +38,10 @@ for (const format of [1]) {
 
     const executor = await openSample(directory)
     const found = await jobsOf(executor)
-    assert.equal(found.size, Object.values(facts?.jobs ?? {}).reduce((sum, count) => sum + count, 0))
+    assert.equal(
+      found.size,
+      Object.values(facts?.jobs ?? {}).reduce((sum, count) => sum + count, 0),
+    )
     assert.deepEqual(
       new Set([...found.values()].map(({ state }) => state)),
       new Set(['completed', 'cancelled', 'discarded', 'available', 'running', 'scheduled', 'retryable']),
