@@ -384,12 +384,9 @@ export class ThreadSlot {
     this.batches = []
     this.#isCornered = false
     this.#termination = undefined
-    const gone = left.destroy()
-    if (this.#isRetiring) {
-      this.#become('closed')
-      this.#closed = gone
-      this.#events.retired(this)
-    } else {
+    const gone = this.#isRetiring ? this.close() : left.destroy()
+    if (this.#isRetiring) this.#end()
+    else {
       this.#become('open')
       this.#thread = this.#startThread()
     }
