@@ -8,6 +8,7 @@ import { describeValue } from '../base/problems.js'
 import type { Random } from '../base/random.js'
 import { systemRandom } from '../base/random.js'
 import { entryEnd } from '../codec/page.js'
+import type { QueueState } from '../codec/queue-state.js'
 import type { BatchJob } from '../dispatcher/batch.js'
 import { Dispatcher } from '../dispatcher/dispatcher.js'
 import { Retention } from '../maintenance/retention.js'
@@ -120,15 +121,7 @@ async function assemble(
 
   const { queues, payloadBytes, abortGraceMs, memoryBytes: limitBytes } = options
   const states = readQueueStates(engine)
-  const ready = new ReadyQueues({
-    store,
-    runTimes,
-    queues,
-    states,
-    canRun: (id) => registry.canRun(id),
-    onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`, where),
-    onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`, where),
-  })
+  const ready = makeReady(options, store, registry, runTimes, states, where)
   const intake = new Intake({
     store,
     results,
@@ -170,6 +163,25 @@ async function assemble(
   messages.rescued(recovery)
   turns.poke()
   return executor
+}
+
+function makeReady(
+  options: CompiledExecutorOptions,
+  store: JobStore,
+  registry: Registry,
+  runTimes: RunTimes,
+  states: ReadonlyMap<number, QueueState>,
+  where: string,
+): ReadyQueues {
+  return new ReadyQueues({
+    store,
+    runTimes,
+    queues: options.queues,
+    states,
+    canRun: (id) => registry.canRun(id),
+    onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`, where),
+    onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`, where),
+  })
 }
 
 function makeDispatcher(

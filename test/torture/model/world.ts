@@ -71,7 +71,7 @@ function mortal(inner: Engine, onDeath: () => void): Mortal {
 }
 
 /** As `openExecutor` is told, every time. */
-export const QUEUE_OPTIONS = { default: {}, narrow: { concurrency: 1 }, other: {} } as const
+const QUEUE_OPTIONS = { default: {}, narrow: { concurrency: 1 }, other: {} } as const
 
 export function configured(queue: QueueName): QueueSetting {
   return { paused: false, concurrency: queue === 'narrow' ? 1 : Infinity }
