@@ -30,22 +30,21 @@ import type { KeyHolder } from '../codec/unique-entry.js'
 import { formatJobId } from '../job/job-id.js'
 import type { JobLedger } from '../job/job-state.js'
 import type { CompiledUnique } from '../job/unique.js'
-import type { Retention } from '../maintenance/retention.js'
 import type { JobOverrides } from '../options/enqueue-options.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PageRef } from '../store/page-ref.js'
 import { removeSuspect } from '../store/suspects.js'
 import type { Gathered, GatheredPage, Intake } from './intake.js'
-import { locate, type LocateOptions, type Place } from './locate.js'
+import { keyHolder, type KeyHolderOptions, placeOfHolder } from './key-holder.js'
+import type { Place } from './locate.js'
 import type { PageHandles, ResultRegistry } from './results.js'
 import { scheduledPlace } from './scheduled-place.js'
 import type { Settlement } from './settlement.js'
 import type { UniqueTicket } from './unique-call.js'
-import { hasBegun, withdraw } from './withdraw.js'
+import { withdraw } from './withdraw.js'
 
-export interface UniquenessOptions extends LocateOptions {
-  readonly retention: Retention
+export interface UniquenessOptions extends KeyHolderOptions {
   readonly results: ResultRegistry
   readonly intake: Intake
 }
@@ -145,7 +144,7 @@ class Admission {
     const holder = this.#holder(ticket.hash)
     if (holder === undefined) return true
     if (changes && !holder.over) {
-      const place = this.#place(holder)
+      const place = placeOfHolder(holder, this.#settlement, this.#options)
       if (place !== undefined && withdraw(place, this.#options)) this.#change(place, page, ticket)
       // Nobody may be left behind with an input that never runs.
       else if (holder.expiresAt <= this.#now) return true
@@ -161,24 +160,8 @@ class Admission {
     return at === undefined ? undefined : this.pages[at]
   }
 
-  /** The job that holds the key as things stand now. */
   #holder(hash: string): KeyHolder | undefined {
-    const holder = this.#options.store.uniques.find(hash)
-    if (holder === undefined || holder.expiresAt > this.#now) return holder
-    if (holder.released) return undefined
-    if (holder.over) return this.#isKept(holder.seq) ? holder : undefined
-    if (holder.while !== 'waiting') return holder
-    const place = this.#place(holder)
-    return place === undefined || hasBegun(place, this.#options) ? undefined : holder
-  }
-
-  /** Whether a job that is over is still there for whoever asks. */
-  #isKept(seq: number): boolean {
-    return this.#settlement.moves.ended.has(seq) || this.#options.retention.find(seq) !== undefined
-  }
-
-  #place({ seq, queueId, rank }: KeyHolder): Place | undefined {
-    return this.#settlement.moves.places.get(seq) ?? locate({ seq, queueId, rank }, this.#options)
+    return keyHolder(hash, this.#settlement, this.#now, this.#options)
   }
 
   #id({ seq, queueId, rank }: KeyHolder): string {
