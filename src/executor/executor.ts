@@ -245,8 +245,8 @@ export class Executor {
   /**
    * Brings a job back that was discarded or cancelled: it is available again under the same id, with as many retries as at first, and
    * keeps its attempts. One that waits as `retryable` or `scheduled` is due at once. Resolves when that is durable: true, or false if
-   * the job runs, is available, is completed, or is not in the store any more. A handle that has told how the job ended does not
-   * forget it; ask `executor.job(id)` how it ends next.
+   * the job runs, is available, is completed, or is not in the store any more, or another one holds its unique key by now. A handle
+   * that has told how the job ended does not forget it; ask `executor.job(id)` how it ends next.
    *
    * @throws MillraceError `MILLRACE_INVALID_ID`, `MILLRACE_CLOSED`
    */

@@ -50,6 +50,7 @@ import type { FinalState } from '../job/job-info.js'
 import type { JobLedger } from '../job/job-state.js'
 import { type Engine, type Entry, type Table, TABLES, type WriteBatch } from '../store/engine.js'
 import { checkCounters, type Recount } from './audit-counters.js'
+import { ledgerProblems } from './audit-ledger.js'
 import { auditMeta } from './audit-meta.js'
 import { StatisticsAudit } from './audit-statistics.js'
 import { IndexAudit } from './audit-index.js'
@@ -270,13 +271,7 @@ class StoreAudit {
     if (!this.#names.definition.has(definitionId)) this.#problem(`${where} is of the unknown definition ${definitionId}`)
     if (entry.overrides > overrides) this.#problem(`${where} names overrides ${entry.overrides} of ${overrides}`)
     if ((flags & ENTRY_UNFIT) !== 0) this.#problem(`${where} has a flag that is never stored`)
-    if (solo !== (ledger !== undefined))
-      this.#problem(`${where} ${solo ? 'is alone and has no' : 'is with others and has a'} history`)
-    if ((flags & ENTRY_RETRY) !== 0 && !solo) this.#problem(`${where} is a retry among others`)
-    if (((flags & ENTRY_SUSPECT) !== 0) !== (ledger?.suspect ?? false)) this.#problem(`${where} is a suspect by half`)
-    const charged = ledger?.attempts.filter(({ outcome }) => outcome === 'failed' || outcome === 'timedOut').length ?? 0
-    const told = (ledger?.charged ?? 0) + (ledger?.forgiven ?? 0)
-    if (charged > told) this.#problem(`${where} was charged ${told} attempts of ${charged}`)
+    for (const text of ledgerProblems(ledger, flags, solo)) this.#problem(`${where} ${text}`)
     return ledger?.suspect ?? false
   }
 
