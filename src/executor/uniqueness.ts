@@ -211,7 +211,7 @@ class Admission {
     const runAt = !ticket.unique.tellsWhen ? page.header.runAt : Math.max(given.runAt, Math.ceil(this.#now))
     if (place.at === 'page') this.#leaveLane(page, ledger)
     else this.#leaveSchedule(place.scheduled.key)
-    const isRetry = place.at === 'page' ? ledger !== undefined : (kept & ENTRY_RETRY) !== 0
+    const isRetry = place.at === 'page' ? hasRun(ledger) : (kept & ENTRY_RETRY) !== 0
     const history = ledger === undefined ? undefined : { ...ledger, suspect: false }
     this.#schedule(page, runAt, content, key, isRetry ? ENTRY_RETRY : 0, history)
   }
@@ -225,7 +225,7 @@ class Admission {
   /** It waits for an instant from now on. Another input's suspicion is not this one's. */
   #leaveLane(page: PageRef, ledger: JobLedger | undefined): void {
     const { store } = this.#options
-    store.stats.moved(page, 'waiting', ledger === undefined ? 'scheduled' : 'retryable')
+    store.stats.moved(page, 'waiting', hasRun(ledger) ? 'retryable' : 'scheduled')
     page.markDone(0)
     store.putProgress(this.#writes, page)
     store.changing(page)
@@ -253,6 +253,11 @@ class Admission {
     this.#settlement.dueAt = Math.min(this.#settlement.dueAt, runAt)
     this.#settlement.moves.places.set(seq, scheduledPlace(runAt, queueId, rank, bytes))
   }
+}
+
+/** One that was brought back may have a history without attempts. */
+function hasRun(ledger: JobLedger | undefined): boolean {
+  return ledger !== undefined && ledger.attempts.length > 0
 }
 
 function keyOf({ key, while: until }: CompiledUnique): JobOverrides['unique'] {

@@ -34,7 +34,6 @@ import {
 import {
   ENTRY_EXTERNAL,
   ENTRY_RETRY,
-  ENTRY_SUSPECT,
   ENTRY_UNFIT,
   type EntryView,
   PAGE_HEADER_BYTES,

@@ -179,6 +179,8 @@ export class ModelJob {
     this.unheard ||= job.unheard
     this.told = job.told
     this.toldByEvent = job.toldByEvent
+    this.ends.push(...job.ends)
+    this.retryAsked ||= job.retryAsked
     job.absent = true
     job.replacedBy = this
   }
@@ -223,7 +225,8 @@ export class ModelJob {
       const isSame = isDeepStrictEqual(before, info)
       if (isSame && window.retried.has(this) && !window.cancels.has(this)) return [`was brought back, and is over as before`]
       if (isSame) return []
-      if (!window.retries.has(this) || before.state === 'completed') return [`was over as ${show(before)}, and is ${show(info)}`]
+      if (!(window.retries.has(this) || this.retryAsked) || before.state === 'completed')
+        return [`was over as ${show(before)}, and is ${show(info)}`]
       this.ends.push({ state: before.state, attempts: before.attempts.length })
     }
     return [
@@ -339,7 +342,11 @@ export class ModelJob {
     const charged = attempts.filter(({ outcome }) => outcome === 'failed' || outcome === 'timedOut').length
     switch (last?.outcome) {
       case undefined:
-        if (this.lives.length > 0) return [...asked, 'available', 'running']
+        if (this.lives.length > 0 && before?.finishedAt === undefined)
+          return [...asked, ...this.#waiting(before, info, window, 0, this.tried)]
+        // Brought back, and perhaps put off for the sake of its key.
+        if (this.lives.length > 0)
+          return [...asked, 'available', 'running', ...(this.unique === undefined ? [] : ['scheduled', 'retryable'])]
         return [...asked, ...this.#expired(window), ...this.#waiting(before, info, window, this.settings.delayMs, this.tried)]
       case 'completed':
         return ['completed']
@@ -370,6 +377,8 @@ export class ModelJob {
   /** Whether it has begun although it was too late for that. One that was in a thread already does not know of clocks that are set. */
   #beganLate(before: JobInfo | undefined, { attempts }: JobInfo, { walls }: Window): boolean {
     if (attempts.length === 0 || before === undefined || before.attempts.length > 0 || before.state === 'running') return false
+    // Who is brought back is not too late.
+    if (this.lives.length > 0) return false
     return Math.min(...walls) >= Math.max(...this.tried) + this.settings.startBeforeMs
   }
 
