@@ -11,3 +11,8 @@ export function* ledgerProblems(ledger: JobLedger | undefined, flags: number, so
   const told = (ledger?.charged ?? 0) + (ledger?.forgiven ?? 0)
   if (charged > told) yield `was charged ${told} attempts of ${charged}`
 }
+
+/** Whether the job was over before any run, and was brought back: it has a history, and nothing behind it. */
+export function isNew(ledger: JobLedger | undefined): boolean {
+  return ledger?.ended !== undefined && ledger.attempts.length === 0
+}

@@ -49,7 +49,7 @@ import type { FinalState } from '../job/job-info.js'
 import type { JobLedger } from '../job/job-state.js'
 import { type Engine, type Entry, type Table, TABLES, type WriteBatch } from '../store/engine.js'
 import { checkCounters, type Recount } from './audit-counters.js'
-import { ledgerProblems } from './audit-ledger.js'
+import { isNew, ledgerProblems } from './audit-ledger.js'
 import { auditMeta } from './audit-meta.js'
 import { StatisticsAudit } from './audit-statistics.js'
 import { IndexAudit } from './audit-index.js'
@@ -230,14 +230,8 @@ class StoreAudit {
       } else {
         suspect ||= isSuspect
         this.#place(seq, place)
-        const job = {
-          seq,
-          definitionId: entry.definitionId,
-          queueId,
-          rank,
-          over: false,
-          hasRun: (ledger?.attempts.length ?? 0) > 0,
-        }
+        const hasRun = header.solo && !isNew(ledger)
+        const job = { seq, definitionId: entry.definitionId, queueId, rank, over: false, hasRun }
         this.#unique.add(job, overrides[entry.overrides - 1]?.unique)
         this.#oldestAt = Math.min(this.#oldestAt, header.enqueuedAt)
         if ((entry.flags & ENTRY_EXTERNAL) !== 0)

@@ -415,6 +415,10 @@ const faults: Readonly<Record<string, Fault>> = {
     },
     sees: /was charged 1 attempts of 2/,
   },
+  'an earlier end that was not counted': {
+    plant: (batch) => batch.put('pages', keys.suspect, solo(3, { ledger: { ...EMPTY_LEDGER, ended: { discarded: 1 } } })),
+    sees: /counter discarded is 0, a recount gives 1/,
+  },
   'an unknown queue': { plant: (batch) => batch.remove('meta', metaKey('queue:0')), sees: /unknown queue 0/ },
   'a claim': { plant: (batch) => batch.put('claims', numberKey(3), writeClaim(claim)), sees: /batch 3 is claimed/ },
   'a claim of what is not there': {
