@@ -17,7 +17,9 @@ export type {
   ResultErrorCode,
 } from './base/errors.js'
 export type { EnqueueOptions } from './options/enqueue-options.js'
-export type { ExecutorOptions, QueueOptions, RetainOptions, RetainRule } from './options/executor-options.js'
+export type { ExecutorOptions, RetainOptions, RetainRule } from './options/executor-options.js'
+export type { QueueOptions, ReserveOptions } from './options/queue-options.js'
+export type { Limit, Rate } from './job/limit.js'
 export { openExecutor } from './executor/open.js'
 export { doctor } from './maintenance/doctor.js'
 export type { DoctorOptions, DoctorProblem, DoctorReport, StoreFacts } from './maintenance/doctor-report.js'

@@ -75,20 +75,20 @@ export class Settlement {
     const { control, end } = batch
     const finished = Math.min(control.finished, batch.limit)
     let definitionId = -1
-    let queueId = -1
+    let measured: PageRef | undefined
     let totalMs = 0
     let jobs = 0
     while (batch.hasNext(finished)) {
       const record = batch.nextRecord()
       const { page, pageIndex: index, entryOffset: offset } = batch
       const settledId = page.data.readUInt16LE(offset + 4)
-      if (settledId !== definitionId || page.queueId !== queueId) {
-        if (jobs > 0) {
+      if (settledId !== definitionId || page.queueId !== measured?.queueId || page.lane !== measured.lane) {
+        if (jobs > 0 && measured !== undefined) {
           runTimes.measure(definitionId, jobs, totalMs)
-          batch.addUsed(queueId, totalMs)
+          batch.addUsed(measured, totalMs)
         }
         definitionId = settledId
-        queueId = page.queueId
+        measured = page
         totalMs = 0
         jobs = 0
       }
@@ -108,9 +108,9 @@ export class Settlement {
       }
       batch.advance()
     }
-    if (jobs > 0) {
+    if (jobs > 0 && measured !== undefined) {
       runTimes.measure(definitionId, jobs, totalMs)
-      batch.addUsed(queueId, totalMs)
+      batch.addUsed(measured, totalMs)
     }
     if (end?.kind === 'died' && batch.collected < control.taken && batch.collected < batch.limit) this.#died(batch, end)
   }
@@ -298,7 +298,7 @@ export class Settlement {
     const { entry, overrides } = this.#open({ page, index, offset })
     const { timeoutMs } = registry.settings(entry.definitionId, overrides)
     // The thread's death costs its queue the start of the next one too: jobs that end threads at once would come first for ever.
-    batch.addUsed(page.queueId, span.endedAt - startedAt + THREAD_START_MS)
+    batch.addUsed(page, span.endedAt - startedAt + THREAD_START_MS)
     batch.collected++
     batch.advance()
     this.end({ page, index, offset }, endOfDeath(end, at, span, batch.cancelled.get(at), timeoutMs))

@@ -12,11 +12,12 @@
 import type { Clock, Timer } from '../base/clock.js'
 import { MillraceError } from '../base/errors.js'
 import { PROMOTE_JOBS } from '../base/limits.js'
+import { laneOfPage } from '../codec/limit-lane.js'
 import { INDEX_GROUP, INDEX_SOLO, PAYLOAD_INPUT } from '../codec/keys.js'
 import { ENTRY_RETRY, PAGE_HEADER_BYTES, readEntry } from '../codec/page.js'
 import type { Batch } from '../dispatcher/batch.js'
 import type { Dispatcher } from '../dispatcher/dispatcher.js'
-import type { DueTimer } from '../scheduler/due-timer.js'
+import { DueTimer } from '../scheduler/due-timer.js'
 import type { ReadyQueues } from '../scheduler/ready-queues.js'
 import { WriteBatch } from '../store/engine.js'
 import type { Counters, JobStore } from '../store/job-store.js'
@@ -87,6 +88,8 @@ export class Turns {
   /** When the latest turn began, and the timer of the next one if nothing calls for it sooner. */
   #lastTurnMs = 0
   #pace: Timer | undefined
+  /** When the next job may start of those that wait for a rate. */
+  readonly #rates: DueTimer
   readonly #cancels = new Set<PendingCancel>()
   readonly #settledListeners = new Set<() => void>()
 
@@ -95,6 +98,8 @@ export class Turns {
     this.durable = { ...options.store.counters }
     this.#dueAt = options.store.nextDueAt()
     options.due.arm(this.#dueAt)
+    this.#rates = new DueTimer(options.clock, () => this.poke())
+    this.#rates.keepAlive(true)
   }
 
   get failure(): Error | undefined {
@@ -136,6 +141,7 @@ export class Turns {
     this.#stopped = true
     this.#pace?.cancel()
     this.#options.due.stop()
+    this.#rates.stop()
     for (const pending of this.#cancels) pending.resolve(false)
     this.#cancels.clear()
     this.#refuse(new MillraceError('MILLRACE_CLOSED', 'The executor closed before it could answer.'))
@@ -207,6 +213,7 @@ export class Turns {
       const bytes = this.#store(gathered, settlement, writes, now)
       this.#promote(settlement, writes, now)
       const batches = this.draining ? [] : this.#options.claims.make(writes, now)
+      this.#options.ready.writeRates(writes, now)
       settlement.write()
       this.#dueAt = Math.min(this.#dueAt, settlement.dueAt)
       if (writes.length === 0) {
@@ -253,7 +260,7 @@ export class Turns {
     returned.sort((left, right) => left.page.ord - right.page.ord || left.page.sub - right.page.sub || left.from - right.from)
     ready.putBack(returned)
     const back = settlement.moves.back.map((page) => ({ page, from: 0, to: 1, offset: PAGE_HEADER_BYTES }))
-    ready.putBack(back.sort((left, right) => left.page.ord - right.page.ord || left.page.sub - right.page.sub))
+    ready.putBackBegun(back.sort((left, right) => left.page.ord - right.page.ord || left.page.sub - right.page.sub))
   }
 
   /** Gives the gathered jobs their numbers and stores their pages. Returns the bytes that are pending no more afterwards. */
@@ -261,7 +268,7 @@ export class Turns {
     const { store, ready, results, events } = this.#options
     const { counters } = store
     let total = 0
-    for (const { queueId, rank, runAt, builder, handles, externals } of gathered.pages) {
+    for (const { queueId, rank, lane, runAt, builder, handles, externals } of gathered.pages) {
       const { count, uniformDefinition } = builder
       const firstSeq = counters.nextSeq
       counters.nextSeq += count
@@ -273,13 +280,14 @@ export class Turns {
         store.putPayload(writes, firstSeq + index, PAYLOAD_INPUT, payload)
         total += payload.length
       }
-      const page = new PageRef(queueId, rank, firstSeq, 0, header, bytes, uniformDefinition)
+      const page = new PageRef(queueId, rank, firstSeq, 0, header, bytes, uniformDefinition, lane)
       if (runAt > now) {
         store.putScheduled(writes, runAt, queueId, rank, bytes, firstSeq, false)
         counters.scheduled += count
         this.#dueAt = Math.min(this.#dueAt, runAt)
       } else {
         store.putPage(writes, page)
+        if (lane !== 0) store.putLocation(writes, INDEX_GROUP, firstSeq, page.key)
         counters.waiting += count
         ready.append(page)
       }
@@ -311,7 +319,7 @@ export class Turns {
       // Cancelled in this very turn: the record is on its way out.
       if (settlement.unscheduled.has(scheduled.key.toString('latin1'))) continue
       const { header, bytes, queueId, rank } = scheduled
-      const page = new PageRef(queueId, rank, counters.nextSeq++, 0, header, bytes, -1)
+      const page = new PageRef(queueId, rank, counters.nextSeq++, 0, header, bytes, -1, laneOfPage(bytes))
       if (waiting.doneCount > 0) {
         page.restoreMarks(waiting.marks())
         writes.remove('marks', scheduled.key)
@@ -356,12 +364,13 @@ export class Turns {
 
   /** Arms the timer and sees whether there is more to do at once. */
   #goOn(): void {
-    const { due, claims, intake, retention, dispatcher, onQuiet } = this.#options
+    const { due, claims, intake, retention, dispatcher, ready, onQuiet } = this.#options
     due.arm(this.#dueAt)
+    this.#rates.arm(this.draining ? Infinity : ready.freeAt)
     const more =
       this.#isAsked || intake.hasPending || retention.hasExpired || (!this.draining && (due.isDue(this.#dueAt) || claims.canMake))
     if (dispatcher.inFlight > 0 || claims.hasWork) this.#wasQuiet = false
-    dispatcher.setBusy(claims.hasWork)
+    dispatcher.setBusy(claims.isBusy)
     if (more) this.poke()
     else if (dispatcher.hasNews) this.news()
     else if (claims.hasWork && !this.draining) {
@@ -385,6 +394,7 @@ export class Turns {
     this.#cancels.clear()
     this.#refuse(error)
     this.#options.due.stop()
+    this.#rates.stop()
     this.#options.onFailure(error)
     for (const listener of this.#settledListeners) listener()
   }

@@ -17,11 +17,13 @@ import {
   DEFAULT_PRIORITY,
   DEFAULT_QUEUE,
   DEFAULT_TIMEOUT_MS,
+  DEFAULT_WEIGHT,
   SETTING_NAMES,
   SETTING_RULES,
   type SettingName,
   type SettingValues,
 } from './job-settings.js'
+import { checkLimit, type CompiledLimit, type Limit } from './limit.js'
 import type { Cancel, Snooze } from './outcome.js'
 
 const DEFINITION = Symbol.for('millrace.definition')
@@ -52,6 +54,13 @@ export interface JobSpecBase<Input, EnqueueInput> {
   readonly timeout?: Setting<Duration, Input>
   /** When `ctx.signal` is aborted, above 0 and shorter than `timeout`. `Infinity` or omitted: not before the run is stopped. */
   readonly softTimeout?: Setting<Duration, Input>
+  /**
+   * How its jobs are limited together with others of their key in the same queue. The key may be a function of the input, such as
+   * `({ tenant }) => tenant`; where it answers `undefined` the job has no limit. Stored with each job.
+   */
+  readonly limit?: Limit<string | ((input: Input) => string | undefined)>
+  /** How many threads a job counts as while it runs, from 1 to 1024; more than there are count as all of them. @defaultValue 1 */
+  readonly weight?: Setting<number, Input>
 }
 
 /** A definition whose handler is beside it. Write `setup` before `run`: the type of `ctx.state` flows from the one to the other. */
@@ -145,10 +154,12 @@ export interface CompiledDefinition {
   readonly timeoutMs: number | SettingFunction
   /** A function returns the raw `Duration`. */
   readonly softTimeoutMs: number | SettingFunction | undefined
+  readonly weight: number | SettingFunction
+  readonly limit?: CompiledLimit
   readonly run?: (input: unknown, ctx: JobContext) => unknown
   readonly setup?: (thread: ThreadInfo) => unknown
   readonly teardown?: (state: unknown) => unknown
-  /** Whether any setting is a function of the input. */
+  /** Whether any setting, or the key of its limit, is a function of the input. */
   readonly varies: boolean
 }
 
@@ -182,7 +193,7 @@ export function compiledDefinition(value: unknown): CompiledDefinition | undefin
   }
 }
 
-const SPEC_FIELDS = ['name', 'module', 'input', ...SETTING_NAMES, 'setup', 'teardown', 'run', 'handler'] as const
+const SPEC_FIELDS = ['name', 'module', 'input', ...SETTING_NAMES, 'limit', 'setup', 'teardown', 'run', 'handler'] as const
 
 type SpecFields = Fields<(typeof SPEC_FIELDS)[number]>
 
@@ -194,6 +205,7 @@ function compileDefinition(spec: unknown): CompiledDefinition {
   const schema = checkSchema(fields.input, problems)
   const handlers = checkHandlers(fields, problems)
   const softTimeoutMs = setting(fields, 'softTimeout', undefined, problems)
+  const limit = fields.limit === undefined ? undefined : checkLimit(fields.limit, problems, true)
   const compiled: CompiledDefinition = {
     name,
     moduleUrl,
@@ -205,8 +217,10 @@ function compileDefinition(spec: unknown): CompiledDefinition {
     backoff: setting(fields, 'backoff', DEFAULT_BACKOFF, problems),
     timeoutMs: setting(fields, 'timeout', DEFAULT_TIMEOUT_MS, problems),
     softTimeoutMs: softTimeoutMs === Infinity ? undefined : softTimeoutMs,
+    weight: setting(fields, 'weight', DEFAULT_WEIGHT, problems),
+    ...(limit !== undefined && { limit }),
     ...handlers,
-    varies: SETTING_NAMES.some((field) => typeof fields[field] === 'function'),
+    varies: SETTING_NAMES.some((field) => typeof fields[field] === 'function') || typeof limit?.key === 'function',
   }
   if (typeof softTimeoutMs === 'number' && typeof compiled.timeoutMs === 'number')
     checkTimeouts(softTimeoutMs, compiled.timeoutMs, problems)

@@ -46,6 +46,8 @@ import { readScheduled } from '../codec/scheduled-record.js'
 import type { FinalState } from '../job/job-info.js'
 import { type Engine, type Entry, type Table, TABLES, type WriteBatch } from '../store/engine.js'
 import { checkCounters, type Recount } from './audit-counters.js'
+import { misplacements } from './audit-limits.js'
+import { type AuditNames, auditMeta } from './audit-meta.js'
 import { type FoundPage, hex, isMarked, leavePage, nameOf, type Place, removePage, setMark, sizeApart } from './found-page.js'
 
 export interface AuditOptions {
@@ -102,7 +104,7 @@ class StoreAudit {
   readonly #payloads = new Map<string, number | undefined>()
   /** Index entries that there must be: kind and number, and the key they lead to. */
   readonly #index = new Map<string, Buffer>()
-  readonly #names = { queue: new Set<number>(), definition: new Set<number>() }
+  readonly #names: AuditNames = { queue: new Set(), definition: new Set() }
   readonly #recount = { waiting: 0, scheduled: 0, retryable: 0, completed: 0, cancelled: 0, discarded: 0 }
   /** Marked jobs, which must be somewhere else. */
   readonly #left = new Map<number, string>()
@@ -173,25 +175,19 @@ class StoreAudit {
   }
 
   #readNames(): void {
-    for (const { key } of this.#entries('meta')) {
-      const [kind, id] = key.toString('utf8').split(':')
-      if (kind === 'queue' || kind === 'definition') this.#names[kind].add(Number(id))
-    }
-    const format = this.#engine.get('meta', metaKey('format'))
-    if (format === undefined) this.#problem('meta has no format')
-    else if (!/^\{"format":[1-9]\d*,"mark":\d+\}$/.test(format.toString('latin1')))
-      this.#problem(`meta format cannot be read: ${format.toString('latin1')}`)
+    for (const { text, repair } of auditMeta(this.#entries('meta'), this.#names)) this.#problem(text, repair)
   }
 
   // ---- pages ----
 
   #page({ key, value }: Entry): void {
-    const { queueId, ord, sub } = readPageKey(key)
+    const { queueId, lane, ord, sub } = readPageKey(key)
     const { header, suspect } = this.#readPage('pages', key, value, queueId)
     const { solo, firstSeq } = header
     this.#highest.seq = Math.max(this.#highest.seq, ord)
     if (!solo && sub !== 0) this.#problem(`pages ${hex(key)} holds a page of several jobs behind another page`)
-    if (!solo && ord !== firstSeq) this.#expectIndex(INDEX_GROUP, firstSeq, key, 0)
+    for (const text of misplacements(value, lane)) this.#problem(`pages ${hex(key)} ${text}`)
+    if (!solo && (ord !== firstSeq || lane !== 0)) this.#expectIndex(INDEX_GROUP, firstSeq, key, 0)
     if (solo) this.#expectIndex(INDEX_SOLO, firstSeq, key, 0)
     if (suspect) this.#expectIndex(INDEX_SUSPECT, firstSeq, key, 0)
   }
@@ -199,6 +195,7 @@ class StoreAudit {
   #scheduled({ key, value }: Entry): void {
     const { queueId, bytes } = readScheduled(key, value)
     const { header, suspect } = this.#readPage('scheduled', key, bytes, queueId)
+    for (const text of misplacements(bytes)) this.#problem(`scheduled ${hex(key)} ${text}`)
     if (!scheduledKey(header.runAt, header.firstSeq).equals(key))
       this.#problem(`scheduled ${hex(key)} holds a page that is due at ${header.runAt} and begins with job ${header.firstSeq}`)
     if (suspect) this.#problem(`scheduled ${hex(key)} holds a suspect`)

@@ -197,7 +197,13 @@ test('timeouts must fit together, wherever they come from', () => {
 })
 
 test('effectiveSettings: stored over constant over default', () => {
-  const defaults = { maxRetries: 5, timeoutMs: 15_000, softTimeoutMs: undefined, backoff: { type: 'exponential', base: 2 } }
+  const defaults = {
+    maxRetries: 5,
+    timeoutMs: 15_000,
+    softTimeoutMs: undefined,
+    backoff: { type: 'exponential', base: 2 },
+    weight: 1,
+  }
   assert.deepEqual(effectiveSettings(undefined, undefined), defaults)
   assert.deepEqual(effectiveSettings(varying, undefined), defaults)
   const constants = compiled(
@@ -208,6 +214,7 @@ test('effectiveSettings: stored over constant over default', () => {
     timeoutMs: 9,
     softTimeoutMs: 3,
     backoff: { type: 'fixed', delay: 1 },
+    weight: 1,
   })
   assert.deepEqual(
     effectiveSettings(constants, { maxRetries: 0, timeoutMs: Infinity, softTimeoutMs: 4, backoff: { type: 'linear', step: 2 } }),
@@ -216,6 +223,7 @@ test('effectiveSettings: stored over constant over default', () => {
       timeoutMs: Infinity,
       softTimeoutMs: 4,
       backoff: { type: 'linear', step: 2 },
+      weight: 1,
     },
   )
 })
