@@ -4,10 +4,18 @@ export type { HandlerType, JobDefinition } from './job/define-job.js'
 export { cancel, FatalError, RetryError, snooze } from './job/outcome.js'
 export type { Cancel, Snooze } from './job/outcome.js'
 export type { Backoff, BackoffFailure } from './job/backoff.js'
+export type { UniqueConflict, UniqueOptions, UniqueWhile } from './job/unique.js'
 export type { JobContext, JobLog, JobReference, ThreadInfo } from './job/job-context-types.js'
 export type { Attempt, AttemptOutcome, FinalState, JobInfo, JobProgress, JobState } from './job/job-info.js'
 export type { Duration } from './base/duration.js'
-export { InvalidInputError, isMillraceError, JobFailedError, LockedError, MillraceError } from './base/errors.js'
+export {
+  DuplicateJobError,
+  InvalidInputError,
+  isMillraceError,
+  JobFailedError,
+  LockedError,
+  MillraceError,
+} from './base/errors.js'
 export type {
   AttemptErrorCode,
   CallErrorCode,

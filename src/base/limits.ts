@@ -96,6 +96,13 @@ export const NAME_BYTES = 200
 export const PRIORITY_MIN = -128
 export const PRIORITY_MAX = 127
 
+/** Longest key of a unique job, in UTF-8 bytes: it is stored with the job, and only its hash in the index. */
+export const UNIQUE_KEY_BYTES = 512
+/** Longest `unique.within`, a year: what holds its key for the sake of time alone is nobody else's to clear away. */
+export const UNIQUE_WITHIN_MS = 365 * 24 * 60 * 60 * 1000
+/** Keys whose time is over that one commit removes. */
+export const EXPIRE_KEYS = 512
+
 /** Default of `maxCrashes`: how often a job may take the process down, alone, before it is quarantined. */
 export const DEFAULT_MAX_CRASHES = 3
 /** Default of `retain.jobs`, per state, and of `retain.age`. */

@@ -148,7 +148,9 @@ export class ThreadSlot {
 
   /** Whether jobs have come back, or are to be taken back at once. */
   hasReturned(nowMs: number): boolean {
-    return this.#isCornered || this.yields > this.yieldsSeen || (this.isSlow(nowMs) && this.batches.some((batch) => batch.hasUntaken))
+    return (
+      this.#isCornered || this.yields > this.yieldsSeen || (this.isSlow(nowMs) && this.batches.some((batch) => batch.hasUntaken))
+    )
   }
 
   /** What it has to do, in estimated ms. */

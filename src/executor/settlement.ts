@@ -66,7 +66,7 @@ export class Settlement {
     this.#now = now
     this.#passOver = retention.passOver('completed', expected)
     this.tidings = new Tidings(store, results, events)
-    this.moves = new JobMoves(store, retention, results, writes)
+    this.moves = new JobMoves(store, retention, results, writes, now)
   }
 
   /** Reads the outcomes that a batch's thread has left, and settles what its end leaves open. */
@@ -179,7 +179,8 @@ export class Settlement {
     const bytes = page.data
     const isPassedOver = this.#passOver > 0
     if (isPassedOver) this.#passOver--
-    if (((bytes[offset + 6] ?? 0) & (ENTRY_HISTORY | ENTRY_EXTERNAL)) !== 0) {
+    const overrides = page.overrides(bytes[offset + 7] ?? 0)
+    if (((bytes[offset + 6] ?? 0) & (ENTRY_HISTORY | ENTRY_EXTERNAL)) !== 0 || overrides?.unique !== undefined) {
       this.#completedSpecial({ page, index, offset }, startedAt, runMs, Buffer.from(area.subarray(bodyFrom, bodyTo)), false)
       return
     }
@@ -188,7 +189,6 @@ export class Settlement {
     if (!isPassedOver) {
       const { queueId, rank, header } = page
       const { enqueuedAt } = header
-      const overrides = page.overrides(bytes[offset + 7] ?? 0)
       retention.add(
         'completed',
         { seq, enqueuedAt, startedAt, runMs, definitionId, queueId, rank, inputApart: false, outputApart: false },
@@ -225,7 +225,7 @@ export class Settlement {
     this.#completedSpecial(job, startedAt, runMs, output, output.length > INLINE_PAYLOAD_BYTES)
   }
 
-  /** A completion with a history, or with a payload that lies apart. */
+  /** A completion with a history, with a payload that lies apart, or of a job that may hold a unique key. */
   #completedSpecial(job: PlacedJob, startedAt: number, runMs: number, output: Buffer, outputApart: boolean): void {
     const { store } = this.#options
     const opened = this.#open(job)

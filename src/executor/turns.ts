@@ -14,7 +14,7 @@ import { MillraceError } from '../base/errors.js'
 import { PROMOTE_JOBS } from '../base/limits.js'
 import { laneOfPage } from '../codec/limit-lane.js'
 import { INDEX_GROUP, INDEX_SOLO, PAYLOAD_INPUT } from '../codec/keys.js'
-import { ENTRY_RETRY, PAGE_HEADER_BYTES, readEntry } from '../codec/page.js'
+import { ENTRY_RETRY, PAGE_HEADER_BYTES } from '../codec/page.js'
 import type { Batch } from '../dispatcher/batch.js'
 import type { Dispatcher } from '../dispatcher/dispatcher.js'
 import { DueTimer } from '../scheduler/due-timer.js'
@@ -30,6 +30,7 @@ import { scheduledPageRef } from './locate.js'
 import type { ResultRegistry } from './results.js'
 import type { SettlementOptions } from './settlement.js'
 import { Settlement } from './settlement.js'
+import { admit, holdKey } from './uniqueness.js'
 
 export interface TurnsOptions extends SettlementOptions {
   readonly clock: Clock
@@ -88,7 +89,7 @@ export class Turns {
   /** When the latest turn began, and the timer of the next one if nothing calls for it sooner. */
   #lastTurnMs = 0
   #pace: Timer | undefined
-  /** When the next job may start of those that wait for a rate. */
+  /** When the next job may start that waits for a rate. */
   readonly #rates: DueTimer
   readonly #cancels = new Set<PendingCancel>()
   readonly #settledListeners = new Set<() => void>()
@@ -97,9 +98,8 @@ export class Turns {
     this.#options = options
     this.durable = { ...options.store.counters }
     this.#dueAt = options.store.nextDueAt()
-    options.due.arm(this.#dueAt)
-    this.#rates = new DueTimer(options.clock, () => this.poke())
-    this.#rates.keepAlive(true)
+    options.due.arm(Math.min(this.#dueAt, options.store.uniques.nextExpiryAt))
+    this.#rates = new DueTimer(options.clock, () => this.poke(), true)
   }
 
   get failure(): Error | undefined {
@@ -194,7 +194,7 @@ export class Turns {
   }
 
   #turn(): void {
-    const { clock, store, intake, dispatcher } = this.#options
+    const { clock, store, intake, ready, dispatcher } = this.#options
     const now = clock.now()
     this.#lastTurnMs = clock.monotonicMs()
     this.#pace?.cancel()
@@ -212,8 +212,9 @@ export class Turns {
       gathered = intake.take()
       const bytes = this.#store(gathered, settlement, writes, now)
       this.#promote(settlement, writes, now)
+      store.uniques.expire(writes, now)
       const batches = this.draining ? [] : this.#options.claims.make(writes, now)
-      this.#options.ready.writeRates(writes, now)
+      ready.writeRates(writes, now)
       settlement.write()
       this.#dueAt = Math.min(this.#dueAt, settlement.dueAt)
       if (writes.length === 0) {
@@ -265,10 +266,11 @@ export class Turns {
 
   /** Gives the gathered jobs their numbers and stores their pages. Returns the bytes that are pending no more afterwards. */
   #store(gathered: Gathered, settlement: Settlement, writes: WriteBatch, now: number): number {
-    const { store, ready, results, events } = this.#options
+    const { store, ready, results } = this.#options
     const { counters } = store
     let total = 0
-    for (const { queueId, rank, lane, runAt, builder, handles, externals } of gathered.pages) {
+    for (const gatheredPage of admit(gathered, settlement, writes, now, this.#options)) {
+      const { queueId, rank, lane, runAt, builder, handles, externals, ticket } = gatheredPage
       const { count, uniformDefinition } = builder
       const firstSeq = counters.nextSeq
       counters.nextSeq += count
@@ -281,6 +283,7 @@ export class Turns {
         total += payload.length
       }
       const page = new PageRef(queueId, rank, firstSeq, 0, header, bytes, uniformDefinition, lane)
+      if (ticket !== undefined) holdKey(ticket, page, store, writes)
       if (runAt > now) {
         store.putScheduled(writes, runAt, queueId, rank, bytes, firstSeq, false)
         counters.scheduled += count
@@ -291,20 +294,9 @@ export class Turns {
         counters.waiting += count
         ready.append(page)
       }
-      if (events.has('enqueued')) this.#tellEnqueued(page, settlement)
+      settlement.tidings.enqueued(page)
     }
     return total
-  }
-
-  #tellEnqueued(page: PageRef, { tidings }: Settlement): void {
-    const { data, header } = page
-    const runAt = header.runAt === 0 ? undefined : header.runAt
-    let offset = PAGE_HEADER_BYTES
-    for (let index = 0; index < header.count; index++) {
-      const { definitionId, end } = readEntry(data, offset)
-      tidings.event('enqueued', page, index, definitionId, () => ({ runAt }))
-      offset = end
-    }
   }
 
   /** Moves jobs that have become due to their queues. */
@@ -365,10 +357,12 @@ export class Turns {
   /** Arms the timer and sees whether there is more to do at once. */
   #goOn(): void {
     const { due, claims, intake, retention, dispatcher, ready, onQuiet } = this.#options
-    due.arm(this.#dueAt)
+    const { nextExpiryAt } = this.#options.store.uniques
+    due.arm(Math.min(this.#dueAt, nextExpiryAt))
+    const hasExpired = retention.hasExpired || due.isDue(nextExpiryAt)
     this.#rates.arm(this.draining ? Infinity : ready.freeAt)
     const more =
-      this.#isAsked || intake.hasPending || retention.hasExpired || (!this.draining && (due.isDue(this.#dueAt) || claims.canMake))
+      this.#isAsked || intake.hasPending || hasExpired || (!this.draining && (due.isDue(this.#dueAt) || claims.canMake))
     if (dispatcher.inFlight > 0 || claims.hasWork) this.#wasQuiet = false
     dispatcher.setBusy(claims.isBusy)
     if (more) this.poke()
@@ -393,8 +387,7 @@ export class Turns {
     for (const pending of this.#cancels) pending.reject(error)
     this.#cancels.clear()
     this.#refuse(error)
-    this.#options.due.stop()
-    this.#rates.stop()
+    for (const timer of [this.#options.due, this.#rates]) timer.stop()
     this.#options.onFailure(error)
     for (const listener of this.#settledListeners) listener()
   }

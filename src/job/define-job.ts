@@ -25,6 +25,7 @@ import {
 } from './job-settings.js'
 import { checkLimit, type CompiledLimit, type Limit } from './limit.js'
 import type { Cancel, Snooze } from './outcome.js'
+import { checkDefinedUnique, type CompiledUnique, type UniqueOptions } from './unique.js'
 
 const DEFINITION = Symbol.for('millrace.definition')
 const HANDLER = Symbol.for('millrace.handler')
@@ -61,6 +62,8 @@ export interface JobSpecBase<Input, EnqueueInput> {
   readonly limit?: Limit<string | ((input: Input) => string | undefined)>
   /** How many threads a job counts as while it runs, from 1 to 1024; more than there are count as all of them. @defaultValue 1 */
   readonly weight?: Setting<number, Input>
+  /** That only one of its jobs with the same key is there at a time. */
+  readonly unique?: UniqueOptions<Setting<string, Input>>
 }
 
 /** A definition whose handler is beside it. Write `setup` before `run`: the type of `ctx.state` flows from the one to the other. */
@@ -156,10 +159,11 @@ export interface CompiledDefinition {
   readonly softTimeoutMs: number | SettingFunction | undefined
   readonly weight: number | SettingFunction
   readonly limit?: CompiledLimit
+  readonly unique?: CompiledUnique<string | SettingFunction>
   readonly run?: (input: unknown, ctx: JobContext) => unknown
   readonly setup?: (thread: ThreadInfo) => unknown
   readonly teardown?: (state: unknown) => unknown
-  /** Whether any setting, or the key of its limit, is a function of the input. */
+  /** Whether anything is to be settled for each job: a function of the input, a unique key. */
   readonly varies: boolean
 }
 
@@ -193,7 +197,18 @@ export function compiledDefinition(value: unknown): CompiledDefinition | undefin
   }
 }
 
-const SPEC_FIELDS = ['name', 'module', 'input', ...SETTING_NAMES, 'limit', 'setup', 'teardown', 'run', 'handler'] as const
+const SPEC_FIELDS = [
+  'name',
+  'module',
+  'input',
+  ...SETTING_NAMES,
+  'limit',
+  'unique',
+  'setup',
+  'teardown',
+  'run',
+  'handler',
+] as const
 
 type SpecFields = Fields<(typeof SPEC_FIELDS)[number]>
 
@@ -206,6 +221,7 @@ function compileDefinition(spec: unknown): CompiledDefinition {
   const handlers = checkHandlers(fields, problems)
   const softTimeoutMs = setting(fields, 'softTimeout', undefined, problems)
   const limit = fields.limit === undefined ? undefined : checkLimit(fields.limit, problems, true)
+  const unique = fields.unique === undefined ? undefined : checkDefinedUnique(fields.unique, problems)
   const compiled: CompiledDefinition = {
     name,
     moduleUrl,
@@ -219,8 +235,12 @@ function compileDefinition(spec: unknown): CompiledDefinition {
     softTimeoutMs: softTimeoutMs === Infinity ? undefined : softTimeoutMs,
     weight: setting(fields, 'weight', DEFAULT_WEIGHT, problems),
     ...(limit !== undefined && { limit }),
+    ...(unique !== undefined && { unique }),
     ...handlers,
-    varies: SETTING_NAMES.some((field) => typeof fields[field] === 'function') || typeof limit?.key === 'function',
+    varies:
+      unique !== undefined ||
+      typeof limit?.key === 'function' ||
+      SETTING_NAMES.some((field) => typeof fields[field] === 'function'),
   }
   if (typeof softTimeoutMs === 'number' && typeof compiled.timeoutMs === 'number')
     checkTimeouts(softTimeoutMs, compiled.timeoutMs, problems)

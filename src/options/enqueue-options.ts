@@ -11,6 +11,8 @@ import { durationMs } from '../base/rules.js'
 import { DEFAULT_BACKOFF, type Backoff, type BackoffSource, type StoredBackoff } from '../job/backoff.js'
 import type { CompiledDefinition, SettingFunction } from '../job/define-job.js'
 import { checkAnsweredKey, checkLimit, storedLimit, type CompiledLimit, type Limit, type StoredLimit } from '../job/limit.js'
+import { checkDebounce, checkUnique, checkUniqueKey } from '../job/unique.js'
+import type { CompiledUnique, ResolvedUnique, StoredUnique, UniqueOptions } from '../job/unique.js'
 import {
   checkTimeouts,
   DEFAULT_MAX_RETRIES,
@@ -46,6 +48,8 @@ export interface EnqueueOptions {
   readonly limit?: Limit
   /** How many threads the job counts as while it runs; more than there are count as all of them. From 1 to 1024. */
   readonly weight?: number
+  /** That only one job of this definition and key is there at a time. The definition's counts as a whole when this is omitted. */
+  readonly unique?: UniqueOptions
 }
 
 /** The settings stored with a job: those that came from the enqueue or from a function of the input. */
@@ -58,6 +62,8 @@ export interface JobOverrides extends StoredLimit {
   /** `Infinity`: none, although the definition has one. */
   readonly softTimeoutMs?: number
   readonly weight?: number
+  /** The key that the job was enqueued with. Whether it still holds it, the unique index says. */
+  readonly unique?: StoredUnique
 }
 
 /** Checked {@link EnqueueOptions}, for any number of inputs. */
@@ -69,6 +75,7 @@ export interface CompiledEnqueueOptions {
   readonly runAt: number | undefined
   /** Shared by all jobs enqueued with these options. */
   readonly overrides: JobOverrides | undefined
+  readonly unique?: CompiledUnique
 }
 
 /** Where and when one job waits, and what is stored with it. */
@@ -78,9 +85,10 @@ export interface ResolvedEnqueue {
   /** Epoch ms, always in the future; `undefined`: available at once. */
   readonly runAt: number | undefined
   readonly overrides: JobOverrides | undefined
+  readonly unique?: ResolvedUnique
 }
 
-const OPTION_FIELDS = [...SETTING_NAMES, 'delay', 'runAt', 'limit'] as const
+const OPTION_FIELDS = [...SETTING_NAMES, 'delay', 'runAt', 'limit', 'unique'] as const
 
 /**
  * Checks the options once, at the call.
@@ -107,8 +115,11 @@ export function compileEnqueueOptions(options: unknown): CompiledEnqueueOptions 
   const limit = fields.limit === undefined ? undefined : checkLimit(fields.limit, problems, false)
   if (fields.delay !== undefined && fields.runAt !== undefined)
     problems.add('runAt', 'is given together with delay; give one of the two')
+  const unique = fields.unique === undefined ? undefined : checkUnique(fields.unique, problems)
+  if (unique !== undefined) checkDebounce(unique, delayMs, problems)
   problems.throwIfAny('MILLRACE_INVALID_OPTIONS', 'The enqueue options cannot be used')
-  return Object.freeze({ queue, priority, delayMs, runAt, overrides: withLimit(overridesOf(checked), limit) })
+  const overrides = withLimit(overridesOf(checked, unique), limit)
+  return Object.freeze({ queue, priority, delayMs, runAt, overrides, ...(unique && { unique }) })
 }
 
 function checkInstant(value: unknown, problems: Problems): number | undefined {
@@ -129,14 +140,19 @@ function instantOf(value: unknown): unknown {
 
 type Checked = { readonly [Name in SettingName]?: SettingValues[Name] }
 
-function overridesOf({ maxRetries, backoff, timeout, softTimeout, weight }: Checked): JobOverrides | undefined {
-  if ((maxRetries ?? backoff ?? timeout ?? softTimeout ?? weight) === undefined) return undefined
+function overridesOf(
+  { maxRetries, backoff, timeout, softTimeout, weight }: Checked,
+  unique?: CompiledUnique,
+): JobOverrides | undefined {
+  const given = maxRetries ?? backoff ?? timeout ?? softTimeout ?? weight ?? unique
+  if (given === undefined) return undefined
   return Object.freeze({
     ...(maxRetries !== undefined && { maxRetries }),
     ...(backoff !== undefined && { backoff: storedBackoff(backoff) }),
     ...(timeout !== undefined && { timeoutMs: timeout }),
     ...(softTimeout !== undefined && { softTimeoutMs: softTimeout }),
     ...(weight !== undefined && { weight }),
+    ...(unique !== undefined && { unique: Object.freeze({ key: unique.key, while: unique.while }) }),
   })
 }
 
@@ -191,6 +207,7 @@ export function resolveEnqueue(
     priority: options.priority ?? resolved.priority,
     runAt: dueAt(options, now),
     overrides: merged(resolved.overrides, options.overrides),
+    ...(options.unique && { unique: resolvedUnique(options.unique, options) }),
   }
 }
 
@@ -216,15 +233,16 @@ function resolveVarying(
   const softTimeout = ask('softTimeout', definition.softTimeoutMs, given?.softTimeoutMs)
   const weight = ask('weight', definition.weight, given?.weight)
   const limitKey = given?.limitKey === undefined ? askLimitKey(definition, input, problems) : undefined
+  const unique = options?.unique ?? definedUnique(definition, input, options, problems)
   throwIfAny(definition, problems)
-  const settings = overridesOf({
+  const settings = {
     ...(maxRetries !== undefined && { maxRetries }),
     ...(backoff !== undefined && { backoff }),
     ...(timeout !== undefined && { timeout }),
     ...(softTimeout !== undefined && { softTimeout }),
     ...(weight !== undefined && { weight }),
-  })
-  const asked = limitKey === undefined ? settings : withLimit(settings, definition.limit, limitKey)
+  }
+  const asked = withLimit(overridesOf(settings, unique), limitKey === undefined ? undefined : definition.limit, limitKey)
   const overrides = merged(asked, given)
   if (overrides !== undefined) checkTogether(definition, overrides)
   return {
@@ -232,6 +250,32 @@ function resolveVarying(
     priority: options?.priority ?? priority ?? constant(definition.priority, DEFAULT_PRIORITY),
     runAt: options === undefined ? undefined : dueAt(options, now),
     overrides,
+    ...(unique && { unique: resolvedUnique(unique, options) }),
+  }
+}
+
+function resolvedUnique(unique: CompiledUnique, options: CompiledEnqueueOptions | undefined): ResolvedUnique {
+  return { ...unique, tellsWhen: options !== undefined && (options.delayMs !== undefined || options.runAt !== undefined) }
+}
+
+function definedUnique(
+  { unique }: CompiledDefinition,
+  input: unknown,
+  options: CompiledEnqueueOptions | undefined,
+  problems: Problems,
+): CompiledUnique | undefined {
+  if (unique === undefined) return undefined
+  const field = typeof unique.key === 'function' ? "unique.key (the definition's function of the input)" : 'unique.key'
+  try {
+    const given = typeof unique.key === 'function' ? unique.key(input) : unique.key
+    const key = checkUniqueKey(given, field, problems)
+    if (key === undefined) return undefined
+    const resolved = { ...unique, key }
+    checkDebounce(resolved, options?.delayMs, problems)
+    return resolved
+  } catch (thrown) {
+    problems.add(field, `threw ${describeThrown(thrown)}`)
+    return undefined
   }
 }
 

@@ -15,8 +15,9 @@
 import { KEYED_PAGES, KEYS_FOUND, KEYS_KNOWN } from '../base/limits.js'
 import type { CompiledRate } from '../job/limit.js'
 import type { JobStore } from '../store/job-store.js'
-import type { PageRef, Slice } from '../store/page-ref.js'
+import type { PagePlace, PageRef, Slice } from '../store/page-ref.js'
 import { rateName } from '../store/rates.js'
+import { FullKeys } from './full-keys.js'
 import { Heap } from './heap.js'
 import { KeySearch } from './key-search.js'
 import { Lane } from './lane.js'
@@ -45,10 +46,7 @@ export class KeyedLanes {
   readonly #rings = new Map<number, Heap<KeyedLane>>()
   #inRings = 0
   readonly #resting = new Heap<LimitKey>(({ freeAt }) => freeAt)
-  /** Keys with waiting jobs of which as many run as may. */
-  readonly #full = new Set<LimitKey>()
-  /** The same, by the slots that may have more of them. */
-  readonly #fullAt = new Map<number, Set<LimitKey>>()
+  readonly #full = new FullKeys()
   /** The slot for which jobs are being chosen. */
   #choosesFor = -1
   readonly #search: KeySearch
@@ -73,11 +71,6 @@ export class KeyedLanes {
     return this.#keys.size >= this.#mostKeys
   }
 
-  /** Keys in memory. */
-  get size(): number {
-    return this.#keys.size
-  }
-
   /** Whether any job waits, free to run or not. */
   get hasWork(): boolean {
     return this.hasRunnable || this.#search.isPending || this.#full.size > 0 || this.#resting.size > 0
@@ -97,8 +90,7 @@ export class KeyedLanes {
   hasWorkFor(slot: number, lastRank: number): boolean {
     if (this.#search.isPending && !this.#isCrowded) return true
     for (const [rank, ring] of this.#rings) if (rank <= lastRank && ring.size > 0) return true
-    for (const { lanes } of this.#fullAt.get(slot) ?? [])
-      if (lanes.some(({ lane }) => lane.hasWork && lane.rank <= lastRank)) return true
+    for (const { lanes } of this.#full.at(slot)) if (lanes.some(({ lane }) => lane.hasWork && lane.rank <= lastRank)) return true
     return false
   }
 
@@ -185,13 +177,13 @@ export class KeyedLanes {
   /** Begins to choose for a slot: it may have more of what it holds. */
   beginPick(slot: number): void {
     this.#choosesFor = slot
-    for (const key of this.#fullAt.get(slot) ?? []) this.#place(key)
+    for (const key of this.#full.at(slot)) this.#place(key)
   }
 
   endPick(): void {
-    const keys = this.#fullAt.get(this.#choosesFor)
+    const keys = this.#full.at(this.#choosesFor)
     this.#choosesFor = -1
-    for (const key of keys ?? []) this.#place(key)
+    for (const key of keys) this.#place(key)
   }
 
   /** The key's lane that comes next in a priority; its job at the front may run, or it has none. */
@@ -208,7 +200,9 @@ export class KeyedLanes {
 
   /** The slice at the front of a lane, with the numbers that its jobs bring. */
   front(entry: KeyedLane): Slice | undefined {
-    const slice = entry.lane.front()
+    let slice = entry.lane.front()
+    // Cancelled as a whole: its bytes may be gone, from memory and from the store.
+    for (; slice?.page.isOver === true; slice = entry.lane.front()) entry.lane.shift(undefined)
     if (slice === undefined) return undefined
     this.#options.store.bytesOf(slice.page)
     entry.heed(slice.page)
@@ -237,7 +231,7 @@ export class KeyedLanes {
     }
     // The job that is at the front now may allow more than the one before it.
     const [front] = lane.window
-    if (front?.page.bytes !== undefined) entry.heed(front.page)
+    if (front?.page.bytes !== undefined && !front.page.isOver) entry.heed(front.page)
     else entry.max = Infinity
     this.#place(key)
   }
@@ -252,8 +246,7 @@ export class KeyedLanes {
   release(key: LimitKey, slot: number, correctionMs: number): void {
     key.letGo(slot)
     key.virtualMs += correctionMs
-    const full = this.#fullAt.get(slot)
-    if (!key.isHeldBy(slot) && full?.delete(key) === true && full.size === 0) this.#fullAt.delete(slot)
+    if (!key.isHeldBy(slot)) this.#full.leftSlot(key, slot)
     if (key.threads === 0 && this.#search.isPending && this.#isCrowded) this.#leaving.add(key)
     this.#place(key)
   }
@@ -288,7 +281,7 @@ export class KeyedLanes {
   }
 
   /** The page with the given place, if it is in memory. */
-  findPage(rank: number, number: number, ord: number, sub: number): PageRef | undefined {
+  findPage({ rank, lane: number, ord, sub }: Omit<PagePlace, 'queueId'>): PageRef | undefined {
     const entry = this.#keys.get(number)?.lanes.find(({ lane }) => lane.rank === rank)
     return entry?.lane.window.find(({ page }) => page.ord === ord && page.sub === sub)?.page
   }
@@ -311,7 +304,7 @@ export class KeyedLanes {
       isFull ||= lane.hasWork && !rests && key.threads >= entry.max
       this.#placeInRing(entry, lane.isReadable && admits && !rests)
     }
-    this.#placeFull(key, isFull)
+    this.#full.place(key, isFull)
     // Not before the commit: until then its last pages are in the store as if nobody had run them.
     if (!hasWork && key.threads === 0) this.#leaving.add(key)
   }
@@ -326,17 +319,6 @@ export class KeyedLanes {
     } else {
       ring.remove(entry)
       this.#inRings--
-    }
-  }
-
-  #placeFull(key: LimitKey, isFull: boolean): void {
-    if (!isFull && !this.#full.delete(key)) return
-    if (isFull) this.#full.add(key)
-    for (const slot of key.slots) {
-      let keys = this.#fullAt.get(slot)
-      if (isFull && keys === undefined) this.#fullAt.set(slot, (keys = new Set()))
-      if (isFull) keys?.add(key)
-      else if (keys?.delete(key) === true && keys.size === 0) this.#fullAt.delete(slot)
     }
   }
 
@@ -366,7 +348,7 @@ export class KeyedLanes {
     if (!this.#search.isPending || !this.#isCrowded || this.#keys.get(key.number) !== key || !this.#isAtRest(key)) return
     this.#wake(key)
     for (const entry of key.lanes) this.#placeInRing(entry, false)
-    this.#placeFull(key, false)
+    this.#full.place(key, false)
     this.#keys.delete(key.number)
     this.#search.repeat(false)
   }

@@ -167,6 +167,8 @@ export class Picker {
   /** Takes jobs from the front of a slice. Returns what is left of it. */
   #takeFrom(queue: ReadyQueue, slice: Slice, draft: Filled): Slice | undefined {
     const { page } = slice
+    // Its bytes may be gone, from memory and from the store.
+    if (page.isOver) return undefined
     const bytes = this.#options.store.bytesOf(page)
     const mayBeHeavy = page.uniformDefinition < 0 || this.#weightOf(page.uniformDefinition) > 1
     let offset = slice.offset

@@ -293,9 +293,10 @@ export class ReadyQueues {
   }
 
   /** The page with the given place, if it is in a window. */
-  findPage({ queueId, rank, lane: number, ord, sub }: PagePlace): PageRef | undefined {
+  findPage(place: PagePlace): PageRef | undefined {
+    const { queueId, rank, ord, sub } = place
     const queue = this.#queues.get(queueId)
-    if (number !== 0) return queue?.keyed?.findPage(rank, number, ord, sub)
+    if (place.lane !== 0) return queue?.keyed?.findPage(place)
     const lane = queue?.lanes.find((candidate) => candidate.rank === rank)
     return lane?.window.find(({ page }) => page.ord === ord && page.sub === sub)?.page
   }

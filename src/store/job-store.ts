@@ -7,7 +7,7 @@
  *   pages      waiting and running jobs, in run order
  *   marks      which jobs of a page are over, while others are not
  *   scheduled  delayed pages and retries, in due order
- *   index      the way to jobs that left the page in which they were enqueued
+ *   index      the way to jobs that left the page in which they were enqueued, and to the holders of unique keys
  *   claims     what is handed to threads: one record a batch
  *   finished   jobs that are over, in blocks
  *   payloads   inputs and outputs too large to be carried along
@@ -42,6 +42,7 @@ import { type Counters, firstCounters, storedCounters } from './counters.js'
 
 import { type Engine, TABLES, type WriteBatch } from './engine.js'
 import { Names } from './names.js'
+import { UniqueIndex } from './unique-index.js'
 import { PageRef } from './page-ref.js'
 
 export type { Counters } from './counters.js'
@@ -57,6 +58,7 @@ export class JobStore {
   readonly engine: Engine
   readonly mark: number
   readonly counters: Counters
+  readonly uniques: UniqueIndex
   readonly #names = { queue: new Names('queue'), definition: new Names('definition') }
   #newMeta: { key: string; value: string }[] = []
   /** Pages that the commit under way changes: what is read meanwhile must not be older than that. */
@@ -68,6 +70,7 @@ export class JobStore {
     this.engine = engine
     this.mark = mark
     this.counters = counters
+    this.uniques = new UniqueIndex(engine)
   }
 
   /**
@@ -230,6 +233,7 @@ export class JobStore {
 
   /** The commit under way has become durable. */
   committed(): void {
+    this.uniques.committed()
     this.#changing.clear()
     this.#changingScheduled.clear()
   }
@@ -296,6 +300,11 @@ export class JobStore {
 
   removeLocation(batch: WriteBatch, seq: number): void {
     batch.remove('index', indexKey(INDEX_SOLO, seq))
+  }
+
+  /** Whether a job goes its own way, with a history, as of the last commit. */
+  isSolo(seq: number): boolean {
+    return this.engine.get('index', indexKey(INDEX_SOLO, seq)) !== undefined
   }
 
   /** The place of a job that has a page of its own, or was delayed with others. */

@@ -72,6 +72,15 @@ test('functions of the input stay functions', () => {
   assert.deepEqual([compiled?.timeoutMs, compiled?.softTimeoutMs, compiled?.varies], [timeout, 10, true])
 })
 
+test('a unique key, also as a function of the input', () => {
+  const key = () => 'a'
+  const compiled = compiledDefinition(defineJob({ name: 'u', module, unique: { key, while: 'kept', within: '1m' }, run() {} }))
+  assert.deepEqual(compiled?.unique, { key, while: 'kept', withinMs: 60_000, onConflict: 'return' })
+  assert.equal(compiled.varies, true)
+  assert.match(refused({ name: 'x', module, unique: { key: 5 }, run() {} }), /unique\.key: 5 \(number\) is not a key/)
+  assert.match(refused({ name: 'x', module, unique: 'a', run() {} }), /unique: 'a' \(string\) is not an object/)
+})
+
 test('a handler apart', () => {
   const handler = handlerOf<{ run(): void }>()
   const compiled = compiledDefinition(defineJob({ name: 'apart', module, handler }))
