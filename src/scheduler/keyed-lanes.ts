@@ -9,8 +9,6 @@
  * Keys lie in memory while they have waiting or running jobs, `KEYS_KNOWN` of them at most. At open they are found in the store step by
  * step, a few with every pick; beyond the bound a key is forgotten when it has had its turn, and found again by the next search. What
  * jobs a key has lies in the store; of few keys some pages are in memory.
- *
- * Called only while a commit is being put together, as the ready queues that it belongs to.
  */
 import { KEYED_PAGES, KEYS_FOUND, KEYS_KNOWN } from '../base/limits.js'
 import type { CompiledRate } from '../job/limit.js'

@@ -100,6 +100,7 @@ test('the defaults of an executor', () => {
   assert.deepEqual(Object.fromEntries(given), {
     threads: 'os.availableParallelism()',
     'queues.*.concurrency': options.queues.get('default')?.concurrency,
+    'queues.*.ageing': options.queues.get('default')?.ageingMs,
     durability: options.durability,
     'retain.jobs': options.retain.completed.jobs,
     'retain.age': options.retain.completed.ageMs,
