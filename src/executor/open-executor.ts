@@ -30,7 +30,7 @@ import { insideThread } from './inside-thread.js'
 import { Intake } from './intake.js'
 import { guardMemory } from './memory-guard.js'
 import type { ExecutorParts } from './parts.js'
-import { recover } from './recovery.js'
+import { peek, recover } from './recovery.js'
 import { Registry } from './registry.js'
 import { ResultRegistry } from './results.js'
 import { inspect } from './inspect.js'
@@ -47,6 +47,11 @@ export interface Surroundings {
   readonly engine?: Engine
   /** The resident set of the process, in bytes. */
   readonly rssBytes?: () => number
+  /**
+   * Called with an executor on a directory, unless its option `controlSocket` is false. What it gives is called when the executor has
+   * ended, while the directory is still held.
+   */
+  readonly attend?: (executor: Executor, directory: string) => Promise<() => Promise<void>>
 }
 
 /** What `openExecutor` opens; tests give it other surroundings. */
@@ -56,11 +61,19 @@ export async function openExecutorWith(options: ExecutorOptions, surroundings: S
   await checkModules(compiled.definitions.values())
   const clock = surroundings.clock ?? systemClock
   const { engine, where, release } = await openEngine(compiled, clock, surroundings.engine)
+  let dismiss: () => Promise<void> = async () => undefined
+  const releaseAll = async (): Promise<void> => {
+    await dismiss()
+    await release()
+  }
   try {
-    return await assemble(compiled, engine, where, release, { clock, ...surroundings })
+    const executor = await assemble(compiled, engine, where, releaseAll, { clock, ...surroundings })
+    if (surroundings.attend !== undefined && compiled.controlSocket && engine !== surroundings.engine && where !== ':memory:')
+      dismiss = await surroundings.attend(executor, where)
+    return executor
   } catch (error) {
     await engine.close().catch(() => undefined)
-    await release()
+    await releaseAll()
     throw (error as NodeJS.ErrnoException).code === 'ERR_WORKER_INVALID_EXEC_ARGV' ? refusedFlags(compiled) : error
   }
 }
@@ -89,17 +102,26 @@ async function openEngine(
   }
 }
 
+/**
+ * How a store is opened when nothing of it may run: no thread, no claim, nothing that becomes due, no retention.
+ *
+ * - `look`: nothing is written; what a dead process had in flight stays so.
+ * - `change`: that is rescued first, as by any executor, so that what is changed is as it says.
+ */
+export type Inspection = 'look' | 'change'
+
 /** Of the whole process, its threads included. */
 function residentBytes(): number {
   return process.memoryUsage.rss()
 }
 
-async function assemble(
+export async function assemble(
   options: CompiledExecutorOptions,
   engine: Engine,
   where: string,
   release: () => void | Promise<void>,
   { clock = systemClock, random = systemRandom, rssBytes = residentBytes }: Surroundings,
+  inspection?: Inspection,
 ): Promise<Executor> {
   const store = JobStore.open(engine, random, where)
   const registry = new Registry(store, options.definitions.values())
@@ -114,7 +136,10 @@ async function assemble(
     onWaiting: (waiting) => due.keepAlive(waiting),
   })
   const settlement = { store, registry, retention, results, events, runTimes, random, maxCrashes: options.maxCrashes }
-  const recovery = await recover(settlement, now())
+  const recovery = inspection === 'look' ? peek(store) : await recover(settlement, now())
+  const warnKept = (what: string): void => {
+    if (inspection === undefined) warn(what, where)
+  }
 
   const { queues, payloadBytes, abortGraceMs, memoryBytes: limitBytes } = options
   const ready = new ReadyQueues({
@@ -122,8 +147,8 @@ async function assemble(
     runTimes,
     queues,
     canRun: (id) => registry.canRun(id),
-    onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`, where),
-    onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`, where),
+    onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`),
+    onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`),
   })
   const intake = new Intake({
     store,
@@ -161,6 +186,7 @@ async function assemble(
     assertOpen: () => undefined,
   }
   const executor = new Executor(parts, recovery)
+  turns.draining = inspection !== undefined
   messages.rescued(recovery)
   turns.poke()
   return executor
@@ -251,7 +277,7 @@ async function fromStore(id: string, parts: ExecutorParts): Promise<unknown> {
   })
 }
 
-function warnKept(what: string, where: string): void {
+function warn(what: string, where: string): void {
   process.emitWarning(`The store in ${where} holds ${what}. They are kept until an executor that has it opens the store.`, {
     type: 'MillraceUnknownJob',
   })
