@@ -58,6 +58,14 @@ export const COMMIT_BYTES = 4 * MIB
 export const PROMOTE_JOBS = 512
 /** Blocks of finished jobs removed in one commit. */
 export const PRUNE_BLOCKS = 64
+/** Jobs that one step of a call for many jobs changes, and with them one commit. A page or a block is not cut for it. */
+export const BULK_JOBS = 512
+/** Pages, or blocks of finished jobs, that one step reads when nothing in them fits: about a megabyte. */
+export const BULK_RECORDS = 64
+/** Finished jobs that one step looks at. */
+export const BULK_LOOKS = 16_384
+/** Ids that one call takes: they are checked before its first step. */
+export const BULK_IDS = 10_000
 /** The longest sleep of the due timer: a wall clock that jumps is noticed within this. */
 export const MAX_TIMER_MS = 30_000
 

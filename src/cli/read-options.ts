@@ -36,5 +36,5 @@ export function readOptions<const Table extends OptionTable>(args: readonly stri
     if (takesValue && (value === undefined || value === '')) throw new UsageError(`Option '${rawName}' needs a value.`)
     if (!takesValue && value !== undefined) throw new UsageError(`Option '${rawName}' takes no value.`)
   }
-  return { positionals, values: values as ReadOptions<Table>['values'] }
+  return { positionals, values }
 }

@@ -90,7 +90,7 @@ export class ControlClient {
         try {
           resolve({ hello: readHello(text.slice(0, end)), rest: text.slice(end + 1) })
         } catch (error) {
-          reject(error as Error)
+          reject(error)
         }
       }
       const onClose = (): void => {

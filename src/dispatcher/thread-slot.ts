@@ -4,7 +4,7 @@
  * Modes, changed only by `#become`:
  *   open         takes batches
  *   terminating  its worker is being ended for one job's sake; takes none until the exit
- *   recycling    finishes what it holds, then its worker is replaced; takes none
+ *   recycling    finishes what it holds, then its worker is replaced, or ended with the slot; takes none
  *   waiting      its worker died at once several times; takes none until a pause is over
  *   closed       for good
  */
@@ -18,6 +18,7 @@ import { BatchWatch } from './batch-watch.js'
 import type { Batch, TerminationCause } from './batch.js'
 import type { PoolThreadOptions } from './pool-thread.js'
 import { PoolThread } from './pool-thread.js'
+import { endBatches, type Termination } from './termination.js'
 
 type Mode = 'open' | 'terminating' | 'recycling' | 'waiting' | 'closed'
 
@@ -38,15 +39,10 @@ export interface SlotEvents {
   stuck(slot: ThreadSlot, batch: Batch | undefined): boolean
   /** A stuck worker has ended after all. `wasReplaced`: it had been left behind, and its batches have their end now. */
   unstuck(wasReplaced: boolean): void
+  /** It has ended for good, as `retire` asked for. */
+  retired(slot: ThreadSlot): void
   /** Workers die while they start. */
   startFailed(exitCode: number, error: Error | undefined, pauseMs: number): void
-}
-
-/** What was asked of a worker when it was terminated. */
-interface Termination {
-  readonly cause: TerminationCause
-  readonly batch: Batch | undefined
-  readonly target: number | undefined
 }
 
 export class ThreadSlot {
@@ -75,6 +71,9 @@ export class ThreadSlot {
   #endedOne = false
   /** Its unstarted jobs are out of the worker's reach, and not taken back yet. */
   #isCornered = false
+  /** No worker follows the present one. */
+  #isRetiring = false
+  #closed: Promise<void> | undefined
   #tornDown: (() => void) | undefined
   #onExit: (() => void)[] = []
 
@@ -94,6 +93,11 @@ export class ThreadSlot {
 
   get mode(): Mode {
     return this.#mode
+  }
+
+  /** Whether it ends when it has finished what it holds. */
+  get isRetiring(): boolean {
+    return this.#isRetiring
   }
 
   get threadId(): number {
@@ -212,6 +216,22 @@ export class ThreadSlot {
     this.#recycleWhenIdle()
   }
 
+  /** Ends the slot once its worker has finished what it holds: in an orderly way, with teardowns. `retired` tells when it is gone. */
+  retire(): void {
+    if (this.#mode === 'closed') return
+    this.#isRetiring = true
+    if (this.#mode === 'waiting') this.#end()
+    else this.recycle()
+  }
+
+  /** Takes `retire` back. False when it is too late. */
+  reprieve(): boolean {
+    if (!this.#isRetiring || this.#mode === 'closed') return false
+    this.#isRetiring = false
+    if (this.#mode === 'recycling' && this.batches.length > 0) this.#become('open')
+    return true
+  }
+
   /** Runs the teardowns of an idle worker. Resolves when they are done or the worker is gone. */
   tearDown(): Promise<void> {
     if (!this.#thread.isIntroduced) return Promise.resolve()
@@ -222,13 +242,20 @@ export class ThreadSlot {
     })
   }
 
-  /** Ends the slot for good. Resolves when its worker is gone. */
-  async close(): Promise<void> {
-    this.#become('closed')
-    this.#watch.stop()
-    this.#wait?.cancel()
-    this.#stuck?.cancel()
-    await this.#thread.destroy()
+  /** Ends the slot for good. Resolves when its worker is gone. Calling it again gives the same promise. */
+  close(): Promise<void> {
+    if (this.#closed === undefined) {
+      this.#become('closed')
+      this.#watch.stop()
+      this.#wait?.cancel()
+      this.#stuck?.cancel()
+      this.#closed = this.#thread.destroy()
+    }
+    return this.#closed
+  }
+
+  #end(): void {
+    void this.close().then(() => this.#events.retired(this))
   }
 
   #become(mode: Mode): void {
@@ -285,7 +312,8 @@ export class ThreadSlot {
     const end = (): void => {
       if (this.#mode !== 'recycling') return
       this.#wait?.cancel()
-      this.terminate('recycle')
+      if (this.#isRetiring) this.#end()
+      else this.terminate('recycle')
     }
     this.#wait = this.#options.clock.after(TEARDOWN_MS, end)
     this.#wait.setRef(true)
@@ -304,23 +332,20 @@ export class ThreadSlot {
     const ended = this.batches
     this.batches = []
     this.#isCornered = false
-    for (const batch of ended) {
-      const target = termination?.batch === batch ? termination.target : undefined
-      batch.end = { kind: 'died', cause: termination?.cause, target, exitCode, error }
-    }
+    endBatches(ended, termination, exitCode, error)
     for (const resolve of this.#onExit.splice(0)) resolve()
     const failedToStart =
       termination === undefined &&
       !this.#endedOne &&
       this.#options.clock.monotonicMs() - this.#bornMs < STARTUP_MS &&
       ended.every((batch) => batch.control.taken === 0)
-    this.#bornMs = this.#options.clock.monotonicMs()
     this.#endedOne = false
     this.jobsDone = 0
     this.yields = 0
     this.#termination = undefined
     if (this.#mode !== 'closed') {
-      if (failedToStart) this.#pause(exitCode, error)
+      if (this.#isRetiring) this.#end()
+      else if (failedToStart) this.#pause(exitCode, error)
       else this.#startAgain()
     }
     this.#events.news(this)
@@ -328,11 +353,7 @@ export class ThreadSlot {
 
   /** Workers that die at birth would be started in a loop: each pause is twice the last. */
   #pause(exitCode: number, error: Error | undefined): void {
-    this.#failedStarts++
-    if (this.#failedStarts < 3) {
-      this.#startAgain()
-      return
-    }
+    if (++this.#failedStarts < 3) return this.#startAgain()
     const pauseMs = Math.min(MAX_PAUSE_MS, 100 * 2 ** (this.#failedStarts - 3))
     this.#become('waiting')
     this.#events.startFailed(exitCode, error, pauseMs)
@@ -363,13 +384,17 @@ export class ThreadSlot {
     this.batches = []
     this.#isCornered = false
     this.#termination = undefined
-    this.#become('open')
-    this.#thread = this.#startThread()
-    void left.destroy().then(() => {
-      for (const held of batches) {
-        const target = termination?.batch === held ? termination.target : undefined
-        held.end = { kind: 'died', cause: termination?.cause, target, exitCode: 1, error: undefined }
-      }
+    const gone = left.destroy()
+    if (this.#isRetiring) {
+      this.#become('closed')
+      this.#closed = gone
+      this.#events.retired(this)
+    } else {
+      this.#become('open')
+      this.#thread = this.#startThread()
+    }
+    void gone.then(() => {
+      endBatches(batches, termination, 1, undefined)
       this.#events.unstuck(true)
     })
     this.#events.news(this)

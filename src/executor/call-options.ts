@@ -1,6 +1,6 @@
 /** The door for what the executor's smaller calls are given: checks it once, and lists everything that is wrong. */
 import type { Duration } from '../base/duration.js'
-import { DEFAULT_CLOSE_GRACE_MS } from '../base/limits.js'
+import { DEFAULT_CLOSE_GRACE_MS, MAX_THREADS } from '../base/limits.js'
 import { describeThrown, describeValue, isArray, nearestName, Problems, readFields } from '../base/problems.js'
 import { durationMs, wholeNumber } from '../base/rules.js'
 import { JOB_STATES, type JobState } from '../job/job-info.js'
@@ -40,7 +40,7 @@ export function compileFilter(filter: unknown): ListFilter {
   }
 }
 
-function compileStates(state: unknown, problems: Problems): JobState[] {
+export function compileStates(state: unknown, problems: Problems): JobState[] {
   let given: unknown[]
   try {
     given = isArray(state) ? Array.from(state) : [state]
@@ -56,11 +56,17 @@ function compileStates(state: unknown, problems: Problems): JobState[] {
   return given as JobState[]
 }
 
-export function checkReason(reason: unknown): void {
+export function checkReason(method: 'cancel' | 'discard', reason: unknown): void {
   if (reason === undefined || typeof reason === 'string') return
   const problems = new Problems()
   problems.refuse('reason', reason, 'a string', 'omit it or say why')
-  problems.throwIfAny(INVALID, 'cancel() cannot be used like this')
+  problems.throwIfAny(INVALID, `${method}() cannot be used like this`)
+}
+
+export function checkThreads(threads: unknown): void {
+  const problems = new Problems()
+  wholeNumber(threads, 'threads', problems, { min: 1, max: MAX_THREADS })
+  problems.throwIfAny(INVALID, 'setThreads() cannot be used like this')
 }
 
 export function checkListener(method: 'on' | 'off', name: unknown, listener: unknown): void {

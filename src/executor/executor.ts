@@ -8,8 +8,18 @@ import { backupStore } from '../maintenance/backup.js'
 import type { JobInfo, JobState } from '../job/job-info.js'
 import type { EnqueueOptions } from '../options/enqueue-options.js'
 import { compileEnqueueOptions } from '../options/enqueue-options.js'
-import { checkIterable, checkListener, checkReason, compileClose, compileFilter, type CloseOptions } from './call-options.js'
-import { cancelJob } from './cancel.js'
+import {
+  checkIterable,
+  checkListener,
+  checkReason,
+  checkThreads,
+  compileClose,
+  compileFilter,
+  type CloseOptions,
+} from './call-options.js'
+import { CANCEL_MANY, changeMany, DISCARD_MANY, RETRY_MANY, type BulkDeed } from './bulk.js'
+import type { BulkFilter, BulkOptions, BulkReport, BulkRule } from './bulk-options.js'
+import { compileBulkFilter, compileBulkOptions } from './bulk-options.js'
 import type { EventListener, EventName } from './events.js'
 import type { ListFilter } from './inspect.js'
 import { inspect, listSteps } from './inspect.js'
@@ -19,8 +29,12 @@ import type { ExecutorParts } from './parts.js'
 import type { Recovery } from './recovery.js'
 import type { ExecutorStats } from './stats.js'
 import { readStats } from './stats.js'
+import { Queue } from './queue.js'
+import { retryJob } from './revive.js'
 import type { CloseReport } from './shut-down.js'
 import { shutDown } from './shut-down.js'
+import { stopJob } from './stop-job.js'
+import { setThreads } from './thread-control.js'
 
 /** How many jobs are in each state; those that are over as long as they are kept. */
 export type JobCounts = Readonly<Record<JobState, number>>
@@ -34,7 +48,7 @@ export type EnqueueArguments<Input> = undefined extends Input
  * An open store and the threads that work for it. Made by {@link openExecutor}.
  *
  * The executor keeps the process alive while jobs are available or running, and while something it gave is being awaited; jobs
- * that are only scheduled for later do not.
+ * that are only scheduled for later do not, nor do those of a paused queue.
  */
 export class Executor {
   /** What a dead process had left in flight. */
@@ -180,12 +194,88 @@ export class Executor {
   async cancel(id: string, reason?: string): Promise<boolean> {
     this.#assertOpen()
     const address = parseJobId(id, this.#parts.store.mark)
-    checkReason(reason)
-    return await cancelJob(address, reason, this.#parts)
+    checkReason('cancel', reason)
+    return await stopJob(address, { state: 'cancelled', reason }, this.#parts)
   }
 
   /**
-   * Resolves when nothing is available, running, or due. Jobs scheduled for later do not count, nor those that cannot run here.
+   * The same, but the job is discarded: as one that has failed for good, with the code `MILLRACE_DISCARDED`.
+   *
+   * @throws as {@link cancel}
+   */
+  async discard(id: string, reason?: string): Promise<boolean> {
+    this.#assertOpen()
+    const address = parseJobId(id, this.#parts.store.mark)
+    checkReason('discard', reason)
+    return await stopJob(address, { state: 'discarded', reason }, this.#parts)
+  }
+
+  /**
+   * Brings a job back that was discarded or cancelled: it is available again under the same id, with as many retries as at first, and
+   * keeps its attempts. One that waits as `retryable` or `scheduled` is due at once. Resolves when that is durable: true, or false if
+   * the job runs, is available, is completed, or is not in the store any more. A handle that has told how the job ended does not
+   * forget it; ask `executor.job(id)` how it ends next.
+   *
+   * @throws MillraceError `MILLRACE_INVALID_ID`, `MILLRACE_CLOSED`
+   */
+  async retry(id: string): Promise<boolean> {
+    this.#assertOpen()
+    return await retryJob(parseJobId(id, this.#parts.store.mark), this.#parts)
+  }
+
+  /**
+   * As {@link retry}, for every job that fits: without `state` or `ids` in the filter those that are `discarded` or `retryable`.
+   *
+   * These calls go step by step, some hundred jobs in a commit, whatever the number, and everybody else's work goes on in between. What
+   * a step has changed is durable; a call that is cut off has done a part. Jobs enqueued after the call are not for it.
+   *
+   * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, also for a filter that restricts nothing and does not say `all: true`;
+   * `MILLRACE_CLOSED`, `MILLRACE_STORE_FAILED`
+   */
+  async retryMany(filter: BulkFilter, options?: BulkOptions): Promise<BulkReport> {
+    return await this.#many({ do: 'retry' }, filter, RETRY_MANY, options)
+  }
+
+  /**
+   * As {@link cancel}, for every job that fits: waiting and running ones, or those of them in the given states. Resolves when the runs
+   * have ended.
+   *
+   * @throws as {@link retryMany}
+   */
+  async cancelMany(filter: BulkFilter, options?: BulkOptions): Promise<BulkReport> {
+    return await this.#many({ do: 'stop', stop: { state: 'cancelled', reason: undefined } }, filter, CANCEL_MANY, options)
+  }
+
+  /** As {@link discard}, in the way of {@link cancelMany}. @throws as {@link retryMany} */
+  async discardMany(filter: BulkFilter, options?: BulkOptions): Promise<BulkReport> {
+    return await this.#many({ do: 'stop', stop: { state: 'discarded', reason: undefined } }, filter, DISCARD_MANY, options)
+  }
+
+  /**
+   * One of this executor's queues, to be paused, drained, purged.
+   *
+   * @throws MillraceError `MILLRACE_UNKNOWN_QUEUE`
+   */
+  queue(name: string): Queue {
+    return new Queue(name, this.#parts)
+  }
+
+  /**
+   * How many threads run jobs from now on, from 1 to 1024. New ones start at once. Surplus ones give back what they have not begun,
+   * finish the job they are at, or are ended at its timeout, run their teardowns and end. Resolves when that is under way, not when
+   * the last one has ended. Not stored: it describes this process, and the next one begins with its own `threads`.
+   *
+   * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, `MILLRACE_CLOSED`
+   */
+  async setThreads(threads: number): Promise<void> {
+    checkThreads(threads)
+    this.#assertOpen()
+    await setThreads(threads, this.#parts)
+  }
+
+  /**
+   * Resolves when nothing is available, running, or due. Jobs scheduled for later do not count, nor those that cannot run here or
+   * wait in a queue that is paused.
    *
    * @throws MillraceError `MILLRACE_CLOSED` when the executor closes first, `MILLRACE_STORE_FAILED`
    */
@@ -243,6 +333,13 @@ export class Executor {
 
   #rejectDrains(error: Error): void {
     for (const { reject } of this.#drains.splice(0)) reject(error)
+    this.#parts.queueControl.rejectDrains(error)
+  }
+
+  async #many(deed: BulkDeed, filter: unknown, rule: BulkRule, options: unknown): Promise<BulkReport> {
+    this.#assertOpen()
+    const compiled = compileBulkFilter(filter, rule, this.#parts.store.mark)
+    return await changeMany(deed, compiled, compileBulkOptions(options, rule.call), this.#parts)
   }
 
   #definition(definition: JobDefinition<never>): CompiledDefinition {

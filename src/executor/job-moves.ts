@@ -41,6 +41,8 @@ export interface Ending {
   readonly output?: Buffer
   /** The output is too large to lie with the record. */
   readonly outputApart?: boolean
+  /** It is not kept, whatever `retain` says. */
+  readonly isDropped?: boolean
 }
 
 const NOTHING = Buffer.alloc(0)
@@ -71,6 +73,11 @@ export class JobMoves {
   finish(state: FinalState, job: OpenedJob, ending: Ending): void {
     const { page, index, entry } = job
     this.keep(state, job, ending)
+    this.leave(page, index, entry)
+  }
+
+  /** The job is over, or moves away for good. */
+  leave(page: PageRef, index: number, entry: EntryView): void {
     this.markDone(page, index)
     if (page.header.solo || (entry.flags & ENTRY_HISTORY) !== 0) this.#store.removeLocation(this.#writes, page.seqOf(index))
   }
@@ -79,9 +86,9 @@ export class JobMoves {
   keep(state: FinalState, { page, index, entry, overrides }: OpenedJob, ending: Ending): void {
     const seq = page.seqOf(index)
     const inputApart = (entry.flags & ENTRY_EXTERNAL) !== 0
-    const { ledger, startedAt, runMs, error, output = NOTHING, outputApart = false } = ending
+    const { ledger, startedAt, runMs, error, output = NOTHING, outputApart = false, isDropped = false } = ending
     this.#store.counters[state]++
-    if (this.#retention.passOver(state, 1) > 0) {
+    if (isDropped || this.#retention.passOver(state, 1) > 0) {
       if (inputApart) this.#store.removePayload(this.#writes, seq, PAYLOAD_INPUT)
       return
     }

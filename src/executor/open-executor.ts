@@ -17,6 +17,7 @@ import { DueTimer } from '../scheduler/due-timer.js'
 import { ReadyQueues } from '../scheduler/ready-queues.js'
 import { RunTimes } from '../scheduler/run-times.js'
 import type { Engine } from '../store/engine.js'
+import { readQueueStates } from '../store/queue-states.js'
 import { JobStore } from '../store/job-store.js'
 import { acquireDirectoryLock } from '../store/lmdb/directory-lock.js'
 import { openLmdbEngine } from '../store/lmdb/lmdb-engine.js'
@@ -30,6 +31,7 @@ import { insideThread } from './inside-thread.js'
 import { Intake } from './intake.js'
 import { guardMemory } from './memory-guard.js'
 import type { ExecutorParts } from './parts.js'
+import { QueueControl } from './queue-control.js'
 import { peek, recover } from './recovery.js'
 import { Registry } from './registry.js'
 import { ResultRegistry } from './results.js'
@@ -137,18 +139,18 @@ export async function assemble(
   })
   const settlement = { store, registry, retention, results, events, runTimes, random, maxCrashes: options.maxCrashes }
   const recovery = inspection === 'look' ? peek(store) : await recover(settlement, now())
-  const warnKept = (what: string): void => {
-    if (inspection === undefined) warn(what, where)
-  }
+  const warnKept = inspection === undefined ? warn : (): void => undefined
 
   const { queues, payloadBytes, abortGraceMs, memoryBytes: limitBytes } = options
+  const states = readQueueStates(engine)
   const ready = new ReadyQueues({
     store,
     runTimes,
     queues,
+    states,
     canRun: (id) => registry.canRun(id),
-    onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`),
-    onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`),
+    onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`, where),
+    onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`, where),
   })
   const intake = new Intake({
     store,
@@ -168,17 +170,16 @@ export async function assemble(
     ...settlement,
     ...flow,
     onFailure: (error) => onFailure(error, parts),
-    onQuiet: (isNews) => {
-      parts.onQuiet()
-      if (isNews) events.emit('idle', {})
-    },
+    onQuiet: (isNews) => onQuiet(isNews, parts),
   })
+  const queueControl = new QueueControl({ ...flow, turns, abortGraceMs, states })
   const memory = guardMemory({ ...flow, turns, messages, limitBytes, rssBytes })
   const parts: ExecutorParts = {
     ...flow,
     options,
     abortGraceMs,
     turns,
+    queueControl,
     memory,
     release,
     onQuiet: () => undefined,
@@ -250,6 +251,11 @@ function shortestLimit(slices: readonly Slice[], limitsOf: (job: BatchJob) => Jo
     }
   }
   return shortest
+}
+
+function onQuiet(isNews: boolean, { events, onQuiet: tell }: ExecutorParts): void {
+  tell()
+  if (isNews) events.emit('idle', {})
 }
 
 /** The store has failed: nothing may run whose outcome could not be recorded. */

@@ -10,6 +10,7 @@ import type { JobStore } from '../store/job-store.js'
 import type { Claims } from './claims.js'
 import type { EventHub } from './events.js'
 import type { Intake } from './intake.js'
+import type { QueueControl } from './queue-control.js'
 import type { Registry } from './registry.js'
 import type { ResultRegistry } from './results.js'
 import type { Turns } from './turns.js'
@@ -29,6 +30,7 @@ export interface ExecutorParts {
   readonly dispatcher: Dispatcher
   readonly claims: Claims
   readonly turns: Turns
+  readonly queueControl: QueueControl
   /** Undefined without `limits.memoryBytes`. */
   readonly memory: MemoryWatch | undefined
   /** Releases the directory. */

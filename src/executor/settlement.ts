@@ -4,13 +4,14 @@
  * The common case (a first attempt that completed) is a mark in its page, a count, and a copy into the block of finished jobs if
  * it will be kept. Everything else goes through `decide`.
  */
+import type { ErrorRecord } from '../base/errors.js'
 import { INLINE_PAYLOAD_BYTES, THREAD_START_MS } from '../base/limits.js'
 import type { Random } from '../base/random.js'
 import { OUTCOME_COMPLETED, OUTCOME_COMPLETED_APART } from '../codec/batch-control.js'
 import { PAYLOAD_INPUT } from '../codec/keys.js'
 import { ENTRY_EXTERNAL, ENTRY_HISTORY, entryEnd, readEntry, readHistory } from '../codec/page.js'
 import { readPayload } from '../codec/payload.js'
-import type { Batch, BatchEnd } from '../dispatcher/batch.js'
+import type { Batch, BatchEnd, Stop } from '../dispatcher/batch.js'
 import { backoffDelayMs } from '../job/backoff.js'
 import type { AttemptEnd, Decision, JobLedger } from '../job/job-state.js'
 import { decide, EMPTY_LEDGER, nextAttempt } from '../job/job-state.js'
@@ -22,7 +23,7 @@ import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PageRef } from '../store/page-ref.js'
 import { removeSuspect } from '../store/suspects.js'
-import { cancelError, endOfDeath, endOfRecord } from './attempt-end.js'
+import { cancelError, discardError, endOfDeath, endOfRecord } from './attempt-end.js'
 import type { EventHub } from './events.js'
 import type { OpenedJob, PlacedJob } from './job-moves.js'
 import { JobMoves } from './job-moves.js'
@@ -48,8 +49,10 @@ export class Settlement {
   readonly moves: JobMoves
   /** Keys of records in `scheduled` that this commit removes. */
   readonly unscheduled = new Set<string>()
-  /** Jobs that this commit cancels, by number. */
-  readonly cancelled = new Set<number>()
+  /** Jobs that this commit ends as they were asked to, by number. */
+  readonly stopped = new Map<number, Stop['state']>()
+  /** Jobs that this commit moves to their lane because somebody asked for it: the next one knows where they are. */
+  readonly moved = new Set<number>()
   /** The earliest instant of a retry stored by this commit. */
   dueAt = Infinity
   readonly #options: SettlementOptions
@@ -103,7 +106,7 @@ export class Settlement {
         const body = JSON.parse(control.area.toString('utf8', record.bodyFrom, record.bodyTo)) as OutcomeBody
         const span = { startedAt, endedAt: Math.round(startedAt + record.runMs) }
         const at = batch.collected - 1
-        const ended = endOfRecord(record.kind, body, span, batch.cancelled.get(at), batch.interrupted === at)
+        const ended = endOfRecord(record.kind, body, span, batch.stops.get(at), batch.interrupted.has(at))
         this.end({ page, index, offset }, ended)
       }
       batch.advance()
@@ -118,7 +121,7 @@ export class Settlement {
   /** Settles a job whose attempt did not simply complete. */
   end(job: PlacedJob, end: AttemptEnd): void {
     const { registry, maxCrashes } = this.#options
-    const opened = this.#open(job)
+    const opened = this.open(job)
     const { page, index, entry } = opened
     const settings = registry.settings(entry.definitionId, opened.overrides)
     const ledger = readHistory(page.data, entry) ?? EMPTY_LEDGER
@@ -129,23 +132,34 @@ export class Settlement {
     if (page.header.solo && ledger.suspect && !staysSuspect) removeSuspect(this.#writes, page.seqOf(index))
   }
 
-  /** Ends a waiting job whose cancellation was asked for. */
-  cancelWaiting(job: PlacedJob, reason: string | undefined): void {
-    const { store } = this.#options
-    const opened = this.#open(job)
-    const ledger = readHistory(opened.page.data, opened.entry)
-    this.moves.finish('cancelled', opened, { ledger: ledger ?? EMPTY_LEDGER, startedAt: 0, runMs: 0, error: cancelError(reason) })
-    store.counters.waiting--
-    this.#tellCancelled(opened, reason)
-    if (ledger?.suspect === true) removeSuspect(this.#writes, opened.page.seqOf(opened.index))
+  /** Ends a waiting job because somebody asked for it. `isKept`: it joins the finished ones, as far as `retain` goes. */
+  stopWaiting(job: PlacedJob, stop: Stop, isKept: boolean): void {
+    const { page, index, entry } = this.stopScheduled(job, stop, isKept)
+    this.moves.leave(page, index, entry)
+    this.#options.store.counters.waiting--
+    if (readHistory(page.data, entry)?.suspect === true) removeSuspect(this.#writes, page.seqOf(index))
   }
 
-  /** Ends a scheduled or retryable job. Its page is a stand-in for the record in `scheduled`, which the caller removes. */
-  cancelScheduled(job: PlacedJob, reason: string | undefined): void {
-    const opened = this.#open(job)
+  /** The same of a scheduled or retryable job. Its page is a stand-in for the record in `scheduled`, which the caller removes. */
+  stopScheduled(job: PlacedJob, { state, reason }: Stop, isKept: boolean): OpenedJob {
+    const opened = this.open(job)
     const ledger = readHistory(opened.page.data, opened.entry) ?? EMPTY_LEDGER
-    this.moves.keep('cancelled', opened, { ledger, startedAt: 0, runMs: 0, error: cancelError(reason) })
-    this.#tellCancelled(opened, reason)
+    const error = state === 'cancelled' ? cancelError(reason) : discardError(reason)
+    this.moves.keep(state, opened, { ledger, startedAt: 0, runMs: 0, error, isDropped: !isKept })
+    if (state === 'cancelled') this.#tellCancelled(opened, reason)
+    else this.#tellDiscarded(opened, discardError(reason))
+    return opened
+  }
+
+  /** No job of the page is left in it: who holds handles of it is told by other ways from now on. */
+  pageOver(page: PageRef): void {
+    this.tidings.add(() => this.#options.results.pageOver(page))
+  }
+
+  /** Somebody brings a job back, or says that its wait is over. */
+  tellRetried(page: PageRef, index: number, definitionId: number): void {
+    this.moved.add(page.seqOf(index))
+    this.tidings.event('retried', page, index, definitionId, () => ({ runAt: this.#now, snoozed: false }))
   }
 
   /** Writes the marks of every page touched, and the blocks of finished jobs. */
@@ -160,7 +174,8 @@ export class Settlement {
     retention.write(this.#writes)
   }
 
-  #open({ page, index, offset }: PlacedJob): OpenedJob {
+  /** What the job's entry says. */
+  open({ page, index, offset }: PlacedJob): OpenedJob {
     const entry = readEntry(page.data, offset)
     return { page, index, offset, entry, overrides: page.overrides(entry.overrides) }
   }
@@ -228,7 +243,7 @@ export class Settlement {
   /** A completion with a history, or with a payload that lies apart. */
   #completedSpecial(job: PlacedJob, startedAt: number, runMs: number, output: Buffer, outputApart: boolean): void {
     const { store } = this.#options
-    const opened = this.#open(job)
+    const opened = this.open(job)
     const { page, index, entry } = opened
     const before = readHistory(page.data, entry)
     const end: AttemptEnd = { kind: 'completed', startedAt, endedAt: Math.round(startedAt + runMs) }
@@ -264,11 +279,7 @@ export class Settlement {
         const { error } = decision
         this.moves.finish(state, opened, { ledger, startedAt: end.startedAt, runMs: end.endedAt - end.startedAt, error })
         if (state === 'cancelled') this.#tellCancelled(opened, error?.message)
-        else {
-          const told = error ?? { name: 'Error', message: 'The job was discarded.' }
-          this.tidings.outcome(page, index, { state: 'discarded', error: told })
-          this.tidings.event('discarded', page, index, definitionId, () => ({ error: told }))
-        }
+        else this.#tellDiscarded(opened, error ?? { name: 'Error', message: 'The job was discarded.' })
         return
       }
       case 'retryable': {
@@ -295,13 +306,13 @@ export class Settlement {
     const { page, pageIndex: index, entryOffset: offset, control, collected: at } = batch
     const startedAt = Math.min(this.#now, Math.round(batch.sentAt + Math.max(0, control.startedMs - control.baseMs)))
     const span = { startedAt, endedAt: this.#now }
-    const { entry, overrides } = this.#open({ page, index, offset })
+    const { entry, overrides } = this.open({ page, index, offset })
     const { timeoutMs } = registry.settings(entry.definitionId, overrides)
     // The thread's death costs its queue the start of the next one too: jobs that end threads at once would come first for ever.
     batch.addUsed(page.queueId, span.endedAt - startedAt + THREAD_START_MS)
     batch.collected++
     batch.advance()
-    this.end({ page, index, offset }, endOfDeath(end, at, span, batch.cancelled.get(at), timeoutMs))
+    this.end({ page, index, offset }, endOfDeath(end, at, span, batch.stops.get(at), timeoutMs))
   }
 
   /** What the backoff says about the next retry. */
@@ -334,8 +345,14 @@ export class Settlement {
   }
 
   #tellCancelled({ page, index, entry }: OpenedJob, reason: string | undefined): void {
-    this.cancelled.add(page.seqOf(index))
+    this.stopped.set(page.seqOf(index), 'cancelled')
     this.tidings.outcome(page, index, { state: 'cancelled', reason })
     this.tidings.event('cancelled', page, index, entry.definitionId, () => ({ reason }))
+  }
+
+  #tellDiscarded({ page, index, entry }: OpenedJob, error: ErrorRecord): void {
+    this.stopped.set(page.seqOf(index), 'discarded')
+    this.tidings.outcome(page, index, { state: 'discarded', error })
+    this.tidings.event('discarded', page, index, entry.definitionId, () => ({ error }))
   }
 }

@@ -6,6 +6,7 @@
  * - The index leads to every job that left the page it was enqueued in, to every suspect, and to nothing else.
  * - Marks belong to a page and leave at least one of its jobs. Payloads belong to a job, and every job has those it names.
  * - The counters are what a recount gives; numbers that were given out are below the next one.
+ * - What was set of queues is of queues that there are, and says something.
  * - Nothing is claimed.
  *
  * A problem whose truth follows from the rest of the store comes with the writes that put it right. What happened to a job decides
@@ -46,6 +47,7 @@ import { readScheduled } from '../codec/scheduled-record.js'
 import type { FinalState } from '../job/job-info.js'
 import { type Engine, type Entry, type Table, TABLES, type WriteBatch } from '../store/engine.js'
 import { checkCounters, type Recount } from './audit-counters.js'
+import { auditMeta } from './audit-meta.js'
 import { type FoundPage, hex, isMarked, leavePage, nameOf, type Place, removePage, setMark, sizeApart } from './found-page.js'
 
 export interface AuditOptions {
@@ -120,7 +122,7 @@ class StoreAudit {
   }
 
   run(): Audit {
-    this.#readNames()
+    this.#problems.push(...auditMeta([...this.#entries('meta')], this.#names))
     for (const entry of this.#entries('pages')) this.#try('pages', entry, () => this.#page(entry))
     for (const entry of this.#entries('scheduled')) this.#try('scheduled', entry, () => this.#scheduled(entry))
     for (const state of FINAL_STATES) this.#finished(state)
@@ -170,17 +172,6 @@ class StoreAudit {
       if (last === undefined || found.length < STEP) return
       from = Buffer.concat([last.key, Buffer.of(0)])
     }
-  }
-
-  #readNames(): void {
-    for (const { key } of this.#entries('meta')) {
-      const [kind, id] = key.toString('utf8').split(':')
-      if (kind === 'queue' || kind === 'definition') this.#names[kind].add(Number(id))
-    }
-    const format = this.#engine.get('meta', metaKey('format'))
-    if (format === undefined) this.#problem('meta has no format')
-    else if (!/^\{"format":[1-9]\d*,"mark":\d+\}$/.test(format.toString('latin1')))
-      this.#problem(`meta format cannot be read: ${format.toString('latin1')}`)
   }
 
   // ---- pages ----
@@ -263,7 +254,8 @@ class StoreAudit {
     if ((flags & ENTRY_RETRY) !== 0 && !solo) this.#problem(`${where} is a retry among others`)
     if (((flags & ENTRY_SUSPECT) !== 0) !== (ledger?.suspect ?? false)) this.#problem(`${where} is a suspect by half`)
     const charged = ledger?.attempts.filter(({ outcome }) => outcome === 'failed' || outcome === 'timedOut').length ?? 0
-    if (charged > (ledger?.charged ?? 0)) this.#problem(`${where} was charged ${ledger?.charged} attempts of ${charged}`)
+    const told = (ledger?.charged ?? 0) + (ledger?.forgiven ?? 0)
+    if (charged > told) this.#problem(`${where} was charged ${told} attempts of ${charged}`)
     return ledger?.suspect ?? false
   }
 
