@@ -18,9 +18,9 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
   if (insideThread()) return await new Promise<never>(() => undefined)
   const { openExecutorWith } = await import('./executor/open-executor.js')
   return await openExecutorWith(options, {
-    attend: async (executor, directory) => {
+    attend: async (executor, directory, queues) => {
       const { attendExecutor } = await import('./control-socket/attend-executor.js')
-      return await attendExecutor(executor, directory, options.jobs)
+      return await attendExecutor(executor, directory, queues, options.jobs)
     },
   })
 }

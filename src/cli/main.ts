@@ -2,9 +2,6 @@
 /** The `millrace` program: reads the command line, and hands over to a command. */
 import { nearestName } from '../base/problems.js'
 import { packageVersion } from '../control-socket/package-version.js'
-import { compact } from './commands/compact.js'
-import { demo } from './commands/demo.js'
-import { doctor } from './commands/doctor.js'
 import { supervise } from './commands/supervise.js'
 import { COMPACT_HELP, DOCTOR_HELP, HELP } from './help.js'
 import { type OptionValue, readOptions, type ReadOptions } from './read-options.js'
@@ -87,9 +84,13 @@ async function run(args: readonly string[]): Promise<number> {
   if (command === 'demo') return await runDemo(parsed, rest)
   const directory = onlyDirectory(command, rest)
   const json = values.json === true
-  return command === 'doctor'
-    ? await doctor({ directory, repair: values.repair === true, json })
-    : await compact({ directory, json })
+  // Each command loads what it needs: a look at an executor is not to wait for the store and the pool.
+  if (command === 'doctor') {
+    const { doctor } = await import('./commands/doctor.js')
+    return await doctor({ directory, repair: values.repair === true, json })
+  }
+  const { compact } = await import('./commands/compact.js')
+  return await compact({ directory, json })
 }
 
 function isCommand(name: string): name is Command {
@@ -117,6 +118,7 @@ async function runDemo(parsed: Parsed, folders: readonly string[]): Promise<numb
     throw new UsageError(`demo takes one folder, and was given ${folders.length}: '${folders.join("', '")}'.`)
   const threads = threadCount(values.threads)
   const store = values.store === undefined ? undefined : String(values.store)
+  const { demo } = await import('./commands/demo.js')
   return await demo({ folder, threads, store, fresh: values.fresh === true, command: commandLine(parsed, folder) })
 }
 

@@ -14,6 +14,7 @@ import { PROTOCOL } from './protocol.js'
 export async function attendExecutor(
   executor: Executor,
   directory: string,
+  queues: readonly string[],
   jobs: readonly JobDefinition[],
 ): Promise<() => Promise<void>> {
   if (process.platform === 'win32') return async () => undefined
@@ -23,6 +24,7 @@ export async function attendExecutor(
     clock: systemClock,
     executor,
     definitions: new Map(Array.from(jobs, (job) => [job.name, job])),
+    queues,
     running,
     version,
     directory,

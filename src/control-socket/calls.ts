@@ -6,11 +6,14 @@ import type { Clock } from '../base/clock.js'
 import { MillraceError } from '../base/errors.js'
 import { CONTROL_ITEMS } from '../base/limits.js'
 import { nearestName, Problems, readFields } from '../base/problems.js'
+import type { BulkFilter, BulkOptions, BulkReport } from '../executor/bulk-options.js'
 import type { Executor } from '../executor/executor.js'
 import type { ListFilter } from '../executor/inspect.js'
 import type { JobDefinition } from '../job/define-job.js'
 import type { EnqueueOptions } from '../options/enqueue-options.js'
 import type { Calls, Reply } from './protocol.js'
+import { readQueues } from './queue-rows.js'
+import { readable } from './readable.js'
 import { type JobRow, jobDetail, jobRow } from './shapes.js'
 import { readStatus, type StatusFacts } from './status.js'
 
@@ -34,6 +37,16 @@ export function controlCalls(options: CallOptions): Calls {
       const job = await executor.get(id as string)
       return job === undefined ? null : jobDetail(job)
     },
+    retry: async (given, reply) => await changeMany(given, reply, (filter, manner) => executor.retryMany(filter, manner)),
+    cancel: async (given, reply) => await changeMany(given, reply, (filter, manner) => executor.cancelMany(filter, manner)),
+    discard: async (given, reply) => await changeMany(given, reply, (filter, manner) => executor.discardMany(filter, manner)),
+    queues: async () => await readQueues(executor, options),
+    pause: async (given) => {
+      const { queue, interrupt } = fieldsOf(given, ['queue', 'interrupt'], 'pause')
+      await executor.queue(queue as string).pause(interrupt === undefined ? {} : { interrupt: interrupt as boolean })
+    },
+    resume: async (given) => await executor.queue(fieldsOf(given, ['queue'], 'resume').queue as string).resume(),
+    schedules: async () => await listSchedules(executor),
     enqueue: async (given) => await enqueue(given, options),
     backup: async (given) => {
       const { path } = fieldsOf(given, ['path'], 'backup')
@@ -59,6 +72,25 @@ async function list(filter: ListFilter, reply: Reply, { executor, clock }: CallO
   }
   if (group.length > 0) await send()
   return { jobs }
+}
+
+/** Changes every job that fits, step by step. It ends when the client has gone. */
+async function changeMany(
+  given: unknown,
+  reply: Reply,
+  change: (filter: BulkFilter, manner: BulkOptions) => Promise<BulkReport>,
+): Promise<BulkReport> {
+  const { filter, dryRun } = fieldsOf(given, ['filter', 'dryRun'], 'for many jobs')
+  const manner = dryRun === undefined ? {} : { dryRun: dryRun as boolean }
+  return await change(filter as BulkFilter, { ...manner, onProgress: (soFar) => reply.progress(soFar) })
+}
+
+/** Of an executor that has them. */
+async function listSchedules(executor: Executor): Promise<readonly unknown[]> {
+  const { schedules } = executor as { schedules?(): Promise<readonly object[]> }
+  if (schedules === undefined) return []
+  const infos = await schedules.call(executor)
+  return infos.map((info) => ({ ...info, input: readable((info as { readonly input?: unknown }).input).value }))
 }
 
 async function enqueue(given: unknown, { executor, definitions }: CallOptions): Promise<{ readonly id: string }> {

@@ -1,6 +1,7 @@
 /** How an executor stands, in one answer: what `millrace status` and `millrace top` show. Costs the same whatever the backlog. */
 import type { Executor, JobCounts } from '../executor/executor.js'
 import type { ExecutorStats, ThreadStats } from '../executor/stats.js'
+import { type QueueRow, readQueues } from './queue-rows.js'
 
 /** What the executor itself does not tell. */
 export interface StatusFacts {
@@ -8,6 +9,8 @@ export interface StatusFacts {
   readonly running: { readonly pid: number; readonly openedAt: number } | undefined
   readonly version: string
   readonly directory: string
+  /** Names of those that can be asked for. */
+  readonly queues: readonly string[]
   readonly now: () => number
 }
 
@@ -30,38 +33,13 @@ export interface Status {
   readonly store: ExecutorStats['store']
 }
 
-/** A queue as an operator sees it. */
-export interface QueueRow {
-  readonly name: string
-  readonly isPaused: boolean
-  /** Jobs that may run at a time; null: as many as there are threads. */
-  readonly concurrency: number | null
-  readonly available: number
-  readonly running: number
-  readonly scheduled: number
-  readonly retryable: number
-  /** How long the job that has waited longest could have run; null when none waits. */
-  readonly oldestWaitingMs: number | null
-  /** When nothing would be waiting any more if no more came; null when that is unknown. */
-  readonly drainMs: number | null
-  readonly totals: QueueTally
-  readonly lastHour: QueueTally
-}
-
-export interface QueueTally {
-  readonly enqueued: number
-  readonly completed: number
-  /** Attempts that failed, timeouts included. */
-  readonly failed: number
-  readonly discarded: number
-}
-
 /** As `ThreadStats`; `timeoutMs` is null where there is none. */
 export interface ThreadRow extends Omit<ThreadStats, 'job'> {
   readonly job?: Omit<NonNullable<ThreadStats['job']>, 'timeoutMs'> & { readonly timeoutMs: number | null }
 }
 
-export async function readStatus(executor: Executor, { running, version, directory, now }: StatusFacts): Promise<Status> {
+export async function readStatus(executor: Executor, facts: StatusFacts): Promise<Status> {
+  const { running, version, directory, now } = facts
   const counts = await executor.counts()
   const { threads, stuckThreads, suspects, store, totals } = executor.stats()
   return {
@@ -71,7 +49,7 @@ export async function readStatus(executor: Executor, { running, version, directo
     running: running ?? null,
     counts,
     totals,
-    queues: [],
+    queues: await readQueues(executor, facts),
     threads: threads.map(threadRow),
     stuckThreads,
     suspects,

@@ -53,7 +53,7 @@ export interface Surroundings {
    * Called with an executor on a directory, unless its option `controlSocket` is false. What it gives is called when the executor has
    * ended, while the directory is still held.
    */
-  readonly attend?: (executor: Executor, directory: string) => Promise<() => Promise<void>>
+  readonly attend?: (executor: Executor, directory: string, queues: readonly string[]) => Promise<() => Promise<void>>
 }
 
 /** What `openExecutor` opens; tests give it other surroundings. */
@@ -71,7 +71,7 @@ export async function openExecutorWith(options: ExecutorOptions, surroundings: S
   try {
     const executor = await assemble(compiled, engine, where, releaseAll, { clock, ...surroundings })
     if (surroundings.attend !== undefined && compiled.controlSocket && engine !== surroundings.engine && where !== ':memory:')
-      dismiss = await surroundings.attend(executor, where)
+      dismiss = await surroundings.attend(executor, where, [...compiled.queues.keys()])
     return executor
   } catch (error) {
     await engine.close().catch(() => undefined)

@@ -18,7 +18,10 @@ import { assemble, type Inspection } from './open-executor.js'
  * @throws LockedError `MILLRACE_LOCKED` when an executor has the directory
  * @throws MillraceError `MILLRACE_STORE_UNUSABLE` also when there is no store in it, `MILLRACE_STORE_TOO_NEW`, `MILLRACE_STORE_CORRUPT`
  */
-export async function openForInspection(path: string, inspection: Inspection): Promise<Executor> {
+export async function openForInspection(
+  path: string,
+  inspection: Inspection,
+): Promise<{ executor: Executor; queues: readonly string[] }> {
   const directory = resolve(path)
   requireStore(directory)
   const lock = await acquireDirectoryLock(directory)
@@ -38,7 +41,8 @@ export async function openForInspection(path: string, inspection: Inspection): P
       { threads: 1 },
     )
     try {
-      return await assemble({ ...options, threads: 0 }, engine, directory, () => lock.release(), {}, inspection)
+      const executor = await assemble({ ...options, threads: 0 }, engine, directory, () => lock.release(), {}, inspection)
+      return { executor, queues: [...options.queues.keys()] }
     } catch (error) {
       await engine.close()
       throw error

@@ -13,6 +13,7 @@ import {
   withOperator,
 } from '../shell/command.js'
 import { CommandError, EXIT, EXIT_CODES_HELP, type ExitCode } from '../shell/exit-code.js'
+import { JOB_CHANGES } from '../shell/job-changes.js'
 import { FILTER_HELP, FILTER_OPTIONS, readFilter } from '../shell/job-filter.js'
 import { jobDetailLines, jobLines } from '../shell/job-text.js'
 
@@ -20,9 +21,13 @@ export const JOBS_HELP = `Lists jobs, shows one, and changes what becomes of the
 
 Usage: millrace jobs list <dir> [options]
        millrace jobs show <dir> <id>
+       millrace jobs retry|run|cancel|discard <dir> [<id> …] [options]
 
   list             Jobs by state, queue and name
   show             Everything that is known of one, with its attempts, input and output
+  retry            Brings back what was discarded or cancelled; retries are due at once
+  run              Makes scheduled jobs due at once
+  cancel, discard  Ends jobs that wait or run
 
 Each has --help with its options and examples.
 
@@ -95,4 +100,5 @@ export const jobsCommands: Readonly<Record<string, ShellCommand>> = {
     run: list,
   },
   show: { name: 'jobs show', help: SHOW_HELP, options: {}, takes: ['<id>'], run: show },
+  ...JOB_CHANGES,
 }

@@ -3,6 +3,10 @@ import { nearestName } from '../../base/problems.js'
 import { backup } from '../commands/backup.js'
 import { enqueue } from '../commands/enqueue.js'
 import { JOBS_HELP, jobsCommands } from '../commands/jobs.js'
+import { pause } from '../commands/pause.js'
+import { queues } from '../commands/queues.js'
+import { resume } from '../commands/resume.js'
+import { schedules } from '../commands/schedules.js'
 import { status } from '../commands/status.js'
 import { threads } from '../commands/threads.js'
 import { top } from '../commands/top.js'
@@ -18,6 +22,10 @@ export const SHELL_COMMANDS: Readonly<Record<string, ShellCommand | CommandGroup
   status,
   top,
   jobs: { help: JOBS_HELP, commands: jobsCommands },
+  queues,
+  pause,
+  resume,
+  schedules,
   threads,
   enqueue,
   backup,

@@ -9,7 +9,6 @@ import { isMillraceError, LockedError } from '../../base/errors.js'
 import { controlCalls } from '../../control-socket/calls.js'
 import { type CallListeners, ControlClient, ControlError, type ControlProblem } from '../../control-socket/client.js'
 import { packageVersion } from '../../control-socket/package-version.js'
-import { openForInspection } from '../../executor/open-for-inspection.js'
 import { DATA_FILE } from '../../store/lmdb/store-directory.js'
 import { printable } from '../demo/format-quantity.js'
 import { CommandError, EXIT, type ExitCode } from './exit-code.js'
@@ -90,11 +89,14 @@ async function openHere(directory: string, purpose: 'look' | 'change'): Promise<
   // What another user, such as root, writes into it, its own user may not be able to read.
   if (ownUid !== undefined && uid !== ownUid)
     throw new CommandError(EXIT.held, `The store in ${printable(directory)} is user ${uid}'s. Run the command as that user.`)
-  const executor = await openForInspection(directory, purpose)
+  // Only here is there need of the store, and of the time that it takes to load.
+  const { openForInspection } = await import('../../executor/open-for-inspection.js')
+  const { executor, queues } = await openForInspection(directory, purpose)
   const calls = controlCalls({
     clock: systemClock,
     executor,
     definitions: undefined,
+    queues,
     running: undefined,
     version: packageVersion(),
     directory,

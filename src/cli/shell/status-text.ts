@@ -1,5 +1,6 @@
 /** How an executor stands, for people. Pure: what is said follows from what is given. */
-import type { QueueRow, Status, ThreadRow } from '../../control-socket/status.js'
+import type { QueueRow } from '../../control-socket/queue-rows.js'
+import type { Status, ThreadRow } from '../../control-socket/status.js'
 import { formatBytes, formatCount, plural, printable } from '../demo/format-quantity.js'
 import { formatSpan } from './format.js'
 import { type Cell, type Column, cutText, type Paint, type Style, tableLines } from './table.js'
@@ -69,8 +70,8 @@ function queueCells(queue: QueueRow): Cell[] {
     formatCount(retryable),
     formatSpan(oldestWaitingMs),
     formatSpan(drainMs),
-    formatCount(lastHour.completed),
-    { text: formatCount(lastHour.failed), style: lastHour.failed > 0 ? 'red' : undefined },
+    lastHour === null ? '–' : formatCount(lastHour.completed),
+    lastHour === null ? '–' : { text: formatCount(lastHour.failed), style: lastHour.failed > 0 ? 'red' : undefined },
   ]
 }
 

@@ -1,5 +1,6 @@
 /** What `millrace top` shows. Pure: a state and the size of a terminal become lines that fit into it. */
-import type { QueueRow, Status, ThreadRow } from '../../control-socket/status.js'
+import type { QueueRow } from '../../control-socket/queue-rows.js'
+import type { Status, ThreadRow } from '../../control-socket/status.js'
 import { formatBytes, formatCount, printable, shorten } from '../demo/format-quantity.js'
 import { formatRate, formatSpan } from './format.js'
 import { urgency } from './status-text.js'
@@ -103,7 +104,7 @@ function queueTable(queues: readonly QueueRow[], room: number, rates: Rates | un
       formatSpan(drainMs),
     ]
   })
-  return withRest(tableLines(QUEUE_COLUMNS, rows, paint, width), queues.length - shown.length, 'queues')
+  return withRest(tableLines(QUEUE_COLUMNS, rows, paint, width), queues.length - shown.length, 'queues', width)
 }
 
 const THREAD_COLUMNS: readonly Column[] = [
@@ -136,12 +137,12 @@ function threadTable(threads: readonly ThreadRow[], room: number, width: number,
       job.id,
     ]
   })
-  return withRest(tableLines(THREAD_COLUMNS, rows, paint, width), threads.length - shown.length, 'threads')
+  return withRest(tableLines(THREAD_COLUMNS, rows, paint, width), threads.length - shown.length, 'threads', width)
 }
 
 /** The last row becomes the word about those that have no room. */
-function withRest(lines: readonly string[], hidden: number, what: string): string[] {
-  return hidden <= 0 ? [...lines] : [...lines.slice(0, -1), `… and ${hidden + 1} more ${what}`]
+function withRest(lines: readonly string[], hidden: number, what: string, width: number): string[] {
+  return hidden <= 0 ? [...lines] : [...lines.slice(0, -1), cutText(`… and ${hidden + 1} more ${what}`, width)]
 }
 
 function bar(share: number): string {
