@@ -4,6 +4,7 @@
  */
 import { styleText } from 'node:util'
 import { parseDuration } from '../../base/duration.js'
+import { plural } from '../demo/format-quantity.js'
 import { type OptionTable, type OptionValue, readOptions } from '../read-options.js'
 import { UsageError } from '../usage-error.js'
 import { CommandError, type ExitCode } from './exit-code.js'
@@ -127,7 +128,9 @@ export async function withOperator<T>(
   const operator = await reach(line.directory, { timeoutMs: line.timeoutMs, purpose })
   try {
     if (operator.rescued > 0)
-      process.stderr.write(`Nobody had the store open. ${operator.rescued} jobs that ran when its process died wait again.\n`)
+      process.stderr.write(
+        `Nobody had the store open. ${plural(operator.rescued, 'job')} that ran when its process died: available again.\n`,
+      )
     return await use(operator)
   } finally {
     await operator.close()

@@ -21,7 +21,7 @@ const idsOf = ({ stdout }: { readonly stdout: string }): string[] =>
     .filter(Boolean)
     .map((line) => (JSON.parse(line) as { id: string }).id)
 
-test('an executor at work: every command looks at it and steers it', { timeout: 120_000 }, async (t) => {
+test('an executor at work: every command looks at it and steers it', { timeout: 600_000 }, async (t) => {
   const operated = await startOperated(t)
   const { run, json, path, child, doneId, failedId } = operated
 
@@ -33,18 +33,13 @@ test('an executor at work: every command looks at it and steers it', { timeout: 
   await t.test('status', async () => {
     const status = await statusOf(operated)
     assert.equal(status.running?.pid, child.pid)
-    assert.deepEqual(status.counts, {
-      scheduled: 2,
-      available: 1,
-      running: 1,
-      retryable: 0,
-      completed: 2,
-      cancelled: 0,
-      discarded: 1,
-    })
+    const { available, running, ...others } = status.counts
+    assert.deepEqual(others, { scheduled: 2, retryable: 0, completed: 2, cancelled: 0, discarded: 1 })
+    // A thread may have been handed both of those that wait.
+    assert.deepEqual([available + running, running > 0], [2, true])
     const text = await run('status')
     assert.match(text.stdout, new RegExp(`: open in process ${child.pid} for `))
-    assert.match(text.stdout, /^slow +open +1 of 1 +1 /m)
+    assert.match(text.stdout, /^slow +open +[12] of 1 +[01] /m)
     assert.ok(!text.stdout.includes('\u001B'), 'no colours into a pipe')
   })
 
@@ -145,7 +140,7 @@ test('an executor at work: every command looks at it and steers it', { timeout: 
 
 test(
   'a killed executor: its socket is known as dead, the store is looked at as it is, and changed',
-  { timeout: 60_000 },
+  { timeout: 300_000 },
   async (t) => {
     const operated = await startOperated(t)
     const { run, json, path, failedId } = operated
@@ -154,7 +149,7 @@ test(
     // To look changes nothing: what was in flight is still in flight.
     for (let look = 0; look < 2; look++) {
       const status = await statusOf(operated)
-      assert.deepEqual([status.running, status.inFlightAtDeath, status.threads], [null, 1, []])
+      assert.deepEqual([status.running, status.inFlightAtDeath > 0, status.threads], [null, true, []])
       assert.deepEqual(status.counts, {
         scheduled: 2,
         available: 2,
@@ -165,7 +160,7 @@ test(
         discarded: 1,
       })
     }
-    assert.match((await run('status')).stdout, /nobody has it open[^]*1 job ran when the process died: rescued by the next start/)
+    assert.match((await run('status')).stdout, /nobody has it open[^]*jobs? ran when the process died: rescued by the next start/)
     assert.match((await run('threads')).stdout, /Nobody has the store open/)
     assert.match((await run('top')).stderr, /No executor has the store open/)
     assert.equal((await run('top')).code, 1)
@@ -174,7 +169,7 @@ test(
     // A change rescues first, and says so.
     const retried = await run('jobs retry', failedId)
     assert.deepEqual([retried.code, retried.stdout], [0, '1 job retried.\n'])
-    assert.match(retried.stderr, /1 jobs that ran when its process died wait again/)
+    assert.match(retried.stderr, /jobs? that ran when its process died: available again/)
     assert.equal((await statusOf(operated)).inFlightAtDeath, 0)
     assert.equal((await run('pause', 'slow')).code, 0)
     assert.equal((await queueOf(operated, 'slow'))?.isPaused, true)
@@ -185,7 +180,7 @@ test(
   },
 )
 
-test('an executor that is stopped: said after the time given, with 4', { timeout: 60_000 }, async (t) => {
+test('an executor that is stopped: said after the time given, with 4', { timeout: 300_000 }, async (t) => {
   const operated = await startOperated(t)
   operated.child.kill('SIGSTOP')
   t.after(() => operated.child.kill('SIGCONT'))
@@ -196,7 +191,7 @@ test('an executor that is stopped: said after the time given, with 4', { timeout
   }
 })
 
-test('an executor that takes no commands: 3, with its process', { timeout: 60_000 }, async (t) => {
+test('an executor that takes no commands: 3, with its process', { timeout: 300_000 }, async (t) => {
   const { run, child, path } = await startOperated(t, { controlSocket: false })
   assert.equal(existsSync(join(path, 'millrace.sock')), false)
   const { code, stderr } = await run('status')
@@ -207,7 +202,7 @@ test('an executor that takes no commands: 3, with its process', { timeout: 60_00
   )
 })
 
-test('a path that is too long for a socket', { timeout: 60_000 }, async (t) => {
+test('a path that is too long for a socket', { timeout: 300_000 }, async (t) => {
   const operated = await startOperated(t, {}, 'long/'.repeat(40))
   assert.equal(statSync(join(operated.path, 'millrace.sock')).mode & 0o777, 0o600)
   assert.equal((await statusOf(operated)).running?.pid, operated.child.pid)
