@@ -87,9 +87,7 @@ async function changeMany(
 
 /** Of an executor that has them. */
 async function listSchedules(executor: Executor): Promise<readonly unknown[]> {
-  const { schedules } = executor as { schedules?(): Promise<readonly object[]> }
-  if (schedules === undefined) return []
-  const infos = await schedules.call(executor)
+  const infos = (await (executor as { schedules?(): Promise<readonly object[]> }).schedules?.()) ?? []
   return infos.map((info) => ({ ...info, input: readable((info as { readonly input?: unknown }).input).value }))
 }
 

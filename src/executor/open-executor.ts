@@ -132,11 +132,7 @@ export async function assemble(
   const events = new EventHub()
   const runTimes = new RunTimes()
   const due = new DueTimer(clock, () => parts.turns.poke())
-  const results = new ResultRegistry(store.mark, {
-    fromStore: (id) => fromStore(id, parts),
-    assertOpen: () => parts.assertOpen(),
-    onWaiting: (waiting) => due.keepAlive(waiting),
-  })
+  const results = makeResults(store, due, () => parts)
   const settlement = { store, registry, retention, results, events, runTimes, random, maxCrashes: options.maxCrashes }
   const recovery = inspection === 'look' ? peek(store) : await recover(settlement, now())
   const warnKept = inspection === undefined ? warn : (): void => undefined
@@ -191,6 +187,14 @@ export async function assemble(
   messages.rescued(recovery)
   turns.poke()
   return executor
+}
+
+function makeResults(store: JobStore, due: DueTimer, parts: () => ExecutorParts): ResultRegistry {
+  return new ResultRegistry(store.mark, {
+    fromStore: (id) => fromStore(id, parts()),
+    assertOpen: () => parts().assertOpen(),
+    onWaiting: (waiting) => due.keepAlive(waiting),
+  })
 }
 
 function makeDispatcher(

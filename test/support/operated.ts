@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { type Ended, program } from './demo-program.js'
+import type { Ended } from './demo-program.js'
 import { tempDirectory } from './temp-directory.js'
 
+const SHELL_HOST = fileURLToPath(new URL('../fixtures/executor/shell-host.js', import.meta.url))
 const FIXTURE = fileURLToPath(new URL('../fixtures/executor/operated.js', import.meta.url))
 
 export interface Operated {
@@ -17,7 +18,7 @@ export interface Operated {
   readonly doneId: string
   /** Of a job that is discarded. */
   readonly failedId: string
-  /** `millrace <words> <path> <rest>`. */
+  /** `millrace <words> <path> <rest>`, one at a time. */
   readonly run: (words: string, ...rest: readonly string[]) => Promise<Ended>
   /** The same with `--json`, whose output is read. */
   readonly json: (words: string, ...rest: readonly string[]) => Promise<unknown>
@@ -32,7 +33,13 @@ export async function startOperated(t: TestContext, options: object = {}, below 
   const exited = once(child, 'exit')
   const line = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next()
   const [, doneId = '', failedId = ''] = String(line.value).split(' ')
-  const run: Operated['run'] = async (words, ...rest) => await program([...words.split(' '), path, ...rest]).ended
+  const shell = spawn(process.execPath, [SHELL_HOST], { stdio: ['pipe', 'pipe', 'inherit'] })
+  t.after(() => shell.kill('SIGKILL'))
+  const answers = createInterface({ input: shell.stdout })[Symbol.asyncIterator]()
+  const run: Operated['run'] = async (words, ...rest) => {
+    shell.stdin.write(`${JSON.stringify([...words.split(' '), path, ...rest])}\n`)
+    return JSON.parse(String((await answers.next()).value)) as Ended
+  }
   return {
     path,
     child,
