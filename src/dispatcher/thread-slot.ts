@@ -192,7 +192,8 @@ export class ThreadSlot {
     this.#become('terminating')
     this.#watch.stop()
     this.#termination = { cause, batch, target }
-    this.#thread.terminate()
+    // A pool that is given up starts no worker in the place of this one.
+    void (this.#isRetiring ? this.#thread.destroy() : this.#thread.terminate())
     this.#stuck = this.#options.clock.after(STUCK_AFTER_MS, () => this.#tooLong())
     this.#stuck.setRef(true)
   }
@@ -226,7 +227,7 @@ export class ThreadSlot {
 
   /** Takes `retire` back. False when it is too late. */
   reprieve(): boolean {
-    if (!this.#isRetiring || this.#mode === 'closed') return false
+    if (!this.#isRetiring || this.#mode === 'closed' || this.#mode === 'terminating') return false
     this.#isRetiring = false
     if (this.#mode === 'recycling' && this.batches.length > 0) this.#become('open')
     return true
@@ -384,12 +385,9 @@ export class ThreadSlot {
     this.batches = []
     this.#isCornered = false
     this.#termination = undefined
-    const gone = left.destroy()
-    if (this.#isRetiring) {
-      this.#become('closed')
-      this.#closed = gone
-      this.#events.retired(this)
-    } else {
+    const gone = this.#isRetiring ? this.close() : left.destroy()
+    if (this.#isRetiring) this.#end()
+    else {
       this.#become('open')
       this.#thread = this.#startThread()
     }

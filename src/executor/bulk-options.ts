@@ -2,10 +2,10 @@
 import type { Duration } from '../base/duration.js'
 import { isMillraceError } from '../base/errors.js'
 import { BULK_IDS } from '../base/limits.js'
-import { describeThrown, isArray, Problems, readFields } from '../base/problems.js'
+import { describeThrown, Problems, readFields } from '../base/problems.js'
 import { durationMs, wholeNumber } from '../base/rules.js'
 import { parseJobId, type JobAddress } from '../job/job-id.js'
-import type { JobState } from '../job/job-info.js'
+import { JOB_STATES, type JobState } from '../job/job-info.js'
 import { compileStates } from './call-options.js'
 
 /** Which jobs a call is for. They fit when they fit everything that is given. */
@@ -90,7 +90,8 @@ export function compileBulkFilter(filter: unknown, { call, states, usual }: Bulk
   if (all === true && given.length > 0) problems.add('all', `is given together with ${given.join(', ')}; give one or the other`)
   const chosen = state === undefined ? undefined : compileStates(state, problems)
   for (const other of chosen ?? [])
-    if (!states.includes(other)) problems.add('state', `${call} does nothing with ${other} jobs; it is for ${states.join(', ')}`)
+    if (JOB_STATES.includes(other) && !states.includes(other))
+      problems.add('state', `${call} does nothing with ${other} jobs; it is for ${states.join(', ')}`)
   if (queue !== undefined && typeof queue !== 'string') problems.refuse('queue', queue, 'the name of a queue')
   if (name !== undefined && typeof name !== 'string') problems.refuse('name', name, 'the name of a definition')
   const addresses = ids === undefined ? undefined : compileIds(ids, storeMark, problems)
@@ -107,16 +108,24 @@ export function compileBulkFilter(filter: unknown, { call, states, usual }: Bulk
   }
 }
 
+function isIterable(value: unknown): value is Iterable<unknown> {
+  try {
+    return typeof value === 'object' && value !== null && typeof Reflect.get(value, Symbol.iterator) === 'function'
+  } catch {
+    return false // A proxy that throws can be read as little as a number.
+  }
+}
+
 /** Each once. */
 function compileIds(ids: unknown, storeMark: number, problems: Problems): JobAddress[] {
   const wayOut = "give an array, such as ['…']"
-  if (typeof ids !== 'object' || ids === null) {
+  if (!isIterable(ids)) {
     problems.refuse('ids', ids, 'an iterable of job ids', wayOut)
     return []
   }
   const addresses = new Map<number, JobAddress>()
   try {
-    for (const id of isArray(ids) ? ids : (ids as Iterable<unknown>)) {
+    for (const id of ids) {
       const address = parseJobId(id, storeMark)
       addresses.set(address.seq, address)
       if (addresses.size <= BULK_IDS) continue

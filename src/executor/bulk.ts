@@ -79,7 +79,7 @@ class Bulk {
       try {
         this.#parts.assertOpen()
       } catch (error) {
-        reject(error as Error)
+        reject(error)
         return
       }
       const run = (settlement: Settlement, writes: WriteBatch, now: number): void => {
@@ -88,7 +88,7 @@ class Bulk {
         try {
           step = this.#walk.next()
         } catch (error) {
-          reject(error as Error)
+          reject(error)
           return
         }
         let changed = 0

@@ -8,6 +8,7 @@ import { describeValue } from '../base/problems.js'
 import type { Random } from '../base/random.js'
 import { systemRandom } from '../base/random.js'
 import { entryEnd } from '../codec/page.js'
+import type { QueueState } from '../codec/queue-state.js'
 import type { BatchJob } from '../dispatcher/batch.js'
 import { Dispatcher } from '../dispatcher/dispatcher.js'
 import { Retention } from '../maintenance/retention.js'
@@ -135,19 +136,11 @@ export async function assemble(
   const results = makeResults(store, due, () => parts)
   const settlement = { store, registry, retention, results, events, runTimes, random, maxCrashes: options.maxCrashes }
   const recovery = inspection === 'look' ? peek(store) : await recover(settlement, now())
-  const warnKept = inspection === undefined ? warn : (): void => undefined
 
   const { queues, payloadBytes, abortGraceMs, memoryBytes: limitBytes } = options
   const states = readQueueStates(engine)
-  const ready = new ReadyQueues({
-    store,
-    runTimes,
-    queues,
-    states,
-    canRun: (id) => registry.canRun(id),
-    onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`, where),
-    onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`, where),
-  })
+  const warn = (what: string): void => (inspection === undefined ? warnKept(what, where) : undefined)
+  const ready = makeReady(options, store, registry, runTimes, states, warn)
   const intake = new Intake({
     store,
     results,
@@ -194,6 +187,25 @@ function makeResults(store: JobStore, due: DueTimer, parts: () => ExecutorParts)
     fromStore: (id) => fromStore(id, parts()),
     assertOpen: () => parts().assertOpen(),
     onWaiting: (waiting) => due.keepAlive(waiting),
+  })
+}
+
+function makeReady(
+  options: CompiledExecutorOptions,
+  store: JobStore,
+  registry: Registry,
+  runTimes: RunTimes,
+  states: ReadonlyMap<number, QueueState>,
+  warn: (what: string) => void,
+): ReadyQueues {
+  return new ReadyQueues({
+    store,
+    runTimes,
+    queues: options.queues,
+    states,
+    canRun: (id) => registry.canRun(id),
+    onUnknown: (id) => warn(`jobs named "${registry.name(id)}", which no definition here can run`),
+    onUnknownQueue: (id) => warn(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`),
   })
 }
 
@@ -287,7 +299,7 @@ async function fromStore(id: string, parts: ExecutorParts): Promise<unknown> {
   })
 }
 
-function warn(what: string, where: string): void {
+function warnKept(what: string, where: string): void {
   process.emitWarning(`The store in ${where} holds ${what}. They are kept until an executor that has it opens the store.`, {
     type: 'MillraceUnknownJob',
   })

@@ -202,7 +202,7 @@ export class QueueControl {
         try {
           resolve(read())
         } catch (error) {
-          reject(error as Error)
+          reject(error)
         }
       }
       this.#options.turns.read({ run, reject })

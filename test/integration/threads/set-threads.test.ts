@@ -78,7 +78,7 @@ test('an idle thread with state is torn down when it is taken away', LIMITS, asy
     ))
       used.add((await job.result()).threadId)
   await executor.setThreads(1)
-  const [stays] = await Promise.all([executor.enqueue(first, 'use').then((job) => job.result())])
+  const stays = await executor.enqueue(first, 'use').then((job) => job.result())
   const [gone] = [...used].filter((threadId) => threadId !== stays.threadId)
   await exitOf(gone!)
   const traces = readFileSync(file, 'utf8').trimEnd().split('\n')

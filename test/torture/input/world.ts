@@ -22,6 +22,13 @@ export interface Library {
   readonly loosen: (executor: Executor) => LooseExecutor
 }
 
+export interface LooseQueue {
+  readonly pause: (...args: unknown[]) => Promise<void>
+  readonly resume: () => Promise<void>
+  readonly setConcurrency: (...args: unknown[]) => Promise<void>
+  readonly purge: (...args: unknown[]) => Promise<unknown>
+}
+
 export interface LooseExecutor {
   readonly enqueue: (...args: unknown[]) => Promise<{ readonly id: string; result(): Promise<unknown> }>
   readonly enqueueMany: (...args: unknown[]) => Promise<{ readonly id: string; result(): Promise<unknown> }[]>
@@ -29,6 +36,13 @@ export interface LooseExecutor {
   readonly job: (...args: unknown[]) => { cancel(reason?: unknown): Promise<boolean> }
   readonly list: (...args: unknown[]) => AsyncGenerator<unknown>
   readonly cancel: (...args: unknown[]) => Promise<boolean>
+  readonly discard: (...args: unknown[]) => Promise<boolean>
+  readonly retry: (...args: unknown[]) => Promise<boolean>
+  readonly retryMany: (...args: unknown[]) => Promise<unknown>
+  readonly cancelMany: (...args: unknown[]) => Promise<unknown>
+  readonly discardMany: (...args: unknown[]) => Promise<unknown>
+  readonly setThreads: (...args: unknown[]) => Promise<void>
+  readonly queue: (...args: unknown[]) => LooseQueue
   readonly on: (...args: unknown[]) => unknown
   readonly off: (...args: unknown[]) => unknown
   readonly close: (...args: unknown[]) => Promise<unknown>
@@ -37,7 +51,8 @@ export interface LooseExecutor {
 
 export function loosen(executor: Executor): LooseExecutor {
   const bound = (name: string): unknown => (Reflect.get(executor, name) as (...args: unknown[]) => unknown).bind(executor)
-  const names = ['enqueue', 'enqueueMany', 'get', 'job', 'list', 'cancel', 'on', 'off', 'close', 'counts']
+  const names = ['enqueue', 'enqueueMany', 'get', 'job', 'list', 'cancel', 'discard', 'retry', 'queue', 'setThreads']
+  names.push('retryMany', 'cancelMany', 'discardMany', 'on', 'off', 'close', 'counts')
   return Object.fromEntries(names.map((name) => [name, bound(name)])) as unknown as LooseExecutor
 }
 
