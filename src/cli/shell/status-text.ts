@@ -28,7 +28,7 @@ function headline({ directory, running, version, at }: Status, paint: Paint): st
   return `${where}: ${paint('green', 'open')} in process ${running.pid} for ${formatSpan(at - running.openedAt)}, millrace ${version}`
 }
 
-export function storeText({ sizeBytes, commits, lastCommitMs }: Status['store']): string {
+function storeText({ sizeBytes, commits, lastCommitMs }: Status['store']): string {
   if (commits === 0) return formatBytes(sizeBytes)
   return `${formatBytes(sizeBytes)}; ${formatCount(commits)} commits, the latest took ${lastCommitMs.toFixed(1)} ms`
 }
