@@ -197,7 +197,13 @@ test('timeouts must fit together, wherever they come from', () => {
 })
 
 test('effectiveSettings: stored over constant over default', () => {
-  const defaults = { maxRetries: 5, timeoutMs: 15_000, softTimeoutMs: undefined, backoff: { type: 'exponential', base: 2 } }
+  const defaults = {
+    maxRetries: 5,
+    timeoutMs: 15_000,
+    softTimeoutMs: undefined,
+    startBefore: undefined,
+    backoff: { type: 'exponential', base: 2 },
+  }
   assert.deepEqual(effectiveSettings(undefined, undefined), defaults)
   assert.deepEqual(effectiveSettings(varying, undefined), defaults)
   const constants = compiled(
@@ -207,6 +213,7 @@ test('effectiveSettings: stored over constant over default', () => {
     maxRetries: 1,
     timeoutMs: 9,
     softTimeoutMs: 3,
+    startBefore: undefined,
     backoff: { type: 'fixed', delay: 1 },
   })
   assert.deepEqual(
@@ -215,6 +222,7 @@ test('effectiveSettings: stored over constant over default', () => {
       maxRetries: 0,
       timeoutMs: Infinity,
       softTimeoutMs: 4,
+      startBefore: undefined,
       backoff: { type: 'linear', step: 2 },
     },
   )

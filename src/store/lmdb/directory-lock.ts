@@ -67,7 +67,7 @@ interface Holder {
 }
 
 type Take =
-  | { readonly state: 'taken'; readonly token: string }
+  | { readonly state: 'taken' }
   | { readonly state: 'held'; readonly holder: Holder }
   /** The files changed, or are being changed by `by`, while we looked. */
   | { readonly state: 'again'; readonly by?: Holder }
@@ -85,7 +85,7 @@ export async function acquireDirectoryLock(directory: string): Promise<Directory
     const take = tryTake(directory, LOCK_FILE)
     if (take.state === 'taken') {
       removeLeftovers(directory)
-      return new HeldLock(directory, take.token)
+      return hold(directory)
     }
     if (take.state === 'held') throw locked(directory, take.holder.pid)
     taker = take.by ?? taker
@@ -102,11 +102,11 @@ function tryTake(directory: string, name: string): Take {
   try {
     const openedAt = new Date(systemClock.now()).toISOString()
     writeFileSync(draft, JSON.stringify({ ...ourselves(), token, openedAt }), { mode: FILE_MODE, flag: 'wx' })
-    if (linkIfAbsent(draft, path)) return { state: 'taken', token }
+    if (linkIfAbsent(draft, path)) return { state: 'taken' }
     const present = readHolder(path)
     if (present === undefined) return { state: 'again' }
     if (isAlive(present)) return { state: 'held', holder: present }
-    return replace(directory, name, present, draft) ? { state: 'taken', token } : again(directory, present)
+    return replace(directory, name, present, draft) ? { state: 'taken' } : again(directory, present)
   } catch (error) {
     if (error instanceof MillraceError) throw error
     // The draft is gone: somebody else took the lock meanwhile, and tidied up.
@@ -240,17 +240,27 @@ function removeLeftovers(directory: string): void {
   }
 }
 
+/** The lock file that was just put in place. */
+function hold(directory: string): DirectoryLock {
+  const path = join(directory, LOCK_FILE)
+  try {
+    return new HeldLock(path)
+  } catch (error) {
+    rmSync(path, { force: true })
+    throw unusable(directory, `its lock file cannot be opened (${(error as Error).message})`, error)
+  }
+}
+
+/** Its release needs no file descriptor: it must work when there is none left. */
 class HeldLock implements DirectoryLock {
   readonly #path: string
-  readonly #token: string
   readonly #place: FileInPlace
   #file: number | undefined
 
-  constructor(directory: string, token: string) {
-    this.#path = join(directory, LOCK_FILE)
-    this.#token = token
-    this.#place = new FileInPlace(this.#path)
-    this.#file = openSync(this.#path, 'r+')
+  constructor(path: string) {
+    this.#path = path
+    this.#file = openSync(path, 'r+')
+    this.#place = new FileInPlace(path)
   }
 
   isHeld(): boolean {
@@ -260,8 +270,9 @@ class HeldLock implements DirectoryLock {
 
   release(): void {
     if (this.#file === undefined) return
-    // Nobody replaces the file of a living process, so it stays what it is between the look and the removal.
-    if (readHolder(this.#path)?.token === this.#token) rmSync(this.#path, { force: true })
+    // Nobody replaces the file of a living process, so it stays what it is between the look and the removal. That it is this very file
+    // follows from its number, which is nobody else's as long as the file is open.
+    if (this.#place.look() === 'in place') rmSync(this.#path, { force: true })
     else ftruncateSync(this.#file)
     closeSync(this.#file)
     this.#file = undefined
