@@ -76,6 +76,14 @@ export const SCHEDULE_RUNS = 16
 export const MISFIRE_RUNS = 100
 /** How late a run may be with `misfire: 'skip'`: longer than a restart takes, and than the due timer may sleep. */
 export const MISFIRE_GRACE_MS = 60_000
+/** Jobs that one step of a call for many jobs changes, and with them one commit. A page or a block is not cut for it. */
+export const BULK_JOBS = 512
+/** Pages, or blocks of finished jobs, that one step reads when nothing in them fits: about a megabyte. */
+export const BULK_RECORDS = 64
+/** Finished jobs that one step looks at. */
+export const BULK_LOOKS = 16_384
+/** Ids that one call takes: they are checked before its first step. */
+export const BULK_IDS = 10_000
 /** The longest sleep of the due timer: a wall clock that jumps is noticed within this. */
 export const MAX_TIMER_MS = 30_000
 

@@ -1,6 +1,6 @@
 /** The door for what the executor's smaller calls are given: checks it once, and lists everything that is wrong. */
 import type { Duration } from '../base/duration.js'
-import { DEFAULT_CLOSE_GRACE_MS } from '../base/limits.js'
+import { DEFAULT_CLOSE_GRACE_MS, MAX_THREADS } from '../base/limits.js'
 import { describeThrown, describeValue, isArray, Problems, readFields } from '../base/problems.js'
 import { durationMs, knownName, wholeNumber } from '../base/rules.js'
 import { JOB_STATES, type JobState } from '../job/job-info.js'
@@ -36,7 +36,7 @@ export function compileFilter(filter: unknown): CompiledFilter {
 }
 
 /** One state or several. */
-function compileStates(state: unknown, problems: Problems): ReadonlySet<JobState> {
+export function compileStates(state: unknown, problems: Problems): ReadonlySet<JobState> {
   const states = new Set<JobState>()
   try {
     for (const given of isArray(state) ? state : [state]) {
@@ -55,10 +55,16 @@ function optionalText(value: unknown, field: string, expected: string, problems:
   return undefined
 }
 
-export function checkReason(reason: unknown): void {
+export function checkReason(method: 'cancel' | 'discard', reason: unknown): void {
   const problems = new Problems()
   optionalText(reason, 'reason', 'a string; omit it or say why', problems)
-  problems.throwIfAny(INVALID, 'cancel() cannot be used like this')
+  problems.throwIfAny(INVALID, `${method}() cannot be used like this`)
+}
+
+export function checkThreads(threads: unknown): void {
+  const problems = new Problems()
+  wholeNumber(threads, 'threads', problems, { min: 1, max: MAX_THREADS })
+  problems.throwIfAny(INVALID, 'setThreads() cannot be used like this')
 }
 
 export function checkListener(method: 'on' | 'off', name: unknown, listener: unknown): void {

@@ -1,7 +1,6 @@
 /** The public class. It wires calls to the parts that do the work, and owns how an executor ends. */
 import { MillraceError } from '../base/errors.js'
 import type { CompiledDefinition, JobDefinition } from '../job/define-job.js'
-import { compiledDefinition } from '../job/define-job.js'
 import { parseJobId } from '../job/job-id.js'
 import type { BackupReport } from '../maintenance/backup.js'
 import { backupStore } from '../maintenance/backup.js'
@@ -10,37 +9,42 @@ import type { ScheduleRule } from '../job/recurrence.js'
 import type { ScheduleInfo } from '../job/schedule-info.js'
 import type { EnqueueOptions } from '../options/enqueue-options.js'
 import { compileEnqueueOptions } from '../options/enqueue-options.js'
-import type { ScheduleOptions } from '../options/schedule-options.js'
-import { checkIterable, checkListener, checkReason, compileClose, compileFilter, type CloseOptions } from './call-options.js'
-import { cancelJob } from './cancel.js'
+import type { EnqueueArguments, ScheduleArguments } from './call-arguments.js'
+import {
+  checkIterable,
+  checkListener,
+  checkReason,
+  checkThreads,
+  compileClose,
+  compileFilter,
+  type CloseOptions,
+} from './call-options.js'
+import { CANCEL_MANY, changeMany, DISCARD_MANY, RETRY_MANY, type BulkDeed } from './bulk.js'
+import type { BulkFilter, BulkOptions, BulkReport, BulkRule } from './bulk-options.js'
+import { compileBulkFilter, compileBulkOptions } from './bulk-options.js'
 import type { EventListener, EventName } from './events.js'
 import type { ListFilter } from './inspect.js'
 import { inspect, listSteps } from './inspect.js'
 import type { JobHandle } from './job-handle.js'
+import { knownDefinition } from './known-definition.js'
 import { StoredJob } from './stored-job.js'
 import { readMetrics } from './metrics.js'
 import type { ExecutorParts } from './parts.js'
 import type { Recovery } from './recovery.js'
+import { Queue } from './queue.js'
+import { retryJob } from './revive.js'
 import type { ExecutorStats, JobCounts } from './stats.js'
 import { readCounts, readStats } from './stats.js'
 import type { CloseReport } from './shut-down.js'
 import { shutDown } from './shut-down.js'
-
-/** The arguments behind the definition: an input that may be undefined may be left out. */
-export type EnqueueArguments<Input> = undefined extends Input
-  ? [input?: Input, options?: EnqueueOptions]
-  : [input: Input, options?: EnqueueOptions]
-
-/** The arguments of `schedule` behind the definition. */
-export type ScheduleArguments<Input> = undefined extends Input
-  ? [input?: Input, options?: ScheduleOptions]
-  : [input: Input, options?: ScheduleOptions]
+import { stopJob } from './stop-job.js'
+import { setThreads } from './thread-control.js'
 
 /**
  * An open store and the threads that work for it. Made by {@link openExecutor}.
  *
  * The executor keeps the process alive while jobs are available or running, and while something it gave is being awaited; jobs
- * that are only scheduled for later do not.
+ * that are only scheduled for later do not, nor do those of a paused queue.
  */
 export class Executor {
   /** What a dead process had left in flight. */
@@ -222,12 +226,88 @@ export class Executor {
   async cancel(id: string, reason?: string): Promise<boolean> {
     this.#assertOpen()
     const address = parseJobId(id, this.#parts.store.mark)
-    checkReason(reason)
-    return await cancelJob(address, reason, this.#parts)
+    checkReason('cancel', reason)
+    return await stopJob(address, { state: 'cancelled', reason }, this.#parts)
   }
 
   /**
-   * Resolves when nothing is available, running, or due. Jobs scheduled for later do not count, nor those that cannot run here.
+   * The same, but the job is discarded: as one that has failed for good, with the code `MILLRACE_DISCARDED`.
+   *
+   * @throws as {@link cancel}
+   */
+  async discard(id: string, reason?: string): Promise<boolean> {
+    this.#assertOpen()
+    const address = parseJobId(id, this.#parts.store.mark)
+    checkReason('discard', reason)
+    return await stopJob(address, { state: 'discarded', reason }, this.#parts)
+  }
+
+  /**
+   * Brings a job back that was discarded or cancelled: it is available again under the same id, with as many retries as at first, and
+   * keeps its attempts. One that waits as `retryable` or `scheduled` is due at once. Resolves when that is durable: true, or false if
+   * the job runs, is available, is completed, or is not in the store any more, or another one holds its unique key by now. A handle
+   * that has told how the job ended does not forget it; ask `executor.job(id)` how it ends next.
+   *
+   * @throws MillraceError `MILLRACE_INVALID_ID`, `MILLRACE_CLOSED`
+   */
+  async retry(id: string): Promise<boolean> {
+    this.#assertOpen()
+    return await retryJob(parseJobId(id, this.#parts.store.mark), this.#parts)
+  }
+
+  /**
+   * As {@link retry}, for every job that fits: without `state` or `ids` in the filter those that are `discarded` or `retryable`.
+   *
+   * These calls go step by step, some hundred jobs in a commit, whatever the number, and everybody else's work goes on in between. What
+   * a step has changed is durable; a call that is cut off has done a part. Jobs enqueued after the call are not for it.
+   *
+   * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, also for a filter that restricts nothing and does not say `all: true`;
+   * `MILLRACE_CLOSED`, `MILLRACE_STORE_FAILED`
+   */
+  async retryMany(filter: BulkFilter, options?: BulkOptions): Promise<BulkReport> {
+    return await this.#many({ do: 'retry' }, filter, RETRY_MANY, options)
+  }
+
+  /**
+   * As {@link cancel}, for every job that fits: waiting and running ones, or those of them in the given states. Resolves when the runs
+   * have ended.
+   *
+   * @throws as {@link retryMany}
+   */
+  async cancelMany(filter: BulkFilter, options?: BulkOptions): Promise<BulkReport> {
+    return await this.#many({ do: 'stop', stop: { state: 'cancelled', reason: undefined } }, filter, CANCEL_MANY, options)
+  }
+
+  /** As {@link discard}, in the way of {@link cancelMany}. @throws as {@link retryMany} */
+  async discardMany(filter: BulkFilter, options?: BulkOptions): Promise<BulkReport> {
+    return await this.#many({ do: 'stop', stop: { state: 'discarded', reason: undefined } }, filter, DISCARD_MANY, options)
+  }
+
+  /**
+   * One of this executor's queues, to be paused, drained, purged.
+   *
+   * @throws MillraceError `MILLRACE_UNKNOWN_QUEUE`
+   */
+  queue(name: string): Queue {
+    return new Queue(name, this.#parts)
+  }
+
+  /**
+   * How many threads run jobs from now on, from 1 to 1024. New ones start at once. Surplus ones give back what they have not begun,
+   * finish the job they are at, or are ended at its timeout, run their teardowns and end. Resolves when that is under way, not when
+   * the last one has ended. Not stored: it describes this process, and the next one begins with its own `threads`.
+   *
+   * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, `MILLRACE_CLOSED`
+   */
+  async setThreads(threads: number): Promise<void> {
+    checkThreads(threads)
+    this.#assertOpen()
+    await setThreads(threads, this.#parts)
+  }
+
+  /**
+   * Resolves when nothing is available, running, or due. Jobs scheduled for later do not count, nor those that cannot run here or
+   * wait in a queue that is paused.
    *
    * @throws MillraceError `MILLRACE_CLOSED` when the executor closes first, `MILLRACE_STORE_FAILED`
    */
@@ -285,24 +365,17 @@ export class Executor {
 
   #rejectDrains(error: Error): void {
     for (const { reject } of this.#drains.splice(0)) reject(error)
+    this.#parts.queueControl.rejectDrains(error)
+  }
+
+  async #many(deed: BulkDeed, filter: unknown, rule: BulkRule, options: unknown): Promise<BulkReport> {
+    this.#assertOpen()
+    const compiled = compileBulkFilter(filter, rule, this.#parts.store.mark)
+    return await changeMany(deed, compiled, compileBulkOptions(options, rule.call), this.#parts)
   }
 
   #definition(definition: JobDefinition<never>): CompiledDefinition {
-    const compiled = compiledDefinition(definition)
-    if (compiled === undefined) {
-      throw new MillraceError(
-        'MILLRACE_UNKNOWN_DEFINITION',
-        'The first argument must be a job definition, as defineJob returns it.',
-      )
-    }
-    const known = this.#parts.options.definitions.get(compiled.name)
-    if (known === undefined) {
-      throw new MillraceError(
-        'MILLRACE_UNKNOWN_DEFINITION',
-        `Job "${compiled.name}" is not among the jobs of this executor. Add it to the option jobs of openExecutor.`,
-      )
-    }
-    return known
+    return knownDefinition(definition, this.#parts.options.definitions)
   }
 
   #inTurn<T>(read: () => T): Promise<T> {

@@ -118,6 +118,11 @@ export class Intake {
     return this.#gatherings.length > 1 || this.#filling.pages.length > 0 || this.#open.size > 0
   }
 
+  hasPendingOf(queueId: number): boolean {
+    const isOf = (page: { readonly queueId: number }): boolean => page.queueId === queueId
+    return this.#gatherings.some(({ pages }) => pages.some(isOf)) || [...this.#open.values()].some(isOf)
+  }
+
   async enqueue(
     definition: CompiledDefinition,
     input: unknown,

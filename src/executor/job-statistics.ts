@@ -40,7 +40,7 @@ export interface QueueStatistics extends JobStatistics {
   /**
    * When nothing would be waiting any more if no more came, in ms from now: what waits, by the mean run time of each definition, shared
    * out among the threads that may work for the queue as if they did nothing else. 0 when nothing waits; undefined when the run time of
-   * something that waits is unknown, or it cannot run here.
+   * something that waits is unknown, it cannot run here, or the queue is paused.
    */
   readonly drainMs: number | undefined
 }
@@ -148,7 +148,7 @@ function oneQueue(queueId: number, series: readonly Series[], inThreads: InThrea
 }
 
 function drainMs(queueId: number, series: readonly Series[], parts: ExecutorParts): number | undefined {
-  const { store, options, registry, clock, runTimes } = parts
+  const { store, ready, dispatcher, registry, clock, runTimes } = parts
   let workMs = 0
   for (const { definitionId, durable, run } of series) {
     const jobs = durable[AT.waiting] ?? 0
@@ -159,8 +159,9 @@ function drainMs(queueId: number, series: readonly Series[], parts: ExecutorPart
     workMs += jobs * meanMs
   }
   if (workMs === 0) return 0
-  const concurrency = queueId === OTHERS ? undefined : options.queues.get(store.queueName(queueId))?.concurrency
-  return concurrency === undefined ? undefined : workMs / Math.min(concurrency, options.threads)
+  const queue = ready.queue(queueId)
+  if (queue === undefined || queue.isPaused) return undefined
+  return workMs / Math.min(queue.concurrency, dispatcher.threads)
 }
 
 /** What the threads hold. */

@@ -8,6 +8,7 @@ import { describeValue } from '../base/problems.js'
 import type { Random } from '../base/random.js'
 import { systemRandom } from '../base/random.js'
 import { entryEnd } from '../codec/page.js'
+import type { QueueState } from '../codec/queue-state.js'
 import type { BatchJob } from '../dispatcher/batch.js'
 import { Dispatcher } from '../dispatcher/dispatcher.js'
 import { countBacklog } from '../maintenance/count-backlog.js'
@@ -19,6 +20,7 @@ import { ReadyQueues } from '../scheduler/ready-queues.js'
 import { RunTimes } from '../scheduler/run-times.js'
 import { Schedules } from '../scheduler/schedules.js'
 import type { Engine } from '../store/engine.js'
+import { readQueueStates } from '../store/queue-states.js'
 import { JobStore } from '../store/job-store.js'
 import { readSchedules } from '../store/schedule-records.js'
 import { acquireDirectoryLock } from '../store/lmdb/directory-lock.js'
@@ -33,6 +35,7 @@ import { insideThread } from './inside-thread.js'
 import { Intake } from './intake.js'
 import { guardMemory } from './memory-guard.js'
 import type { ExecutorParts } from './parts.js'
+import { QueueControl } from './queue-control.js'
 import { recover } from './recovery.js'
 import { canRunHere, Recurring, waitingSchedules } from './recurring.js'
 import { Registry } from './registry.js'
@@ -110,6 +113,9 @@ function residentBytes(): number {
   return process.memoryUsage.rss()
 }
 
+/** What the executor puts others in the place of. */
+const NOT_YET_WIRED = { onQuiet: (): void => undefined, onFailure: (): void => undefined, assertOpen: (): void => undefined }
+
 async function assemble(
   options: CompiledExecutorOptions,
   engine: Engine,
@@ -135,7 +141,8 @@ async function assemble(
   const settlement = { store, registry, retention, results, events, runTimes, schedules, random, maxCrashes: options.maxCrashes }
   const recovery = await recover(settlement, now())
 
-  const ready = makeReadyQueues(options, store, registry, runTimes, now, where)
+  const states = readQueueStates(engine)
+  const ready = makeReadyQueues(options, store, registry, runTimes, states, now, where)
   const intake = new Intake({
     store,
     results,
@@ -161,17 +168,17 @@ async function assemble(
       if (isNews) events.emit('idle', {})
     },
   })
+  const queueControl = new QueueControl({ ...flow, turns, abortGraceMs, states })
   const memory = guardMemory({ ...flow, turns, messages, limitBytes, rssBytes })
   const parts: ExecutorParts = {
     ...flow,
     options,
     abortGraceMs,
     turns,
+    queueControl,
     memory,
     release,
-    onQuiet: () => undefined,
-    onFailure: () => undefined,
-    assertOpen: () => undefined,
+    ...NOT_YET_WIRED,
   }
   const executor = new Executor(parts, recovery)
   messages.rescued(recovery)
@@ -185,6 +192,7 @@ function makeReadyQueues(
   store: JobStore,
   registry: Registry,
   runTimes: RunTimes,
+  states: ReadonlyMap<number, QueueState>,
   now: () => number,
   where: string,
 ): ReadyQueues {
@@ -192,6 +200,7 @@ function makeReadyQueues(
     store,
     runTimes,
     queues,
+    states,
     canRun: (id) => registry.canRun(id),
     definitionsExpire: registry.definitionsExpire,
     hasExpired: (page, offset, id) => (registry.startBefore(page, offset, id) ?? Infinity) <= now(),

@@ -11,6 +11,7 @@ import type { JobStore } from '../store/job-store.js'
 import type { Claims } from './claims.js'
 import type { EventHub } from './events.js'
 import type { Intake } from './intake.js'
+import type { QueueControl } from './queue-control.js'
 import type { Recurring } from './recurring.js'
 import type { Registry } from './registry.js'
 import type { ResultRegistry } from './results.js'
@@ -33,6 +34,7 @@ export interface ExecutorParts {
   readonly dispatcher: Dispatcher
   readonly claims: Claims
   readonly turns: Turns
+  readonly queueControl: QueueControl
   /** Undefined without `limits.memoryBytes`. */
   readonly memory: MemoryWatch | undefined
   /** Releases the directory. */

@@ -2,7 +2,7 @@
 import { assert } from '../base/assert.js'
 import { describeThrown } from '../base/problems.js'
 import type { StandardResult } from '../base/standard-schema.js'
-import { ENTRY_HISTORY } from '../codec/page.js'
+import { ENTRY_HISTORY, readEntry, readHistory } from '../codec/page.js'
 import type { CompiledDefinition } from '../job/define-job.js'
 import type { EffectiveSettings, JobOverrides } from '../options/enqueue-options.js'
 import { effectiveSettings, startBeforeOf } from '../options/enqueue-options.js'
@@ -52,10 +52,13 @@ export class Registry {
     return effectiveSettings(this.#byId[id], overrides)
   }
 
-  /** Epoch ms by which a job must begin, if it has no run behind it. */
+  /** Epoch ms by which a job must begin, if it has no run behind it and was not brought back. */
   startBefore(page: PageRef, offset: number, id: number): number | undefined {
     const { data } = page
-    if (((data[offset + 6] ?? 0) & ENTRY_HISTORY) !== 0) return undefined
+    if (((data[offset + 6] ?? 0) & ENTRY_HISTORY) !== 0) {
+      const ledger = readHistory(data, readEntry(data, offset))
+      if ((ledger?.attempts.length ?? 0) > 0 || ledger?.ended !== undefined) return undefined
+    }
     return startBeforeOf(this.settings(id, page.overrides(data[offset + 7] ?? 0)), page.header)
   }
 

@@ -34,7 +34,7 @@ export async function shutDown(parts: ExecutorParts, graceMs: number): Promise<C
       for (const slot of dispatcher.slots) {
         const [batch] = slot.batches
         if (batch === undefined || batch.running < 0) continue
-        batch.interrupted = batch.running
+        batch.interrupted.add(batch.running)
         slot.abort(batch, batch.running, 'The executor is closing.')
       }
       await quiet.within(parts.abortGraceMs)
@@ -109,7 +109,9 @@ class Quiet {
     await new Promise<void>((resolve) => {
       const timer = delayMs === Infinity ? undefined : clock.after(delayMs, done)
       timer?.setRef(true)
-      const stop = turns.onSettled(done)
+      const stop = turns.onTurn(() => {
+        if (this.reached) done()
+      })
       function done(): void {
         timer?.cancel()
         stop()

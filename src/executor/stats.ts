@@ -90,7 +90,7 @@ export function readThreads({ dispatcher, store, clock, registry }: ExecutorPart
     const base = { threadId: slot.threadId, jobsDone: slot.jobsDone + (batch?.control.finished ?? 0) }
     const running = batch?.running ?? -1
     if (batch === undefined || running < 0 || running >= batch.limit)
-      return { ...base, state: slot.mode === 'terminating' ? 'terminating' : 'idle' }
+      return { ...base, state: slot.mode === 'terminating' || slot.isRetiring ? 'terminating' : 'idle' }
     const { page, index, offset } = batch.job(running)
     const definitionId = store.bytesOf(page).readUInt16LE(offset + 4)
     const { phase } = batch.control

@@ -1,5 +1,5 @@
 /** What is asked of a turn from outside. Types only. */
-import type { Batch } from '../dispatcher/batch.js'
+import type { Batch, Stop } from '../dispatcher/batch.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { Settlement } from './settlement.js'
 
@@ -16,11 +16,12 @@ export interface TurnRead {
   reject(error: Error): void
 }
 
-/** A cancellation of a running job, whose answer comes with the end of its run. */
-export interface PendingCancel {
+/** What waits for the end of a run. */
+export interface PendingEnd {
   readonly batch: Batch
   readonly index: number
   readonly seq: number
-  readonly resolve: (cancelled: boolean) => void
+  /** Told what the job was ended as because somebody asked for it, if it was. */
+  readonly resolve: (state: Stop['state'] | undefined) => void
   readonly reject: (error: Error) => void
 }

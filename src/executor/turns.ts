@@ -12,8 +12,8 @@
 import type { Clock, Timer } from '../base/clock.js'
 import { MillraceError } from '../base/errors.js'
 import { PROMOTE_JOBS } from '../base/limits.js'
-import { INDEX_GROUP, INDEX_SOLO, PAYLOAD_INPUT } from '../codec/keys.js'
-import { ENTRY_RETRY, PAGE_HEADER_BYTES } from '../codec/page.js'
+import { PAYLOAD_INPUT } from '../codec/keys.js'
+import { PAGE_HEADER_BYTES } from '../codec/page.js'
 import type { Dispatcher } from '../dispatcher/dispatcher.js'
 import type { DueTimer } from '../scheduler/due-timer.js'
 import type { ReadyQueues } from '../scheduler/ready-queues.js'
@@ -25,11 +25,12 @@ import type { Claims } from './claims.js'
 import type { EventHub } from './events.js'
 import type { Gathered, GatheredPage, Intake } from './intake.js'
 import { scheduledPageRef } from './locate.js'
+import { promotePage } from './promotion.js'
 import type { Recurring } from './recurring.js'
 import type { ResultRegistry } from './results.js'
 import type { SettlementOptions } from './settlement.js'
 import { Settlement } from './settlement.js'
-import type { PendingCancel, TurnRead, TurnRequest } from './turn-calls.js'
+import type { PendingEnd, TurnRead, TurnRequest } from './turn-calls.js'
 import { admit, holdKey } from './uniqueness.js'
 
 export interface TurnsOptions extends SettlementOptions {
@@ -69,8 +70,8 @@ export class Turns {
   /** When the latest turn began, and the timer of the next one if nothing calls for it sooner. */
   #lastTurnMs = 0
   #pace: Timer | undefined
-  readonly #cancels = new Set<PendingCancel>()
-  readonly #settledListeners = new Set<() => void>()
+  readonly #ends = new Set<PendingEnd>()
+  readonly #turnListeners = new Set<() => void>()
 
   constructor(options: TurnsOptions) {
     this.#options = options
@@ -111,10 +112,10 @@ export class Turns {
     return this.#reads.length > 0 || this.#requests.length > 0
   }
 
-  /** Calls `listener` when `isSettled` becomes true, or the store fails. Returns what takes it off again. */
-  onSettled(listener: () => void): () => void {
-    this.#settledListeners.add(listener)
-    return () => this.#settledListeners.delete(listener)
+  /** Calls `listener` when a turn is over, or the store has failed. Returns what takes it off again. */
+  onTurn(listener: () => void): () => void {
+    this.#turnListeners.add(listener)
+    return () => this.#turnListeners.delete(listener)
   }
 
   /** No turn follows any more. Resolves when the commit under way has settled. */
@@ -123,8 +124,8 @@ export class Turns {
     this.#stopped = true
     this.#pace?.cancel()
     this.#options.due.stop()
-    for (const pending of this.#cancels) pending.resolve(false)
-    this.#cancels.clear()
+    for (const pending of this.#ends) pending.resolve(undefined)
+    this.#ends.clear()
     this.#refuse(new MillraceError('MILLRACE_CLOSED', 'The executor closed before it could answer.'))
   }
 
@@ -140,9 +141,9 @@ export class Turns {
     this.poke()
   }
 
-  /** Tells whether the job was cancelled, once its outcome is durable. */
-  awaitCancel(pending: PendingCancel): void {
-    this.#cancels.add(pending)
+  /** Tells how a run ended, once what became of the job is durable. */
+  awaitEnd(pending: PendingEnd): void {
+    this.#ends.add(pending)
   }
 
   /** Something has come up. The turn follows when the event loop turns, so that it takes in everything of this one. */
@@ -158,7 +159,7 @@ export class Turns {
   /** Something has happened in a thread. While all of them are busy it may wait for more of its kind: see `dispatcher/pace`. */
   news(): void {
     if (this.#stopped || this.#scheduled || this.#committing !== undefined || this.#failure !== undefined) return
-    const slackMs = this.draining || this.#cancels.size > 0 ? 0 : this.#options.claims.slackMs(this.#lastTurnMs)
+    const slackMs = this.draining || this.#ends.size > 0 ? 0 : this.#options.claims.slackMs(this.#lastTurnMs)
     if (slackMs < 1 || slackMs === Infinity) this.poke()
     else this.#pokeIn(slackMs)
   }
@@ -235,12 +236,12 @@ export class Turns {
       settlement.collect(batch)
       returned.push(...slices)
       claims.reconsider(batch, writes)
-      for (const pending of this.#cancels) {
+      for (const pending of this.#ends) {
         if (pending.batch !== batch || (batch.collected <= pending.index && batch.end === undefined)) continue
-        this.#cancels.delete(pending)
-        const cancelled = settlement.cancelled.has(pending.seq)
+        this.#ends.delete(pending)
+        const state = settlement.stopped.get(pending.seq)
         this.#rejects.push(pending.reject)
-        settlement.tidings.add(() => pending.resolve(cancelled))
+        settlement.tidings.add(() => pending.resolve(state))
       }
     }
     returned.sort((left, right) => left.page.ord - right.page.ord || left.page.sub - right.page.sub || left.from - right.from)
@@ -286,28 +287,13 @@ export class Turns {
   #promote(settlement: Settlement, writes: WriteBatch, now: number): void {
     const { store, ready, due } = this.#options
     if (!due.isDue(this.#dueAt) || this.draining) return
-    const { counters } = store
     let jobs = 0
     for (const scheduled of store.readDue(now, PROMOTE_JOBS)) {
       if (jobs >= PROMOTE_JOBS) break
       const waiting = scheduledPageRef(store, scheduled)
       // Cancelled in this very turn: the record is on its way out.
       if (settlement.unscheduled.has(scheduled.key.toString('latin1'))) continue
-      const { header, bytes, queueId, rank } = scheduled
-      const page = new PageRef(queueId, rank, counters.nextSeq++, 0, header, bytes, -1)
-      if (waiting.doneCount > 0) {
-        page.restoreMarks(waiting.marks())
-        writes.remove('marks', scheduled.key)
-        writes.put('marks', page.key, page.marks())
-      }
-      const left = header.count - page.doneCount
-      jobs += left
-      writes.remove('scheduled', scheduled.key)
-      store.putPage(writes, page)
-      store.putLocation(writes, header.solo ? INDEX_SOLO : INDEX_GROUP, header.firstSeq, page.key)
-      const isRetry = ((bytes[PAGE_HEADER_BYTES + 6] ?? 0) & ENTRY_RETRY) !== 0
-      store.stats.moved(page, isRetry ? 'retryable' : 'scheduled', 'waiting')
-      ready.append(page)
+      jobs += promotePage(scheduled, waiting, writes, { store, ready }).header.count - waiting.doneCount
     }
     this.#dueIsStale = true
   }
@@ -357,7 +343,7 @@ export class Turns {
       this.#wasQuiet = true
       onQuiet(isNews)
     }
-    if (this.isSettled) for (const listener of this.#settledListeners) listener()
+    for (const listener of this.#turnListeners) listener()
   }
 
   #fail(error: Error, gathered: Gathered | undefined): void {
@@ -366,12 +352,12 @@ export class Turns {
     this.#pace?.cancel()
     gathered?.reject(error)
     this.#options.intake.fail(error)
-    for (const pending of this.#cancels) pending.reject(error)
-    this.#cancels.clear()
+    for (const pending of this.#ends) pending.reject(error)
+    this.#ends.clear()
     this.#refuse(error)
     this.#options.due.stop()
     this.#options.onFailure(error)
-    for (const listener of this.#settledListeners) listener()
+    for (const listener of this.#turnListeners) listener()
   }
 
   /** Rejects everything that waits for an answer. */

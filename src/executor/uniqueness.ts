@@ -30,22 +30,21 @@ import type { KeyHolder } from '../codec/unique-entry.js'
 import { formatJobId } from '../job/job-id.js'
 import type { JobLedger } from '../job/job-state.js'
 import type { CompiledUnique } from '../job/unique.js'
-import type { Retention } from '../maintenance/retention.js'
 import type { JobOverrides } from '../options/enqueue-options.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PageRef } from '../store/page-ref.js'
 import { removeSuspect } from '../store/suspects.js'
 import type { Gathered, GatheredPage, Intake } from './intake.js'
-import { locate, type LocateOptions, type Place } from './locate.js'
+import { keyHolder, type KeyHolderOptions, placeOfHolder } from './key-holder.js'
+import type { Place } from './locate.js'
 import type { PageHandles, ResultRegistry } from './results.js'
 import { scheduledPlace } from './scheduled-place.js'
 import type { Settlement } from './settlement.js'
 import type { UniqueTicket } from './unique-call.js'
-import { hasBegun, withdraw } from './withdraw.js'
+import { withdraw } from './withdraw.js'
 
-export interface UniquenessOptions extends LocateOptions {
-  readonly retention: Retention
+export interface UniquenessOptions extends KeyHolderOptions {
   readonly results: ResultRegistry
   readonly intake: Intake
 }
@@ -145,7 +144,7 @@ class Admission {
     const holder = this.#holder(ticket.hash)
     if (holder === undefined) return true
     if (changes && !holder.over) {
-      const place = this.#place(holder)
+      const place = placeOfHolder(holder, this.#settlement, this.#options)
       if (place !== undefined && withdraw(place, this.#options)) this.#change(place, page, ticket)
       // Nobody may be left behind with an input that never runs.
       else if (holder.expiresAt <= this.#now) return true
@@ -161,24 +160,8 @@ class Admission {
     return at === undefined ? undefined : this.pages[at]
   }
 
-  /** The job that holds the key as things stand now. */
   #holder(hash: string): KeyHolder | undefined {
-    const holder = this.#options.store.uniques.find(hash)
-    if (holder === undefined || holder.expiresAt > this.#now) return holder
-    if (holder.released) return undefined
-    if (holder.over) return this.#isKept(holder.seq) ? holder : undefined
-    if (holder.while !== 'waiting') return holder
-    const place = this.#place(holder)
-    return place === undefined || hasBegun(place, this.#options) ? undefined : holder
-  }
-
-  /** Whether a job that is over is still there for whoever asks. */
-  #isKept(seq: number): boolean {
-    return this.#settlement.moves.ended.has(seq) || this.#options.retention.find(seq) !== undefined
-  }
-
-  #place({ seq, queueId, rank }: KeyHolder): Place | undefined {
-    return this.#settlement.moves.places.get(seq) ?? locate({ seq, queueId, rank }, this.#options)
+    return keyHolder(hash, this.#settlement, this.#now, this.#options)
   }
 
   #id({ seq, queueId, rank }: KeyHolder): string {
@@ -228,7 +211,7 @@ class Admission {
     const runAt = !ticket.unique.tellsWhen ? page.header.runAt : Math.max(given.runAt, Math.ceil(this.#now))
     if (place.at === 'page') this.#leaveLane(page, ledger)
     else this.#leaveSchedule(place.scheduled.key)
-    const isRetry = place.at === 'page' ? ledger !== undefined : (kept & ENTRY_RETRY) !== 0
+    const isRetry = place.at === 'page' ? hasRun(ledger) : (kept & ENTRY_RETRY) !== 0
     const history = ledger === undefined ? undefined : { ...ledger, suspect: false }
     this.#schedule(page, runAt, content, key, isRetry ? ENTRY_RETRY : 0, history)
   }
@@ -242,7 +225,7 @@ class Admission {
   /** It waits for an instant from now on. Another input's suspicion is not this one's. */
   #leaveLane(page: PageRef, ledger: JobLedger | undefined): void {
     const { store } = this.#options
-    store.stats.moved(page, 'waiting', ledger === undefined ? 'scheduled' : 'retryable')
+    store.stats.moved(page, 'waiting', hasRun(ledger) ? 'retryable' : 'scheduled')
     page.markDone(0)
     store.putProgress(this.#writes, page)
     store.changing(page)
@@ -270,6 +253,11 @@ class Admission {
     this.#settlement.dueAt = Math.min(this.#settlement.dueAt, runAt)
     this.#settlement.moves.places.set(seq, scheduledPlace(runAt, queueId, rank, bytes))
   }
+}
+
+/** One that was brought back may have a history without attempts. */
+function hasRun(ledger: JobLedger | undefined): boolean {
+  return ledger !== undefined && ledger.attempts.length > 0
 }
 
 function keyOf({ key, while: until }: CompiledUnique): JobOverrides['unique'] {

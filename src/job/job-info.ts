@@ -11,11 +11,11 @@ export const JOB_STATES = ['scheduled', 'available', 'running', 'retryable', 'co
  * - `retryable`: failed or snoozed; waits for its next attempt.
  * - `completed`: ended with an output.
  * - `cancelled`: ended by `cancel()` or by its handler's `cancel`.
- * - `discarded`: ended without an output: out of retries, fatal, unfit, expired before its first run, or quarantined.
+ * - `discarded`: ended without an output: out of retries, fatal, unfit, expired before its first run, quarantined, or by `discard()`.
  */
 export type JobState = (typeof JOB_STATES)[number]
 
-/** The states a job never leaves. */
+/** The states a job never leaves by itself: `retry()` brings back what was cancelled or discarded. */
 export type FinalState = 'completed' | 'cancelled' | 'discarded'
 
 /** How one run of a job ended. Only `failed` and `timedOut` use up a retry. */
@@ -25,14 +25,14 @@ export type AttemptOutcome =
   | 'timedOut'
   | 'cancelled'
   | 'snoozed'
-  /** Stopped for a reason that is not the job's: a close, a batch-mate's termination, a crash with several jobs in flight. */
+  /** Stopped for a reason that is not the job's: a close, a pause, a batch-mate's termination, a crash with several jobs in flight. */
   | 'interrupted'
   /** The process died while this job ran alone. */
   | 'crashed'
 
 /** One run of a job. */
 export interface Attempt {
-  /** 1 for the first. The same number again after a run that was not charged. */
+  /** 1 for the first, also of those after a `retry()` by hand. The same number again after a run that was not charged. */
   readonly attempt: number
   /** Epoch ms, when the thread started the job. */
   readonly startedAt: number
@@ -90,6 +90,6 @@ export interface JobInfo<Input = unknown, Output = unknown> {
   /** What ended the job without an output, or the reason it was cancelled for. */
   readonly error?: ErrorRecord
   readonly progress?: JobProgress
-  /** How often the job took the process down. */
+  /** How often the job took the process down, since it was enqueued or brought back by `retry()`. */
   readonly crashes: number
 }

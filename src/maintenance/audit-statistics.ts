@@ -18,6 +18,7 @@ import {
   seriesKey,
   writeSeriesNow,
 } from '../codec/series-record.js'
+import type { JobLedger } from '../job/job-state.js'
 import type { Engine, Entry, WriteBatch } from '../store/engine.js'
 import { AT, type Count, COUNTS, FIELDS, GAUGES } from '../telemetry/counts.js'
 import { OTHERS } from '../telemetry/series.js'
@@ -43,12 +44,14 @@ interface Names {
 export class StatisticsAudit {
   /** Jobs found in all. */
   readonly recount = nothingFound()
+  /** The same, and each time that a job of them was over and was brought back. */
+  readonly totals = nothingFound()
   readonly #found = new Map<string, Recount>()
   readonly #problems: Problem[] = []
   readonly #series = new Map<string, SeriesNow>()
 
-  /** A job was found. */
-  job(queueId: number, definitionId: number, state: keyof Recount): void {
+  /** A job was found. @param ended - how often it was over before, and was brought back */
+  job(queueId: number, definitionId: number, state: keyof Recount, ended: JobLedger['ended']): void {
     const name = `${queueId}:${definitionId}`
     let found = this.#found.get(name)
     if (found === undefined) {
@@ -57,6 +60,11 @@ export class StatisticsAudit {
     }
     found[state]++
     this.recount[state]++
+    this.totals[state]++
+    for (const final of FINAL_STATES) {
+      found[final] += ended?.[final] ?? 0
+      this.totals[final] += ended?.[final] ?? 0
+    }
   }
 
   /**

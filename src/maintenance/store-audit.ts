@@ -6,7 +6,8 @@
  * - The index leads to every job that left the page it was enqueued in, to every suspect, to every holder of a unique key, and to
  *   nothing else.
  * - Marks belong to a page and leave at least one of its jobs. Payloads belong to a job, and every job has those it names.
- * - The counters are what a recount gives; numbers that were given out are below the next one. Statistics agree. Nothing is claimed.
+ * - The counters are what a recount gives; numbers that were given out are below the next one. Statistics agree.
+ * - What was set of queues is of queues that there are, and says something. Nothing is claimed.
  *
  * A problem whose truth follows from the rest of the store comes with the writes that put it right. What happened to a job decides
  * between two records of it: one that is over is over, and one that moved on is where it moved to. Nothing that only one record
@@ -33,7 +34,6 @@ import {
 import {
   ENTRY_EXTERNAL,
   ENTRY_RETRY,
-  ENTRY_SUSPECT,
   ENTRY_UNFIT,
   type EntryView,
   PAGE_HEADER_BYTES,
@@ -46,9 +46,11 @@ import {
 import { readPayload } from '../codec/payload.js'
 import { readScheduled } from '../codec/scheduled-record.js'
 import type { FinalState } from '../job/job-info.js'
+import type { JobLedger } from '../job/job-state.js'
 import { type Engine, type Entry, type Table, TABLES, type WriteBatch } from '../store/engine.js'
 import { checkCounters, type Recount } from './audit-counters.js'
-import { checkSchedule } from './audit-schedules.js'
+import { isNew, ledgerProblems } from './audit-ledger.js'
+import { auditMeta } from './audit-meta.js'
 import { StatisticsAudit } from './audit-statistics.js'
 import { IndexAudit } from './audit-index.js'
 import { UniqueAudit } from './audit-unique.js'
@@ -126,7 +128,7 @@ class StoreAudit {
   }
 
   run(): Audit {
-    this.#readNames()
+    this.#problems.push(...auditMeta([...this.#entries('meta')], this.#names, this.#highest))
     for (const entry of this.#entries('pages')) this.#try('pages', entry, () => this.#page(entry))
     for (const entry of this.#entries('scheduled')) this.#try('scheduled', entry, () => this.#scheduled(entry))
     for (const state of FINAL_STATES) this.#finished(state)
@@ -176,19 +178,6 @@ class StoreAudit {
     }
   }
 
-  #readNames(): void {
-    for (const entry of this.#entries('meta')) {
-      const [kind, id] = entry.key.toString('utf8').split(':')
-      if (kind === 'queue' || kind === 'definition') this.#names[kind].add(Number(id))
-      // They lie behind the queues.
-      if (kind === 'schedule') for (const text of checkSchedule(entry, this.#names.queue, this.#highest)) this.#problem(text)
-    }
-    const format = this.#engine.get('meta', metaKey('format'))
-    if (format === undefined) this.#problem('meta has no format')
-    else if (!/^\{"format":[1-9]\d*,"mark":\d+\}$/.test(format.toString('latin1')))
-      this.#problem(`meta format cannot be read: ${format.toString('latin1')}`)
-  }
-
   // ---- pages ----
 
   #page({ key, value }: Entry): void {
@@ -232,7 +221,8 @@ class StoreAudit {
     for (let index = 0; index < header.count; index++) {
       const entry = readEntry(bytes, offset)
       const seq = header.firstSeq + index
-      const isSuspect = this.#readJob(`${where}, job ${seq}`, bytes, entry, header.solo, overrides.length)
+      const ledger = readHistory(bytes, entry)
+      const isSuspect = this.#readJob(`${where}, job ${seq}`, bytes, entry, ledger, header.solo, overrides.length)
       this.#highest.seq = Math.max(this.#highest.seq, seq)
       if (isMarked(page.marks, index)) {
         done++
@@ -240,13 +230,14 @@ class StoreAudit {
       } else {
         suspect ||= isSuspect
         this.#place(seq, place)
-        const job = { seq, definitionId: entry.definitionId, queueId, rank, over: false, hasRun: header.solo }
+        const hasRun = header.solo && !isNew(ledger)
+        const job = { seq, definitionId: entry.definitionId, queueId, rank, over: false, hasRun }
         this.#unique.add(job, overrides[entry.overrides - 1]?.unique)
         this.#oldestAt = Math.min(this.#oldestAt, header.enqueuedAt)
         if ((entry.flags & ENTRY_EXTERNAL) !== 0)
           this.#payloads.set(`${seq}.${PAYLOAD_INPUT}`, sizeApart(bytes.subarray(entry.payloadFrom, entry.end)))
         const gauge = table === 'pages' ? 'waiting' : (entry.flags & ENTRY_RETRY) === 0 ? 'scheduled' : 'retryable'
-        this.#statistics.job(queueId, entry.definitionId, gauge)
+        this.#statistics.job(queueId, entry.definitionId, gauge, ledger?.ended)
       }
       offset = entry.end
     }
@@ -260,19 +251,20 @@ class StoreAudit {
   }
 
   /** Checks one entry of a page. Returns whether the job is a suspect. */
-  #readJob(where: string, bytes: Buffer, entry: EntryView, solo: boolean, overrides: number): boolean {
+  #readJob(
+    where: string,
+    bytes: Buffer,
+    entry: EntryView,
+    ledger: JobLedger | undefined,
+    solo: boolean,
+    overrides: number,
+  ): boolean {
     const { definitionId, flags } = entry
-    const ledger = readHistory(bytes, entry)
     if ((flags & ENTRY_EXTERNAL) === 0) this.#decode(where, 'input', bytes, entry.payloadFrom, entry.end)
     if (!this.#names.definition.has(definitionId)) this.#problem(`${where} is of the unknown definition ${definitionId}`)
     if (entry.overrides > overrides) this.#problem(`${where} names overrides ${entry.overrides} of ${overrides}`)
     if ((flags & ENTRY_UNFIT) !== 0) this.#problem(`${where} has a flag that is never stored`)
-    if (solo !== (ledger !== undefined))
-      this.#problem(`${where} ${solo ? 'is alone and has no' : 'is with others and has a'} history`)
-    if ((flags & ENTRY_RETRY) !== 0 && !solo) this.#problem(`${where} is a retry among others`)
-    if (((flags & ENTRY_SUSPECT) !== 0) !== (ledger?.suspect ?? false)) this.#problem(`${where} is a suspect by half`)
-    const charged = ledger?.attempts.filter(({ outcome }) => outcome === 'failed' || outcome === 'timedOut').length ?? 0
-    if (charged > (ledger?.charged ?? 0)) this.#problem(`${where} was charged ${ledger?.charged} attempts of ${charged}`)
+    for (const text of ledgerProblems(ledger, flags, solo)) this.#problem(`${where} ${text}`)
     return ledger?.suspect ?? false
   }
 
@@ -331,7 +323,7 @@ class StoreAudit {
     for (const job of jobs) {
       const { seq, queueId, definitionId, inputApart, outputApart, input, output } = job
       this.#place(seq, place)
-      this.#statistics.job(queueId, definitionId, state)
+      this.#statistics.job(queueId, definitionId, state, job.ledger?.ended)
       this.#unique.add({ ...job, over: true, hasRun: true }, job.overrides?.unique)
       this.#highest.seq = Math.max(this.#highest.seq, seq)
       if (!inputApart) this.#decode(`${where}, job ${seq}`, 'input', input)
@@ -393,7 +385,7 @@ class StoreAudit {
   #checkCounters(): void {
     const record = this.#engine.get('meta', metaKey('counters'))
     const { keepsAll = false } = this.#options
-    const { problems, rebuilt } = checkCounters(record, this.#statistics.recount, this.#highest, keepsAll)
+    const { problems, rebuilt } = checkCounters(record, this.#statistics.totals, this.#highest, keepsAll)
     for (const text of problems) this.#problem(text, (batch) => batch.put('meta', metaKey('counters'), rebuilt))
     this.#problems.push(...this.#statistics.check(this.#engine, this.#names, record, keepsAll))
   }

@@ -6,6 +6,7 @@
  */
 import { EXPIRE_JOBS, QUEUE_TURN_MS, WINDOW_BYTES } from '../base/limits.js'
 import { ENTRY_EXTERNAL, entryEnd, externalBytes } from '../codec/page.js'
+import type { QueueState } from '../codec/queue-state.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PageRef, Slice } from '../store/page-ref.js'
 import type { Room } from './draft.js'
@@ -20,8 +21,12 @@ const FRUITLESS_SLICES = 256
 export class ReadyQueue {
   readonly id: number
   readonly name: string
-  /** How many threads may work for it at once. */
-  readonly concurrency: number
+  /** How many threads may work for it at once, as the executor's options say. */
+  readonly configured: number
+  /** The same as it holds: an operator's word comes before the option's. */
+  concurrency: number
+  /** None of its jobs is claimed. */
+  isPaused = false
   /** By rank: the highest priority first. */
   readonly lanes: Lane[] = []
   /** Batches that each thread slot holds of this queue. */
@@ -32,16 +37,21 @@ export class ReadyQueue {
   constructor(id: number, name: string, concurrency: number) {
     this.id = id
     this.name = name
+    this.configured = concurrency
     this.concurrency = concurrency
   }
 
+  /** Whether a job may wait that can be claimed. */
   get hasWork(): boolean {
-    return this.lanes.some((lane) => lane.hasWork)
+    return !this.isPaused && this.lanes.some((lane) => lane.hasWork)
   }
 
-  /** Whether a slot may take a batch: it works for the queue already, or one more may. */
+  /**
+   * Whether a slot may take a batch: it works for the queue already, or one more may. While more work for it than may, none does: the
+   * bound was lowered.
+   */
   admits(slot: number): boolean {
-    return this.held.has(slot) || this.held.size < this.concurrency
+    return this.held.size < this.concurrency || (this.held.size === this.concurrency && this.held.has(slot))
   }
 }
 
@@ -59,6 +69,7 @@ export interface ExpiredJob {
 export interface Arrival {
   readonly queue: ReadyQueue
   readonly rank: number
+  /** `Infinity`: nobody has counted them. */
   readonly jobs: number
 }
 
@@ -67,6 +78,8 @@ export interface ReadyQueuesOptions {
   readonly runTimes: RunTimes
   /** Names and how many threads each may use; `Infinity` for no bound. */
   readonly queues: ReadonlyMap<string, { readonly concurrency: number }>
+  /** What operators have set of queues, by queue, also of such as are not configured here. */
+  readonly states: ReadonlyMap<number, QueueState>
   /** Whether a definition is registered here. */
   readonly canRun: (definitionId: number) => boolean
   /** Whether any definition says by when its jobs must begin. A job may say so too, beside its entry. */
@@ -96,7 +109,29 @@ export class ReadyQueues {
       const queue = new ReadyQueue(options.store.queueId(name), name, concurrency)
       this.#queues.set(queue.id, queue)
     }
+    for (const [queueId, state] of options.states) this.setState(queueId, state)
     this.#findLanes()
+  }
+
+  queue(id: number): ReadyQueue | undefined {
+    return this.#queues.get(id)
+  }
+
+  /** Whether threads hold work of a queue that they should not: it is paused, or more of them work for it than may. */
+  holdsTooMany(queueId: number): boolean {
+    const queue = this.#queues.get(queueId)
+    return queue !== undefined && (queue.isPaused || queue.held.size > queue.concurrency)
+  }
+
+  /** What an operator has set of a queue holds from the next pick on. Work of one that goes on is looked at as if it had just come. */
+  setState(queueId: number, { paused, concurrency }: QueueState): void {
+    const queue = this.#queues.get(queueId)
+    if (queue === undefined) return
+    const goesOn = queue.isPaused && !paused
+    queue.isPaused = paused
+    queue.concurrency = concurrency ?? queue.configured
+    if (!goesOn) return
+    for (const { rank, hasWork } of queue.lanes) if (hasWork) this.#arrivals.push({ queue, rank, jobs: Infinity })
   }
 
   get hasWork(): boolean {
@@ -115,7 +150,7 @@ export class ReadyQueues {
     const queue = this.#queues.get(page.queueId)
     if (queue === undefined) return
     const lane = this.#lane(queue, page.rank, 0)
-    if (!lane.hasWork) this.#arrivals.push({ queue, rank: page.rank, jobs: page.header.count })
+    if (!lane.hasWork && !queue.isPaused) this.#arrivals.push({ queue, rank: page.rank, jobs: page.header.count })
     lane.append(page)
     this.#windowBytes += lane.takeLoadedBytes()
   }

@@ -138,6 +138,12 @@ export class Schedules {
     this.#nextAt = undefined
   }
 
+  /** A job of a schedule is there again, for somebody has brought it back: the next run waits for it as it did before. */
+  revived(name: string, seq: number): void {
+    const schedule = this.#byName.get(name)
+    if (schedule?.record.last?.seq === seq) schedule.lastIsOver = false
+  }
+
   /** Makes a schedule, or changes it. A new rule is planned from now on. Returns whether anything is another than it was. */
   set(name: string, settings: ScheduleSettings, now: number): boolean {
     const before = this.#byName.get(name)

@@ -3,7 +3,7 @@
  * reads them back; owns the counters and the interned names. It decides nothing.
  *
  * Tables (keys in `codec/keys`):
- *   meta       'format' · 'counters' · 'queue:<id>' · 'definition:<id>' · 'stats:…'
+ *   meta       'format' · 'counters' · 'queue:<id>' · 'definition:<id>' · 'queue-state:<queue id>' · 'stats:…' · 'schedule:<name>'
  *   pages      waiting and running jobs, in run order
  *   marks      which jobs of a page are over, while others are not
  *   scheduled  delayed pages and retries, in due order
@@ -38,20 +38,15 @@ import { STORE_MARKS } from '../job/job-id.js'
 import type { FinalState } from '../job/job-info.js'
 import { type Counters, firstCounters, storedCounters } from './counters.js'
 
-import { type Engine, TABLES, type WriteBatch } from './engine.js'
+import type { Engine, WriteBatch } from './engine.js'
+import { FORMAT, readFormat } from './format.js'
+import { readMeta } from './meta.js'
 import { Names } from './names.js'
 import { UniqueIndex } from './unique-index.js'
 import { PageRef } from './page-ref.js'
 import { Statistics, storedSince } from './statistics.js'
 
 export type { Counters } from './counters.js'
-
-/**
- * 1: the first.
- * 2: overrides tell more of a job than settings, and `meta` holds more than names and counters. Nothing that 1 knows lies otherwise,
- *    so a store of format 1 becomes one of format 2 by its first commit; a version that knows only 1 must not open it any more.
- */
-const FORMAT = 2
 
 export class JobStore {
   readonly engine: Engine
@@ -65,6 +60,8 @@ export class JobStore {
   readonly #changing = new Map<string, PageRef>()
   /** The same of pages in `scheduled`, by key. */
   readonly #changingScheduled = new Map<string, PageRef>()
+  /** Blocks of finished jobs that the commit under way writes anew, by key. */
+  readonly #changingBlocks = new Map<string, Buffer>()
 
   private constructor(engine: Engine, mark: number, counters: Counters) {
     this.engine = engine
@@ -79,21 +76,7 @@ export class JobStore {
    * @throws MillraceError `MILLRACE_STORE_TOO_NEW`, `MILLRACE_STORE_CORRUPT`
    */
   static open(engine: Engine, random: Random, where: string): JobStore {
-    const format = readMeta<{ format: number; mark: number }>(engine, 'format')
-    if (format !== undefined && format.format > FORMAT) {
-      throw new MillraceError(
-        'MILLRACE_STORE_TOO_NEW',
-        `The store in ${where} has format ${format.format}; this version of millrace reads up to ${FORMAT}. Install the newer version that wrote it.`,
-      )
-    }
-    if (format !== undefined && !(format.format >= 1 && format.mark >= 0)) {
-      const told = JSON.stringify(format)
-      throw new MillraceError('MILLRACE_STORE_CORRUPT', `The store in ${where} tells a format that there never was: ${told}.`)
-    }
-    if (format === undefined && TABLES.some((table) => engine.range(table, { limit: 1 }).length > 0)) {
-      const message = `The store in ${where} has lost the record of its format, by which its job ids are known. Restore a backup.`
-      throw new MillraceError('MILLRACE_STORE_CORRUPT', message)
-    }
+    const format = readFormat(engine, where)
     const mark = format?.mark ?? Math.floor(random.next() * STORE_MARKS)
     const counters = format === undefined ? firstCounters() : storedCounters(readMeta(engine, 'counters'), where)
     counters.epoch++
@@ -113,6 +96,15 @@ export class JobStore {
 
   definitionId(name: string): number {
     return this.#intern(this.#names.definition, name)
+  }
+
+  /** The number of a name that the store has met. */
+  findQueue(name: string): number | undefined {
+    return this.#names.queue.id(name)
+  }
+
+  findDefinition(name: string): number | undefined {
+    return this.#names.definition.id(name)
   }
 
   queueName(id: number): string {
@@ -201,10 +193,12 @@ export class JobStore {
     return value === undefined ? undefined : this.#pageOf(key, value)
   }
 
-  /** Pages of any lane from `after` on, for listing. */
-  readPages(after: Buffer | undefined, limit: number): PageRef[] {
-    const start = after === undefined ? {} : { start: Buffer.concat([after, Buffer.of(0)]) }
-    return this.engine.range('pages', { ...start, limit }).map(({ key, value }) => this.#pageOf(key, value))
+  /** Pages of any lane behind `after`, for looking through them. With a queue: from its first one on, and only its own. */
+  readPages(after: Buffer | undefined, limit: number, queueId?: number): PageRef[] {
+    const first = queueId === undefined ? undefined : pageKey(queueId, 0, 0, 0)
+    const start = after === undefined ? first : Buffer.concat([after, Buffer.of(0)])
+    const range = { ...(start && { start }), ...(queueId !== undefined && { end: laneEnd(queueId, 255) }), limit }
+    return this.engine.range('pages', range).map(({ key, value }) => this.#pageOf(key, value))
   }
 
   /** A page's bytes, read again when memory let go of them. */
@@ -236,6 +230,7 @@ export class JobStore {
     this.uniques.committed()
     this.#changing.clear()
     this.#changingScheduled.clear()
+    this.#changingBlocks.clear()
     this.stats.committed()
   }
 
@@ -358,6 +353,13 @@ export class JobStore {
     batch.put('finished', finishedKey(state, block), bytes)
   }
 
+  /** Writes a block anew that is there; what is read of it from now on is what it will be. */
+  replaceBlock(batch: WriteBatch, state: FinalState, block: number, bytes: Buffer): void {
+    const key = finishedKey(state, block)
+    batch.put('finished', key, bytes)
+    this.#changingBlocks.set(key.toString('latin1'), bytes)
+  }
+
   removeBlock(batch: WriteBatch, state: FinalState, block: number): void {
     batch.remove('finished', finishedKey(state, block))
   }
@@ -369,7 +371,9 @@ export class JobStore {
   }
 
   readBlock(state: FinalState, block: number): Buffer | undefined {
-    return this.engine.get('finished', finishedKey(state, block))
+    const key = finishedKey(state, block)
+    const changing = this.#changingBlocks.size === 0 ? undefined : this.#changingBlocks.get(key.toString('latin1'))
+    return changing ?? this.engine.get('finished', key)
   }
 
   // ---- payloads that lie apart ----
@@ -384,15 +388,5 @@ export class JobStore {
 
   readPayload(seq: number, kind: number): Buffer | undefined {
     return this.engine.get('payloads', payloadKey(seq, kind))
-  }
-}
-
-function readMeta<T>(engine: Engine, name: string): T | undefined {
-  const bytes = engine.get('meta', metaKey(name))
-  if (bytes === undefined) return undefined
-  try {
-    return JSON.parse(bytes.toString('utf8')) as T
-  } catch (error) {
-    throw new MillraceError('MILLRACE_STORE_CORRUPT', `The store's record "${name}" cannot be read.`, { cause: error })
   }
 }

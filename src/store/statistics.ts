@@ -158,6 +158,13 @@ export class Statistics {
     })
   }
 
+  /** A job that was over is brought back. It counts as enqueued once more; that it had ended stays counted, for counts only grow. */
+  revived(queueId: number, definitionId: number): void {
+    this.shift(queueId, definitionId, 'waiting', 1)
+    const { counts } = this.of(queueId, definitionId)
+    counts[AT.enqueued] = (counts[AT.enqueued] ?? 0) + 1
+  }
+
   /** The jobs of a page that are not over wait in another way. */
   moved(page: PageRef, from: Gauge, to: Gauge): void {
     eachDefinition(page, (definitionId, jobs) => {
@@ -227,6 +234,7 @@ const COUNT_OF: { readonly [Kind in AttemptEnd['kind']]: Count | undefined } = {
   unfit: 'failed',
   snoozed: 'snoozed',
   cancelled: undefined,
+  dismissed: undefined,
   interrupted: 'interrupted',
   crashed: 'crashed',
   suspect: 'interrupted',

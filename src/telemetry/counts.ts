@@ -47,7 +47,7 @@ export const AT: Readonly<Record<Count | Gauge, number>> = Object.freeze({
 
 /** What has happened to jobs, and to their attempts. Each counts when its commit is durable; `started` also what is at work now. */
 export interface Tally {
-  /** Jobs stored. */
+  /** Jobs stored. One that is brought back by `retry()` counts once more, as does its next end. */
   readonly enqueued: number
   /** Attempts that have ended, in whatever way, and those at work now. Jobs in flight when a process died count as well. */
   readonly started: number

@@ -201,6 +201,7 @@ async function goodStore(): Promise<Engine> {
   batch.put('meta', metaKey('format'), Buffer.from('{"format":2,"mark":1}'))
   batch.put('meta', metaKey('queue:0'), Buffer.from('default'))
   batch.put('meta', metaKey('definition:0'), Buffer.from('job'))
+  batch.put('meta', metaKey('queue-state:0'), Buffer.from('{"paused":true,"concurrency":"∞"}'))
   putCounters(batch, {})
   putStatistics(batch, {})
   putSince(batch, 0)
@@ -390,6 +391,33 @@ const faults: Readonly<Record<string, Fault>> = {
   'an unknown definition': {
     plant: (batch) => batch.put('finished', keys.cancelled, block(6, { definitionId: 7 })),
     sees: /unknown definition 7/,
+  },
+  'what was set of a queue that there is not': {
+    plant: (batch) => batch.put('meta', metaKey('queue-state:7'), Buffer.from('{"paused":true}')),
+    sees: /queue-state:7 is of an unknown queue/,
+  },
+  'what was set of a queue and says nothing': {
+    plant: (batch) => batch.put('meta', metaKey('queue-state:0'), Buffer.from('{"paused":false}')),
+    sees: /queue-state:0 says nothing/,
+  },
+  'a bound of a queue that is none': {
+    plant: (batch) => batch.put('meta', metaKey('queue-state:0'), Buffer.from('{"paused":true,"concurrency":0}')),
+    sees: /queue-state:0 cannot be read/,
+  },
+  'what was set of a queue and more': {
+    plant: (batch) => batch.put('meta', metaKey('queue-state:0'), Buffer.from('{"paused":true,"rate":0}')),
+    sees: /queue-state:0 says more/,
+  },
+  'a charge that was forgiven for good': {
+    plant: (batch) => {
+      const attempt = { attempt: 1, startedAt: 1, endedAt: 2, outcome: 'failed' } as const
+      batch.put('pages', keys.suspect, solo(3, { ledger: { ...EMPTY_LEDGER, forgiven: 1, attempts: [attempt, attempt] } }))
+    },
+    sees: /was charged 1 attempts of 2/,
+  },
+  'an earlier end that was not counted': {
+    plant: (batch) => batch.put('pages', keys.suspect, solo(3, { ledger: { ...EMPTY_LEDGER, ended: { discarded: 1 } } })),
+    sees: /counter discarded is 0, a recount gives 1/,
   },
   'an unknown queue': { plant: (batch) => batch.remove('meta', metaKey('queue:0')), sees: /unknown queue 0/ },
   'a claim': { plant: (batch) => batch.put('claims', numberKey(3), writeClaim(claim)), sees: /batch 3 is claimed/ },

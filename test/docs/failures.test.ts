@@ -164,6 +164,26 @@ for (const what of ['`cancel()`, the handler heeds `ctx.signal`', '`cancel()`, i
 }
 
 for (const deed of ['close heeded', 'close ignored']) {
+  test(`\`discard()\`: ${deed}`, LIMIT, async (t) => {
+    const { outcome, code, charged } = row('`discard()`')
+    const executor = await open(t)
+    const job = await started(executor, deed)
+    assert.equal(await executor.discard(job), true)
+    const { state, attempts, attempt, error } = await inform(executor, job)
+    assert.deepEqual([state, attempts.length, attempt, charged], ['discarded', 1, 1, 'no, and discarded'])
+    assert.deepEqual([attempts[0]?.outcome, error?.code], [outcome, code])
+  })
+
+  test(`\`pause({ interrupt: true })\`: ${deed}`, LIMIT, async (t) => {
+    const { outcome, code, charged } = row('`pause({ interrupt: true })`')
+    const executor = await open(t)
+    const job = await started(executor, deed)
+    await executor.queue('default').pause({ interrupt: true })
+    const { state, attempts, attempt } = await inform(executor, job)
+    assert.deepEqual([state, attempts.length, attempt, charged], ['available', 1, 1, 'no'])
+    assert.deepEqual([attempts[0]?.outcome, attempts[0]?.error?.code], [outcome, code])
+  })
+
   test(`\`close()\`, it outlasts \`grace\`: ${deed}`, LIMIT, async (t) => {
     const { outcome, code, charged } = row('`close()`, it outlasts `grace`')
     const path = newDirectory(t)

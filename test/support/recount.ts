@@ -1,8 +1,12 @@
 /** The statistics of a store that keeps everything, counted anew from its jobs and their histories. */
 import { isDeepStrictEqual } from 'node:util'
 import { ATTEMPTS_KEPT } from '../../src/base/limits.js'
-import type { Executor, JobInfo, JobStatistics, Tally } from '../../src/index.js'
+import type { Executor, JobInfo, JobState, JobStatistics, Tally } from '../../src/index.js'
+import { isFinal } from '../../src/job/job-state.js'
 import { COUNTS, tallyOf } from '../../src/telemetry/counts.js'
+
+/** As what a job had ended each time that it was brought back, and after how many attempts. */
+type EndsOf = (info: JobInfo) => readonly { readonly state: JobState; readonly attempts: number }[]
 
 type Counts = Record<keyof Tally, number>
 
@@ -16,8 +20,14 @@ interface Recount {
 /**
  * What is wrong with `stats()`. Nothing may have been pruned, and nothing may happen meanwhile.
  * @param begun - jobs that are at work and have begun, by the id of each
+ * @param endsOf - how often a job was over and was brought back
  */
-export function statisticsProblems(executor: Executor, infos: readonly JobInfo[], begun: ReadonlySet<string>): string[] {
+export function statisticsProblems(
+  executor: Executor,
+  infos: readonly JobInfo[],
+  begun: ReadonlySet<string>,
+  endsOf: EndsOf = () => [],
+): string[] {
   // Of longer histories something was left out.
   if (infos.some(({ attempts }) => attempts.length >= ATTEMPTS_KEPT)) return []
   const stats = executor.stats()
@@ -25,17 +35,22 @@ export function statisticsProblems(executor: Executor, infos: readonly JobInfo[]
     ...compare(
       'queue',
       stats.queues,
-      recount(infos, begun, ({ queue }) => queue),
+      recount(infos, begun, endsOf, ({ queue }) => queue),
     ),
     ...compare(
       'definition',
       stats.definitions,
-      recount(infos, begun, ({ name }) => name),
+      recount(infos, begun, endsOf, ({ name }) => name),
     ),
   ]
 }
 
-function recount(infos: readonly JobInfo[], begun: ReadonlySet<string>, nameOf: (info: JobInfo) => string): Map<string, Recount> {
+function recount(
+  infos: readonly JobInfo[],
+  begun: ReadonlySet<string>,
+  endsOf: EndsOf,
+  nameOf: (info: JobInfo) => string,
+): Map<string, Recount> {
   const found = new Map<string, Recount>()
   for (const info of infos) {
     let each = found.get(nameOf(info))
@@ -43,15 +58,19 @@ function recount(infos: readonly JobInfo[], begun: ReadonlySet<string>, nameOf: 
       each = { totals: { ...tallyOf(() => 0) }, waiting: 0, scheduled: 0, retryable: 0 }
       found.set(nameOf(info), each)
     }
-    addJob(each, info, begun.has(info.id))
+    addJob(each, info, endsOf(info), begun.has(info.id))
   }
   return found
 }
 
-function addJob(into: Recount, { state, attempts }: JobInfo, isAtWork: boolean): void {
+function addJob(into: Recount, { state, attempts }: JobInfo, ends: ReturnType<EndsOf>, isAtWork: boolean): void {
   const { totals } = into
-  totals.enqueued++
-  if (state === 'completed' || state === 'cancelled' || state === 'discarded') totals[state]++
+  totals.enqueued += 1 + ends.length
+  for (const each of ends) if (isFinal(each.state)) totals[each.state]++
+  // The failures after which there was no retry.
+  const last = ends.filter((each) => each.state === 'discarded').map((each) => each.attempts)
+  if (state === 'discarded') last.push(attempts.length)
+  if (isFinal(state)) totals[state]++
   else if (state === 'available' || state === 'running') into.waiting++
   else into[state]++
   totals.started += attempts.length + (isAtWork ? 1 : 0)
@@ -59,7 +78,7 @@ function addJob(into: Recount, { state, attempts }: JobInfo, isAtWork: boolean):
     // Those that ended the job are counted by its state.
     if (outcome !== 'completed' && outcome !== 'cancelled') totals[outcome]++
     const isFailure = outcome === 'failed' || outcome === 'timedOut'
-    if (isFailure && !(state === 'discarded' && index === attempts.length - 1)) totals.retried++
+    if (isFailure && !last.includes(index + 1)) totals.retried++
   }
 }
 

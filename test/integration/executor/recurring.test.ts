@@ -217,6 +217,35 @@ for (const store of STORES) {
       assert.deepEqual(await hoursOf(executor), [1, 2, 3])
     })
 
+    it('waits neither for a last run that was purged nor for one that was discarded, but for one that was brought back', async (t) => {
+      const { executor, clock } = await open(t)
+      const queue = executor.queue('default')
+      await queue.pause()
+      await executor.schedule('name', { every: '1h' }, told)
+      /** A turn that decides, one that enqueues, and one that has seen it. */
+      const hour = async () => {
+        clock.advance(HOUR)
+        for (let turn = 0; turn < 3; turn++) await executor.counts().then(() => executor.get(made.id))
+      }
+      const made = await executor.enqueue(told, 'beside', { delay: '1000h' })
+      await hour()
+      assert.deepEqual(await hoursOf(executor), [1])
+      await hour()
+      assert.equal((await only(executor)).waitsFor, 'lastRun')
+      assert.deepEqual(await queue.purge({ state: 'available' }), { matched: 1, changed: 1 })
+      for (let turn = 0; turn < 3; turn++) await executor.get(made.id)
+      assert.deepEqual(await hoursOf(executor), [2])
+      const { lastJobId } = await only(executor)
+      assert.equal(await executor.discard(lastJobId!), true)
+      assert.equal(await executor.retry(lastJobId!), true)
+      await hour()
+      assert.deepEqual([(await only(executor)).waitsFor, await hoursOf(executor)], ['lastRun', [2]])
+      assert.equal(await executor.discard(lastJobId!), true)
+      for (let turn = 0; turn < 3; turn++) await executor.get(made.id)
+      assert.deepEqual(await hoursOf(executor), [2, 3])
+      await assertConsistent(executor)
+    })
+
     it('with overlap enqueues whether or not the last run is over', async (t) => {
       const { executor, clock } = await open(t)
       const gate = new Gate(t)

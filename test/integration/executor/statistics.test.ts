@@ -172,6 +172,22 @@ for (const store of STORES) {
     const { drainMs: estimate } = executor.stats().queues['narrow'] ?? {}
     const { run: ofGated } = executor.stats().definitions['gated'] ?? {}
     assert.ok(Math.abs((estimate ?? 0) - (ofGated?.meanMs ?? 0)) < 1e-6 * (estimate ?? 0), `${estimate} for ${ofGated?.meanMs}`)
+    const narrow = executor.queue('narrow')
+    const isAbout = (share: number): void => {
+      const { drainMs: told } = executor.stats().queues['narrow'] ?? {}
+      const expected = (estimate ?? 0) * share
+      assert.ok(Math.abs((told ?? 0) - expected) < 1e-6 * expected, `${told} instead of ${expected}`)
+    }
+    // The narrower of the two that an operator may set says how many work for it.
+    await narrow.setConcurrency(2)
+    isAbout(1)
+    await executor.setThreads(4)
+    isAbout(1 / 2)
+    await narrow.setConcurrency(Infinity)
+    isAbout(1 / 4)
+    await narrow.pause()
+    assert.equal(executor.stats().queues['narrow']?.drainMs, undefined)
+    await narrow.resume()
     clock.runFreely()
     await executor.close({ grace: 0 })
     assert.equal(executor.stats().queues['narrow']?.totals.interrupted, 1)

@@ -18,7 +18,7 @@ import {
   uniqueKey,
   whole,
 } from './accepted.js'
-import { echo, nothing, type Library, type World } from './world.js'
+import { echo, nothing, type Library, type LooseExecutor, type World } from './world.js'
 
 export interface Call {
   readonly name: string
@@ -202,6 +202,7 @@ const EXECUTOR_CALLS: readonly Call[] = [
   },
   { name: 'list(filter)', takes: UNCHANGED, refuses: 'rejects', call: ({ executor }, value) => drained(executor.list(value)) },
   ...listCalls(),
+  ...controlCalls(),
   { name: 'on(name)', takes: never, refuses: 'throws', call: ({ executor }, value) => executor.on(value, () => undefined) },
   {
     name: 'on(…, listener)',
@@ -217,6 +218,62 @@ const EXECUTOR_CALLS: readonly Call[] = [
     call: ({ executor }, value) => executor.off('started', value),
   },
 ]
+
+/** Those that are taken change nothing, or change it back. */
+function controlCalls(): Call[] {
+  const refused = (name: string, takes: Accepts, call: Call['call']): Call => ({ name, takes, refuses: 'rejects', call })
+  const filters: Record<string, Accepts> = {
+    state: readable(isEmptyArray),
+    queue: text,
+    name: text,
+    ids: readable((value) => isIterable(value) && Array.from(value as Iterable<unknown>).length === 0),
+    olderThan: duration({ zero: true, infinity: false }),
+    limit: whole(0, Number.MAX_SAFE_INTEGER, true),
+  }
+  const inFilters = Object.entries(filters).map(([field, takes]) =>
+    refused(`cancelMany({ ${field} })`, orAbsent(takes), ({ executor }, value) =>
+      executor.cancelMany({ [field === 'name' ? 'queue' : 'name']: 'echo', [field]: value }, { dryRun: true }),
+    ),
+  )
+  const isThreads = whole(1, 1024)
+  // It has a name, which is that of no definition.
+  const anError = both(emptyBag, (value) => value instanceof Error)
+  return [
+    ...inFilters,
+    refused('cancelMany(filter)', anError, ({ executor }, value) => executor.cancelMany(value, { dryRun: true })),
+    refused('retryMany(filter)', anError, ({ executor }, value) => executor.retryMany(value, { dryRun: true })),
+    refused('discardMany({ all })', oneOf(true), ({ executor }, value) => executor.discardMany({ all: value }, { dryRun: true })),
+    refused('cancelMany(…, options)', UNCHANGED, ({ executor }, value) => executor.cancelMany({ ids: [] }, value)),
+    refused('cancelMany(…, { dryRun })', orAbsent(oneOf(true, false)), ({ executor }, value) =>
+      executor.cancelMany({ ids: [] }, { dryRun: value }),
+    ),
+    refused('cancelMany(…, { onProgress })', orAbsent(aFunction), ({ executor }, value) =>
+      executor.cancelMany({ ids: [] }, { onProgress: value }),
+    ),
+    refused('discard(id)', never, ({ executor }, value) => executor.discard(value)),
+    refused('discard(…, reason)', orAbsent(text), ({ executor, id }, value) => executor.discard(id, value)),
+    refused('retry(id)', never, ({ executor }, value) => executor.retry(value)),
+    refused('setThreads(n)', isThreads, async ({ executor }, value) => {
+      if (!isThreads(value)) await executor.setThreads(value)
+    }),
+    { ...refused('queue(name)', oneOf('default'), ({ executor }, value) => executor.queue(value)), refuses: 'throws' },
+    refused('pause(options)', UNCHANGED, ({ executor }, value) => pausedFor(executor, value)),
+    refused('pause({ interrupt })', orAbsent(oneOf(true, false)), ({ executor }, value) =>
+      pausedFor(executor, { interrupt: value }),
+    ),
+    refused('setConcurrency(n)', orAbsent(whole(1, Number.MAX_SAFE_INTEGER, true)), async ({ executor }, value) => {
+      await executor.queue('default').setConcurrency(value)
+      await executor.queue('default').setConcurrency(undefined)
+    }),
+    refused('purge(filter)', UNCHANGED, ({ executor }, value) => executor.queue('default').purge(value, { dryRun: true })),
+    refused('purge(…, options)', UNCHANGED, ({ executor }, value) => executor.queue('default').purge({ state: [] }, value)),
+  ]
+}
+
+async function pausedFor(executor: LooseExecutor, options: unknown): Promise<void> {
+  await executor.queue('default').pause(options)
+  await executor.queue('default').resume()
+}
 
 function listCalls(): Call[] {
   const fields: Record<string, Accepts> = {

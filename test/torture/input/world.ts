@@ -23,6 +23,13 @@ export interface Library {
   readonly loosen: (executor: Executor) => LooseExecutor
 }
 
+export interface LooseQueue {
+  readonly pause: (...args: unknown[]) => Promise<void>
+  readonly resume: () => Promise<void>
+  readonly setConcurrency: (...args: unknown[]) => Promise<void>
+  readonly purge: (...args: unknown[]) => Promise<unknown>
+}
+
 export interface LooseExecutor {
   readonly enqueue: (...args: unknown[]) => Promise<{ readonly id: string; result(): Promise<unknown> }>
   readonly enqueueMany: (...args: unknown[]) => Promise<{ readonly id: string; result(): Promise<unknown> }[]>
@@ -32,6 +39,13 @@ export interface LooseExecutor {
   readonly cancel: (...args: unknown[]) => Promise<boolean>
   readonly schedule: (...args: unknown[]) => Promise<unknown>
   readonly unschedule: (...args: unknown[]) => Promise<boolean>
+  readonly discard: (...args: unknown[]) => Promise<boolean>
+  readonly retry: (...args: unknown[]) => Promise<boolean>
+  readonly retryMany: (...args: unknown[]) => Promise<unknown>
+  readonly cancelMany: (...args: unknown[]) => Promise<unknown>
+  readonly discardMany: (...args: unknown[]) => Promise<unknown>
+  readonly setThreads: (...args: unknown[]) => Promise<void>
+  readonly queue: (...args: unknown[]) => LooseQueue
   readonly on: (...args: unknown[]) => unknown
   readonly off: (...args: unknown[]) => unknown
   readonly close: (...args: unknown[]) => Promise<unknown>
@@ -40,20 +54,8 @@ export interface LooseExecutor {
 
 export function loosen(executor: Executor): LooseExecutor {
   const bound = (name: string): unknown => (Reflect.get(executor, name) as (...args: unknown[]) => unknown).bind(executor)
-  const names = [
-    'enqueue',
-    'enqueueMany',
-    'get',
-    'job',
-    'list',
-    'cancel',
-    'schedule',
-    'unschedule',
-    'on',
-    'off',
-    'close',
-    'counts',
-  ]
+  const names = ['enqueue', 'enqueueMany', 'get', 'job', 'list', 'cancel', 'discard', 'retry', 'queue', 'setThreads']
+  names.push('retryMany', 'cancelMany', 'discardMany', 'schedule', 'unschedule', 'on', 'off', 'close', 'counts')
   return Object.fromEntries(names.map((name) => [name, bound(name)])) as unknown as LooseExecutor
 }
 

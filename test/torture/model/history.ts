@@ -19,6 +19,9 @@ export interface ModelUnique {
   readonly within?: number | undefined
   readonly onConflict: 'return' | 'replace' | 'reject' | 'debounce'
 }
+export const QUEUES = ['default', 'narrow', 'other'] as const
+
+export type QueueName = (typeof QUEUES)[number]
 
 export interface Enqueue {
   readonly do: 'enqueue'
@@ -51,6 +54,14 @@ export type Call =
   /** The last input is refused, so all are. */
   | { readonly do: 'refused'; readonly jobs: number }
   | { readonly do: 'cancel'; readonly jobs: readonly number[] }
+  /** Brings back what was cancelled or discarded, and makes due what waits for its instant. One job: `retry`. Else `retryMany`. */
+  | { readonly do: 'retry'; readonly jobs: readonly number[] }
+  /** Of one queue: what waits and what is over. */
+  | { readonly do: 'purge'; readonly queue: QueueName }
+  | { readonly do: 'pause'; readonly queue: QueueName; readonly interrupt: boolean }
+  | { readonly do: 'resume'; readonly queue: QueueName }
+  /** `undefined`: what the options say. */
+  | { readonly do: 'concurrency'; readonly queue: QueueName; readonly jobs: number | undefined }
   | { readonly do: 'release'; readonly job: number }
 
 export type Command =
@@ -131,6 +142,24 @@ const call: fc.Arbitrary<Call> = fc.oneof(
     arbitrary: fc.record({ do: fc.constant('cancel' as const), jobs: fc.array(fc.nat(100), { minLength: 1, maxLength: 6 }) }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('release' as const), job: fc.nat(100) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant('retry' as const), jobs: fc.array(fc.nat(100), { minLength: 1, maxLength: 6 }) }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('purge' as const), queue: fc.constantFrom(...QUEUES) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('pause' as const), queue: fc.constantFrom(...QUEUES), interrupt: fc.boolean() }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('resume' as const), queue: fc.constantFrom(...QUEUES) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('concurrency' as const),
+      queue: fc.constantFrom(...QUEUES),
+      jobs: fc.constantFrom(undefined, 1, 2, Infinity),
+    }),
+  },
 )
 
 const calls = (max: number): fc.Arbitrary<Call[]> => fc.array(call, { maxLength: max })

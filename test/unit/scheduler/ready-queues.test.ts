@@ -53,6 +53,7 @@ function bench({
     store,
     runTimes,
     queues: new Map(Object.entries(queues).map(([name, concurrency]) => [name, { concurrency }])),
+    states: new Map(),
     canRun: (id) => known.includes(id),
     definitionsExpire: false,
     hasExpired: (page, offset) => hasExpired(page.overrides(store.bytesOf(page)[offset + 7] ?? 0)?.startBefore ?? Infinity),
