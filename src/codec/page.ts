@@ -267,6 +267,13 @@ export interface SoloParts {
   readonly payloadTo: number
 }
 
+/** A copy of a page that is due at another instant, in epoch ms. */
+export function withRunAt(bytes: Buffer, runAt: number): Buffer {
+  const copy = Buffer.from(bytes)
+  copy.writeDoubleLE(runAt, 24)
+  return copy
+}
+
 /** A job that goes its own way (a retry, an interruption) as a page of one. */
 export function buildSolo(parts: SoloParts): Buffer {
   const builder = new PageBuilder()

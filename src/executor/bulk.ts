@@ -115,7 +115,7 @@ class Bulk {
     if (found.at === 'finished') return this.#changeFinished(found, settlement, writes, now)
     if (this.#deed.do === 'retry') {
       if (found.at === 'page') return 0
-      makeDue(found.places, settlement, writes, this.#parts)
+      makeDue(found.places, settlement, writes, now, this.#parts)
       return found.places.length
     }
     const stop = this.#deed.do === 'purge' ? PURGED_STOP : this.#deed.stop

@@ -5,7 +5,7 @@ import { readPayload } from '../codec/payload.js'
 import type { JobAddress } from '../job/job-id.js'
 import { formatJobId } from '../job/job-id.js'
 import type { Attempt, JobInfo, JobProgress, JobState } from '../job/job-info.js'
-import { EMPTY_LEDGER, shownAttempt } from '../job/job-state.js'
+import { EMPTY_LEDGER, hasBehindIt, shownAttempt } from '../job/job-state.js'
 import type { FoundJob, Retention } from '../maintenance/retention.js'
 import { FINAL_STATES } from '../maintenance/retention.js'
 import { startBeforeOf } from '../options/enqueue-options.js'
@@ -119,7 +119,7 @@ function waitingInfo(page: PageRef, index: number, offset: number, runAt: number
   const ledger = readHistory(bytes, entry) ?? EMPTY_LEDGER
   const overrides = page.overrides(entry.overrides)
   const settings = registry.settings(entry.definitionId, overrides)
-  const startBefore = ledger === EMPTY_LEDGER ? startBeforeOf(settings, page.header) : undefined
+  const startBefore = hasBehindIt(ledger) ? undefined : startBeforeOf(settings, page.header)
   const seq = page.seqOf(index)
   const held = runAt === undefined ? dispatcher.find(page, index) : undefined
   const running = held !== undefined && held.index < held.batch.limit

@@ -4,6 +4,7 @@ import { describeThrown } from '../base/problems.js'
 import type { StandardResult } from '../base/standard-schema.js'
 import { ENTRY_HISTORY, readEntry, readHistory } from '../codec/page.js'
 import type { CompiledDefinition } from '../job/define-job.js'
+import { hasBehindIt } from '../job/job-state.js'
 import type { EffectiveSettings, JobOverrides } from '../options/enqueue-options.js'
 import { effectiveSettings, startBeforeOf } from '../options/enqueue-options.js'
 import type { JobStore } from '../store/job-store.js'
@@ -57,7 +58,7 @@ export class Registry {
     const { data } = page
     if (((data[offset + 6] ?? 0) & ENTRY_HISTORY) !== 0) {
       const ledger = readHistory(data, readEntry(data, offset))
-      if ((ledger?.attempts.length ?? 0) > 0 || ledger?.ended !== undefined) return undefined
+      if (ledger !== undefined && hasBehindIt(ledger)) return undefined
     }
     return startBeforeOf(this.settings(id, page.overrides(data[offset + 7] ?? 0)), page.header)
   }

@@ -7,7 +7,16 @@
  * none any more.
  */
 import { INDEX_SOLO, PAYLOAD_INPUT } from '../codec/keys.js'
-import { buildSolo, ENTRY_EXTERNAL, ENTRY_RETRY, readHistory, readPageHeader, type SoloParts } from '../codec/page.js'
+import {
+  buildSolo,
+  ENTRY_EXTERNAL,
+  ENTRY_RETRY,
+  type PageHeader,
+  readHistory,
+  readPageHeader,
+  type SoloParts,
+  withRunAt,
+} from '../codec/page.js'
 import { uniqueHash } from '../codec/unique-entry.js'
 import type { FinishedEntry } from '../codec/finished-block.js'
 import type { JobAddress } from '../job/job-id.js'
@@ -39,7 +48,7 @@ export function retryJob(address: JobAddress, options: ReviveOptions): Promise<b
   return new Promise((resolve, reject) => {
     const run = (settlement: Settlement, writes: WriteBatch, now: number): void => {
       const place = locate(address, options)
-      if (place?.at === 'scheduled') makeDue([place], settlement, writes, options)
+      if (place?.at === 'scheduled') makeDue([place], settlement, writes, now, options)
       else {
         const found = place === undefined ? options.retention.find(seq) : undefined
         if (found === undefined || found.state === 'completed') {
@@ -88,7 +97,7 @@ export function bringBack(
     payloadFrom: 0,
     payloadTo: source.length,
   }
-  const page = append(queueId, rank, parts, writes, options)
+  const page = append(queueId, rank, parts, writes, now, options)
   settlement.moves.revived(page, entry.definitionId, entry.overrides)
   settlement.tellRetried(page, 0, entry.definitionId)
   return true
@@ -115,11 +124,12 @@ function takeKeyAgain(
   return true
 }
 
-/** Jobs of one page that waits in `scheduled`. */
+/** Jobs of one page that waits in `scheduled`. They are available from now on: `startBefore` and how long they wait count from here. */
 export function makeDue(
   places: readonly (Place & { at: 'scheduled' })[],
   settlement: Settlement,
   writes: WriteBatch,
+  now: number,
   options: ReviveOptions,
 ): void {
   const { store, results } = options
@@ -128,7 +138,7 @@ export function makeDue(
   const { scheduled, page } = first
   const isWhole = page.doneCount + places.length === page.header.count
   if (isWhole) {
-    const promoted = promotePage(scheduled, page, writes, options)
+    const promoted = promotePage({ ...scheduled, ...dueAt(scheduled.bytes, now) }, page, writes, options)
     settlement.moves.promoted(promoted)
     store.changingScheduled(scheduled.key, page)
     settlement.unscheduled.add(scheduled.key.toString('latin1'))
@@ -149,10 +159,16 @@ export function makeDue(
     const { enqueuedAt, epoch } = page.header
     const { definitionId, flags, payloadFrom, end: payloadTo } = entry
     const parts = { seq, enqueuedAt, epoch, definitionId, flags: flags & ~ENTRY_RETRY, overrides, ledger }
-    append(scheduled.queueId, scheduled.rank, { ...parts, source: page.data, payloadFrom, payloadTo }, writes, options)
+    append(scheduled.queueId, scheduled.rank, { ...parts, source: page.data, payloadFrom, payloadTo }, writes, now, options)
     results.moved(page, index)
     leaveScheduled(place, settlement, writes, store)
   }
+}
+
+/** The page as if it had waited for this instant. */
+function dueAt(bytes: Buffer, now: number): { readonly bytes: Buffer; readonly header: PageHeader } {
+  const due = withRunAt(bytes, now)
+  return { bytes: due, header: readPageHeader(due) }
 }
 
 /** A page of one at the end of its lane. */
@@ -161,9 +177,10 @@ function append(
   rank: number,
   parts: Omit<SoloParts, 'runAt'>,
   writes: WriteBatch,
+  now: number,
   { store, ready }: ReviveOptions,
 ): PageRef {
-  const bytes = buildSolo({ ...parts, runAt: 0 })
+  const bytes = buildSolo({ ...parts, runAt: now })
   const page = new PageRef(queueId, rank, store.counters.nextSeq++, 0, readPageHeader(bytes), bytes, -1)
   store.putPage(writes, page)
   store.putLocation(writes, INDEX_SOLO, parts.seq, page.key)

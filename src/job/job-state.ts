@@ -107,6 +107,11 @@ export function shownAttempt(state: JobState, ledger: JobLedger): number {
   return (isFinal(state) ? ledger.attempts.at(-1)?.attempt : undefined) ?? nextAttempt(ledger)
 }
 
+/** Whether a job has a run behind it, or was brought back: it need not begin by `startBefore` any more. */
+export function hasBehindIt({ attempts, ended }: JobLedger): boolean {
+  return attempts.length > 0 || ended !== undefined
+}
+
 /** Of a job that is over and is brought back: it begins anew, and keeps what it has behind it. */
 export function revivedLedger({ charged, forgiven = 0, ended, attempts }: JobLedger, from: FinalState): JobLedger {
   assert(transition(from, 'revive') === 'available', 'a job that is brought back waits for a thread')

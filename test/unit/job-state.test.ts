@@ -8,7 +8,9 @@ import {
   EMPTY_LEDGER,
   initialState,
   isFinal,
+  hasBehindIt,
   nextAttempt,
+  revivedLedger,
   shownAttempt,
   transition,
   type AttemptEnd,
@@ -31,6 +33,7 @@ test('the table, whole: what is not in it throws', () => {
     'available claim': 'running',
     'available cancel': 'cancelled',
     'available discard': 'discarded',
+    'available expire': 'discarded',
     'running unclaim': 'available',
     'running complete': 'completed',
     'running retry': 'retryable',
@@ -47,7 +50,7 @@ test('the table, whole: what is not in it throws', () => {
     'discarded revive': 'available',
   }
   const events = [...new Set(Object.keys(allowed).map((key) => key.split(' ')[1]))] as TransitionEvent[]
-  assert.equal(events.length, 12)
+  assert.equal(events.length, 13)
   for (const state of JOB_STATES) {
     for (const event of events) {
       const next = allowed[`${state} ${event}`]
@@ -185,4 +188,19 @@ test('nothing given is changed, and a ledger survives JSON', () => {
   const after = decided(failed, ledger).ledger
   assert.deepEqual(ledger, EMPTY_LEDGER)
   assert.deepEqual(JSON.parse(JSON.stringify(after)), after)
+})
+
+test('a job that is brought back has all its retries again, and its ledger tells what it had ended as', () => {
+  const out = decided({ ...failed, kind: 'fatal' })
+  const back = revivedLedger(out.ledger, 'discarded')
+  assert.deepEqual([back.charged, back.crashes, back.suspect, back.forgiven, back.ended], [0, 0, false, 1, { discarded: 1 }])
+  assert.deepEqual(back.attempts, out.ledger.attempts)
+  assert.equal(nextAttempt(back), 1)
+  const retried = decided(failed, back)
+  assert.deepEqual([retried.state, retried.ledger.charged, retried.ledger.forgiven], ['retryable', 1, 1])
+  assert.deepEqual(retried.ledger.ended, { discarded: 1 }, 'an attempt does not forget it')
+  const twice = revivedLedger(revivedLedger(retried.ledger, 'cancelled'), 'discarded')
+  assert.deepEqual([twice.forgiven, twice.ended], [2, { discarded: 2, cancelled: 1 }])
+  assert.throws(() => revivedLedger(EMPTY_LEDGER, 'completed'), AssertionFailure)
+  assert.deepEqual([EMPTY_LEDGER, revivedLedger(EMPTY_LEDGER, 'cancelled'), out.ledger].map(hasBehindIt), [false, true, true])
 })

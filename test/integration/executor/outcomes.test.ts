@@ -95,6 +95,36 @@ for (const store of STORES) {
       await assertConsistent(executor)
     })
 
+    it('counts from now when somebody makes a delayed job due, alone or with all that were delayed with it', async (t) => {
+      const clock = new FakeClock()
+      const { executor } = await setup(t, { store, jobs, clock, threads: 1 })
+      await executor.queue('default').pause()
+      const options = { startBefore: '10m', delay: '1h' } as const
+      const handles = await executor.enqueueMany(echo, [0, 1, 2, 3], options)
+      clock.advance(30 * MINUTE)
+      const now = clock.now()
+      assert.equal(await executor.retry(handles[1]!.id), true)
+      assert.deepEqual(await executor.retryMany({ ids: [handles[0]!.id, handles[2]!.id, handles[3]!.id] }), {
+        matched: 3,
+        changed: 3,
+      })
+      for (const { id } of handles) {
+        const info = await executor.get(id)
+        assert.deepEqual([info?.state, info?.startBefore], ['available', now + 10 * MINUTE])
+      }
+      assert.equal(executor.stats().queues['default']?.oldestWaitingMs, 0)
+      clock.advance(9 * MINUTE)
+      await executor.queue('default').resume()
+      assert.deepEqual(await Promise.all(handles.map((job) => job.result())), [0, 1, 2, 3])
+      await executor.queue('default').pause()
+      const late = await executor.enqueueMany(echo, [4, 5], options)
+      assert.equal(await executor.retry(late[1]!.id), true)
+      clock.advance(10 * MINUTE)
+      await executor.queue('default').resume()
+      await assert.rejects(late[1]!.result(), withCode('MILLRACE_JOB_FAILED', /MILLRACE_EXPIRED|ExpiredError/))
+      await assertConsistent(executor)
+    })
+
     it('leaves a job alone that has a run behind it', async (t) => {
       const clock = new FakeClock()
       const { executor, reopen } = await setup(t, { store, jobs, clock, threads: 1, abortGrace: 0 })

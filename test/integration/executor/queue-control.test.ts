@@ -3,8 +3,10 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { systemClock, type Clock } from '../../../src/base/clock.js'
 import type { Executor } from '../../../src/index.js'
+import type { Engine } from '../../../src/store/engine.js'
+import { createMemoryEngine } from '../../../src/store/memory-engine.js'
 import { echo, endless, gated, nothing, obedient, patient } from '../../fixtures/executor/jobs.js'
-import { assertConsistent, listed, mortal, nextEvent, setup, STORES, withCode } from '../../support/executor.js'
+import { assertConsistent, lasting, listed, mortal, nextEvent, setup, STORES, withCode } from '../../support/executor.js'
 import { FakeClock } from '../../support/fake-clock.js'
 import { Gate } from '../../support/gate.js'
 import { checkStore } from '../../support/store-check.js'
@@ -263,4 +265,35 @@ it('a pause that was acknowledged holds after the process has died, and its susp
   await again.queue('images').resume()
   assert.deepEqual(await Promise.all(suspects.map(({ id }) => again.job(id).result())), ['a', 'b'])
   await assertConsistent(again)
+})
+
+it('a setting is there after a death as it was acknowledged, or not at all, and never by half', async (t) => {
+  for (const isDurable of [false, true]) {
+    const remains = lasting(createMemoryEngine())
+    let isArmed = false
+    const engine: Engine = {
+      ...remains,
+      commit: async (batch) => {
+        if (!isArmed || isDurable) await remains.commit(batch)
+        if (isArmed) throw new Error('the process is dead')
+      },
+    }
+    const { executor } = await setup(t, { engine, jobs, queues, threads: 2 })
+    const images = executor.queue('images')
+    await images.setConcurrency(3)
+    isArmed = true
+    // Both go with one commit.
+    const told = await Promise.allSettled([images.pause(), images.setConcurrency(1)])
+    assert.deepEqual(
+      told.map(({ status }) => status),
+      ['rejected', 'rejected'],
+    )
+    await executor.close({ grace: 0 })
+    const { executor: again } = await setup(t, { engine: remains, jobs, queues, threads: 2 })
+    const { paused, concurrency } = await again.queue('images').info()
+    assert.deepEqual([paused, concurrency], isDurable ? [true, 1] : [false, 3])
+    await assertConsistent(again)
+    await again.close()
+    assert.deepEqual(checkStore(remains), [])
+  }
 })

@@ -4,8 +4,9 @@ import { it, type TestContext } from 'node:test'
 import type { Executor } from '../../../src/executor/executor.js'
 import { INDEX_UNIQUE } from '../../../src/codec/keys.js'
 import type { Engine } from '../../../src/store/engine.js'
+import { createMemoryEngine } from '../../../src/store/memory-engine.js'
 import { keyed, loose } from '../../fixtures/executor/unique-jobs.js'
-import { assertConsistent, mortal, setup } from '../../support/executor.js'
+import { assertConsistent, lasting, mortal, setup } from '../../support/executor.js'
 import { FakeClock } from '../../support/fake-clock.js'
 import { Gate } from '../../support/gate.js'
 import { checkStore } from '../../support/store-check.js'
@@ -120,4 +121,44 @@ it('a job that is quarantined lets go of its key in the commit of the recovery',
   assert.equal(executor.recovery.quarantined.length, 1)
   const next = await executor.enqueue(keyed, { key: 'a', value: 2 })
   assert.deepEqual([next.isNew, await next.result()], [true, 2])
+})
+
+it('a job that is brought back has its key in the same commit, or neither', async (t) => {
+  for (const until of ['waiting', 'incomplete', 'kept'] as const) {
+    for (const isDurable of [false, true]) {
+      const label = `${until}, ${isDurable ? 'durable' : 'lost'}`
+      const remains = lasting(createMemoryEngine())
+      let isArmed = false
+      const engine: Engine = {
+        ...remains,
+        commit: async (batch) => {
+          if (!isArmed || isDurable) await remains.commit(batch)
+          if (isArmed) throw new Error('the process is dead')
+        },
+      }
+      const { executor } = await setup(t, { engine, jobs, threads: 1, retain })
+      await executor.queue('default').pause()
+      const options = { unique: { key: 'k', while: until } } as const
+      const job = await executor.enqueue(loose, { key: 'a', value: 1, bulk: new Uint8Array(100_000) }, options)
+      assert.equal(await executor.discard(job.id), true)
+      isArmed = true
+      await assert.rejects(executor.retry(job.id), label)
+      await executor.close({ grace: 0 })
+      assert.deepEqual(checkStore(remains, { crashed: true, keepsAll: true, payloads: true }), [], label)
+      assert.equal(keysIn(remains), isDurable || until === 'kept' ? 1 : 0, label)
+      const { executor: again } = await setup(t, { engine: remains, jobs, threads: 1, retain })
+      assert.equal((await again.get(job.id))?.state, isDurable ? 'available' : 'discarded', label)
+      assert.equal(await again.retry(job.id), !isDurable, label)
+      assert.equal((await again.enqueue(loose, { key: 'b' }, options)).id, job.id, label)
+      await again.queue('default').resume()
+      assert.equal(await again.job(job.id).result(), 1, label)
+      await again.drain()
+      const totals = again.stats().definitions['loose']?.totals
+      assert.deepEqual([totals?.enqueued, totals?.discarded, totals?.completed], [2, 1, 1], label)
+      await assertConsistent(again, label)
+      await again.close()
+      assert.deepEqual(checkStore(remains, { keepsAll: true, payloads: true }), [], label)
+      assert.equal(keysIn(remains), until === 'kept' ? 1 : 0, label)
+    }
+  }
 })

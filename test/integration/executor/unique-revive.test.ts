@@ -77,7 +77,7 @@ for (const store of STORES) {
       await executor.queue('default').pause()
       const keys = Array.from({ length: BULK_JOBS }, (_, index) => ({ key: `${index}` }))
       await executor.enqueueMany(keyed, [{ key: 'other' }])
-      await executor.cancelMany({ state: 'available', all: true })
+      await executor.cancelMany({ state: 'available' })
       await executor.enqueueMany(keyed, keys)
       await executor.cancelMany({ name: 'keyed' })
       await executor.enqueueMany(keyed, keys)

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { PRUNE_BLOCKS } from '../../../src/base/limits.js'
+import { uniqueHash } from '../../../src/codec/unique-entry.js'
 import type { FinalState } from '../../../src/job/job-info.js'
 import { FINAL_STATES, Retention, type RetentionRule } from '../../../src/maintenance/retention.js'
 import type { Engine } from '../../../src/store/engine.js'
@@ -30,7 +31,7 @@ function bench(rules: Record<FinalState, RetentionRule>) {
       return current.retention
     },
     /** Ends jobs in one commit. Gives their numbers. */
-    async end(state: FinalState, jobs: number, apart = false): Promise<number[]> {
+    async end(state: FinalState, jobs: number, apart = false, keyed = false): Promise<number[]> {
       const { store, retention } = current
       const writes = new WriteBatch()
       const seqs = Array.from({ length: jobs }, () => seq++)
@@ -46,12 +47,19 @@ function bench(rules: Record<FinalState, RetentionRule>) {
           inputApart: apart,
           outputApart: apart,
         }
-        retention.add(state, job, undefined, Buffer.alloc(0), 0, 0, Buffer.alloc(0), 0, 0)
+        const unique = { key: `${number}`, while: 'kept' } as const
+        if (keyed) {
+          const holder = { seq: number, queueId: 0, rank: 0, while: 'kept', released: false, over: true, expiresAt: 0 } as const
+          store.uniques.take(writes, uniqueHash(store.definitionName(store.definitionId('job')), unique.key), holder)
+        }
+        const details = keyed ? { overrides: { unique } } : undefined
+        retention.add(state, job, details, Buffer.alloc(0), 0, 0, Buffer.alloc(0), 0, 0)
         if (apart) for (const kind of [0, 1]) store.putPayload(writes, number, kind, Buffer.of(1))
       }
       retention.write(writes)
       store.writeMeta(writes)
       await engine.commit(writes)
+      store.committed()
       return seqs
     },
     /** Takes jobs out again, as if they had never ended. */
@@ -85,6 +93,7 @@ function bench(rules: Record<FinalState, RetentionRule>) {
       current.store.writeMeta(writes)
       await engine.commit(writes)
     },
+    holds: (seq: number): boolean => current.store.uniques.find(uniqueHash('job', `${seq}`))?.seq === seq,
     kept: (state: FinalState): number[] =>
       [...current.retention.blocks(state)].flatMap((block) => block.map(({ entry }) => entry.seq)),
   }
@@ -191,6 +200,25 @@ describe('retention', () => {
     await house.take('discarded', [seqs[1]!])
     await house.reopen()
     assert.deepEqual(house.kept('discarded'), [seqs[0], seqs[2], seqs[3]])
+  })
+
+  it('lets go of the keys of what leaves for good, and leaves those of jobs that are taken out to the caller', async () => {
+    const house = bench({ ...same({ jobs: 3, ageMs: Infinity }) })
+    // Of the first block two count no more, once the second is there.
+    const first = await house.end('discarded', 3, false, true)
+    const second = await house.end('discarded', 2, false, true)
+    const holders = (): number[] => [...first, ...second].filter((seq) => house.holds(seq))
+    assert.deepEqual(holders(), [...first, ...second])
+    await house.take('discarded', [second[0]!])
+    assert.deepEqual(house.kept('discarded'), [first[2], second[1]])
+    assert.deepEqual(holders(), [first[2], ...second], 'the two that did not count have gone with their keys')
+    await house.reopen()
+    await house.end('discarded', 3, false, true)
+    assert.deepEqual(
+      holders(),
+      [second[0]],
+      'nothing is left of their keys when they go, and the job that was taken out keeps its own',
+    )
   })
 
   it('says how many of the jobs to come need not be kept at all', () => {
