@@ -112,7 +112,7 @@ function jobOf({ id, input }: JobInfo, world: World): ModelJob | undefined {
 /** A job that is not in the list. */
 function missing(job: ModelJob, infos: readonly JobInfo[], { retain }: History, { killed }: Window): string[] {
   if (job.absent || job.pruned) return []
-  if (!job.acknowledged) {
+  if (!job.acknowledged && job.seen === undefined) {
     // Its call was cut off, and left nothing: that is so for good.
     job.absent = true
     return []
