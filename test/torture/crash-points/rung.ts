@@ -60,8 +60,8 @@ export function figuresOf({ kills, acknowledged, runs, histories, places, violat
   return { histories, kills, 'different places': places.size, acknowledged, runs, violations: violations.length }
 }
 
-/** Places at which a fault is looked for: chance decides which of them it shows at. */
-const FAULT_PLACES = 24
+/** Places at which a fault is looked for at most: chance decides which of them it shows at, and a torn commit shows at few. */
+const FAULT_PLACES = 100
 
 function planted(fault: Fault): PlantedFault {
   return {

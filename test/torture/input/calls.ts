@@ -294,6 +294,11 @@ function isEmptyArray(value: unknown): boolean {
   return Array.isArray(value) && value.length === 0
 }
 
+/** A word; Node itself refuses to start a thread with a flag that it does not know, and none of these is a flag of its own. */
+function noFlag(value: unknown): boolean {
+  return typeof value === 'string' && !value.startsWith('-')
+}
+
 /** What cannot even be looked at is not taken. */
 function readable(takes: Accepts): Accepts {
   return (value) => {
@@ -369,7 +374,7 @@ const NESTED_OPEN: Readonly<Record<string, readonly [Accepts, (value: unknown) =
     (value) => ({ resourceLimits: { maxOldGenerationSizeMb: value } }),
   ],
   'jobs[0]': [never, (value) => ({ jobs: [value] })],
-  'execArgv[0]': [text, (value) => ({ execArgv: [value] })],
+  'execArgv[0]': [noFlag, (value) => ({ execArgv: [value] })],
   unknown: [never, (value) => ({ thread: value })],
 }
 

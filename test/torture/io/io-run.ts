@@ -20,6 +20,8 @@ const PROGRAM = fileURLToPath(new URL('../../fixtures/io/program.js', import.met
 /** No measure of speed: a scenario that takes so long hangs. */
 const SILENCE_MS = 60_000
 const PROBLEMS_MAX = 4
+/** Lines shown of a process that ended before its time. */
+const LATEST = 6
 /** The meta pages, which LMDB writes first of all. */
 const NEW_FILE_BYTES = 8192
 /** Half of a slow sync: an event loop that waits for syncs is later, and one that does not is late by a small part of it. */
@@ -103,7 +105,6 @@ async function runProgram({ root, scenarios, fault, silenceMs = SILENCE_MS }: Io
   child.stderr?.on('data', (chunk: Buffer) => (noise += String(chunk)))
   const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
   clearTimeout(silence)
-  if (code !== 0 && signal === null) problems.push(`the process ended with exit code ${code}`)
   const courses: Course[] = []
   for (const event of readRecording(readFileSync(log)) as IoEvent[]) {
     if (event.note?.is === 'scenario') courses.push({ events: [], problems: [], signal: null })
@@ -113,10 +114,18 @@ async function runProgram({ root, scenarios, fault, silenceMs = SILENCE_MS }: Io
   if (courses.length === 0) courses.push({ events: [], problems: ['the process did not come to this scenario'], signal: null })
   const last = courses.at(-1)!
   last.problems.push(...problems)
+  if (code !== 0 && signal === null) last.problems.push(`the process ended with exit code ${code}; ${latest(last.events)}`)
   last.signal = signal
   if (signal !== null && !isKnown(signal, noise, last.events))
     last.problems.push(`the process died by ${signal}: ${noise.slice(-500)}`)
   return courses
+}
+
+/** What a process told last, and how many writes and syncs of it were recorded afterwards. */
+function latest(events: readonly IoEvent[]): string {
+  const at = events.findLastIndex(({ note }) => note !== undefined)
+  const told = events.flatMap(({ note }) => (note === undefined ? [] : [JSON.stringify(note).slice(0, 200)])).slice(-LATEST)
+  return `it told last ${told.join(' ')} and then wrote or synced ${events.length - 1 - at} times`
 }
 
 /**

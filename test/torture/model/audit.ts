@@ -138,7 +138,7 @@ function missing(job: ModelJob, infos: readonly JobInfo[], { retain }: History, 
     job.pruned = true
     return []
   }
-  if (!job.acknowledged) {
+  if (!job.acknowledged && job.seen === undefined) {
     // Its call was cut off, and left nothing: that is so for good.
     job.absent = true
     return []

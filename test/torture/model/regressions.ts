@@ -64,4 +64,20 @@ export const REGRESSIONS: readonly Regression[] = [
       ],
     },
   },
+  {
+    found: 'retryIf of a definition with a unique key',
+    history: { threads: 2, retain: 'all', commands: [{ ...gate, definition: 'single', act: 'refuse', jobs: 2 }] },
+  },
+  {
+    found: 'a job whose enqueue was cut off, cancelled while it runs and not kept',
+    history: {
+      threads: 2,
+      retain: 0,
+      commands: [
+        { do: 'kill', calls: [{ ...gate, act: 'heed' }], commit: 1, durable: true },
+        { do: 'cancel', jobs: [0] },
+        { do: 'kill', calls: [], commit: 1, durable: false },
+      ],
+    },
+  },
 ]
