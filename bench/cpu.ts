@@ -72,8 +72,9 @@ console.log(
 
 async function measureSize(sizeMs: number): Promise<string[][]> {
   const iterations = Math.round(sizeMs * iterationsPerMs)
-  // Long jobs need longer rounds: the last one of each thread may leave the others idle.
-  const seconds = Number(values.seconds) * (sizeMs >= 50 ? 2.5 : 1)
+  // Long jobs need longer rounds: what the first enqueue and the last outcome take is the same however long they are, and the last
+  // job of each thread may leave the others idle.
+  const seconds = Number(values.seconds) * (sizeMs >= 50 ? 8 : sizeMs >= 5 ? 4 : 1)
   const jobs = threads * Math.max(2, Math.round((seconds * 1000) / sizeMs))
   const ideal = idealThreads(jobs, iterations)
   const contenders = [await millrace(jobs, iterations), await bestRawPiscina(sizeMs, jobs, iterations), ideal]

@@ -18,7 +18,7 @@ export type {
 } from './base/errors.js'
 export type { EnqueueOptions } from './options/enqueue-options.js'
 export type { ExecutorOptions, QueueOptions, RetainOptions, RetainRule } from './options/executor-options.js'
-export { openExecutor } from './executor/open.js'
+export { openExecutor } from './open.js'
 export { doctor } from './maintenance/doctor.js'
 export type { DoctorOptions, DoctorProblem, DoctorReport, StoreFacts } from './maintenance/doctor-report.js'
 export type { BackupReport } from './maintenance/backup.js'

@@ -1,13 +1,11 @@
 #!/usr/bin/env node
 /** The `millrace` program: reads the command line, and hands over to a command. */
-import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { nearestName } from '../base/problems.js'
-import { compact } from './commands/compact.js'
-import { demo } from './commands/demo.js'
-import { doctor } from './commands/doctor.js'
+import { packageVersion } from '../control-socket/package-version.js'
 import { supervise } from './commands/supervise.js'
 import { COMPACT_HELP, DOCTOR_HELP, HELP } from './help.js'
+import { type OptionValue, readOptions, type ReadOptions } from './read-options.js'
+import { isShellCommand, runShellCommand, SHELL_COMMANDS } from './shell/commands.js'
 import { SUPERVISE_HELP, superviseCommandLine } from './supervise/command-line.js'
 import { UsageError } from './usage-error.js'
 
@@ -30,32 +28,9 @@ const COMMANDS = {
 
 type Command = keyof typeof COMMANDS
 
-type Parsed = ReturnType<typeof parse>
+type Parsed = ReadOptions<typeof OPTIONS>
 
-/** As `parseArgs` is strict, but with words that help. */
-function parse(args: readonly string[]) {
-  const { tokens, positionals, values } = parseArgs({
-    args: [...args],
-    options: OPTIONS,
-    allowPositionals: true,
-    strict: false,
-    tokens: true,
-  })
-  for (const token of tokens) {
-    if (token.kind !== 'option') continue
-    const { name, rawName, value } = token
-    if (!Object.hasOwn(OPTIONS, name)) {
-      const nearest = nearestName(name, Object.keys(OPTIONS))
-      throw new UsageError(`Unknown option '${rawName}'.${nearest === undefined ? '' : ` Did you mean '--${nearest}'?`}`)
-    }
-    const takesValue = OPTIONS[name as keyof typeof OPTIONS].type === 'string'
-    if (takesValue && (value === undefined || value === '')) throw new UsageError(`Option '${rawName}' needs a value.`)
-    if (!takesValue && value !== undefined) throw new UsageError(`Option '${rawName}' takes no value.`)
-  }
-  return { positionals, values: values as { [Name in keyof typeof OPTIONS]?: string | boolean } }
-}
-
-function threadCount(value: string | boolean | undefined): number | undefined {
+function threadCount(value: OptionValue | undefined): number | undefined {
   if (value === undefined) return undefined
   const threads = Number(value)
   if (Number.isSafeInteger(threads) && threads >= 1) return threads
@@ -79,13 +54,14 @@ async function runSupervise(args: readonly string[]): Promise<number> {
 
 async function run(args: readonly string[]): Promise<number> {
   // What stands behind its -- is another program's.
-  if (args[0] === 'supervise') return await runSupervise(args.slice(1))
-  const parsed = parse(args)
+  const [first = '', ...others] = args
+  if (first === 'supervise') return await runSupervise(others)
+  if (isShellCommand(first)) return await runShellCommand(first, others)
+  const parsed = readOptions(args, OPTIONS)
   const { positionals, values } = parsed
   const [command, ...rest] = positionals
   if (values.version === true) {
-    const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
-    process.stdout.write(`${version}\n`)
+    process.stdout.write(`${packageVersion()}\n`)
     return 0
   }
   if (command === undefined || command === 'help') {
@@ -97,7 +73,7 @@ async function run(args: readonly string[]): Promise<number> {
       process.stdout.write(HELP)
       return 0
     }
-    const nearest = nearestName(command, [...Object.keys(COMMANDS), 'supervise'])
+    const nearest = nearestName(command, [...Object.keys(COMMANDS), 'supervise', ...Object.keys(SHELL_COMMANDS)])
     throw new UsageError(`Unknown command '${command}'.${nearest === undefined ? '' : ` Did you mean '${nearest}'?`}`)
   }
   if (values.help === true) {
@@ -108,9 +84,13 @@ async function run(args: readonly string[]): Promise<number> {
   if (command === 'demo') return await runDemo(parsed, rest)
   const directory = onlyDirectory(command, rest)
   const json = values.json === true
-  return command === 'doctor'
-    ? await doctor({ directory, repair: values.repair === true, json })
-    : await compact({ directory, json })
+  // Each command loads what it needs: a look at an executor is not to wait for the store and the pool.
+  if (command === 'doctor') {
+    const { doctor } = await import('./commands/doctor.js')
+    return await doctor({ directory, repair: values.repair === true, json })
+  }
+  const { compact } = await import('./commands/compact.js')
+  return await compact({ directory, json })
 }
 
 function isCommand(name: string): name is Command {
@@ -138,6 +118,7 @@ async function runDemo(parsed: Parsed, folders: readonly string[]): Promise<numb
     throw new UsageError(`demo takes one folder, and was given ${folders.length}: '${folders.join("', '")}'.`)
   const threads = threadCount(values.threads)
   const store = values.store === undefined ? undefined : String(values.store)
+  const { demo } = await import('./commands/demo.js')
   return await demo({ folder, threads, store, fresh: values.fresh === true, command: commandLine(parsed, folder) })
 }
 

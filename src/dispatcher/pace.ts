@@ -11,9 +11,9 @@ import { clamp } from '../base/limits.js'
 /** A thread with less than this ahead is filled: what planning and handing over take, and the error of an estimate. */
 const LOW_MS = { least: 5, most: 50 } as const
 /** Outcomes wait no longer than this since the last turn, while every thread is busy and more work waits. */
-const GATHER_MS = { least: 40, most: 200 } as const
+const GATHER_MS = { least: 80, most: 250 } as const
 /** In run times of a job. */
-const GATHER_JOBS = 8
+const GATHER_JOBS = 16
 /** A thread is filled in passing when less than this share of the way down to `lowMs` is left to go. */
 const TOP_UP = 0.75
 /** A turn reckons with a commit that takes twice as long as they do on average, and not with more than this. */

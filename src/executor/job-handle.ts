@@ -25,7 +25,7 @@ export class JobHandle<Output> {
    * @throws JobFailedError `MILLRACE_JOB_FAILED` when the job was discarded; its `error` is what ended the last attempt
    * @throws MillraceError `MILLRACE_JOB_CANCELLED`, `MILLRACE_JOB_PRUNED`; `MILLRACE_RESULT_PENDING` when the executor closes first
    */
-  async result(): Promise<Output> {
-    return (await this.#handles.result(this.#index, this.name)) as Output
+  result(): Promise<Output> {
+    return this.#handles.result(this.#index, this.name) as Promise<Output>
   }
 }

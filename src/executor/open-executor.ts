@@ -33,7 +33,7 @@ import { Intake } from './intake.js'
 import { guardMemory } from './memory-guard.js'
 import type { ExecutorParts } from './parts.js'
 import { QueueControl } from './queue-control.js'
-import { recover } from './recovery.js'
+import { peek, recover } from './recovery.js'
 import { Registry } from './registry.js'
 import { ResultRegistry } from './results.js'
 import { inspect } from './inspect.js'
@@ -50,6 +50,11 @@ export interface Surroundings {
   readonly engine?: Engine
   /** The resident set of the process, in bytes. */
   readonly rssBytes?: () => number
+  /**
+   * Called with an executor on a directory, unless its option `controlSocket` is false. What it gives is called when the executor has
+   * ended, while the directory is still held.
+   */
+  readonly attend?: (executor: Executor, directory: string, queues: readonly string[]) => Promise<() => Promise<void>>
 }
 
 /** What `openExecutor` opens; tests give it other surroundings. */
@@ -59,11 +64,19 @@ export async function openExecutorWith(options: ExecutorOptions, surroundings: S
   await checkModules(compiled.definitions.values())
   const clock = surroundings.clock ?? systemClock
   const { engine, where, release } = await openEngine(compiled, clock, surroundings.engine)
+  let dismiss: () => Promise<void> = async () => undefined
+  const releaseAll = async (): Promise<void> => {
+    await dismiss()
+    await release()
+  }
   try {
-    return await assemble(compiled, engine, where, release, { clock, ...surroundings })
+    const executor = await assemble(compiled, engine, where, releaseAll, { clock, ...surroundings })
+    if (surroundings.attend !== undefined && compiled.controlSocket && engine !== surroundings.engine && where !== ':memory:')
+      dismiss = await surroundings.attend(executor, where, [...compiled.queues.keys()])
+    return executor
   } catch (error) {
     await engine.close().catch(() => undefined)
-    await release()
+    await releaseAll()
     throw (error as NodeJS.ErrnoException).code === 'ERR_WORKER_INVALID_EXEC_ARGV' ? refusedFlags(compiled) : error
   }
 }
@@ -92,17 +105,26 @@ async function openEngine(
   }
 }
 
+/**
+ * How a store is opened when nothing of it may run: no thread, no claim, nothing that becomes due, no retention.
+ *
+ * - `look`: nothing is written; what a dead process had in flight stays so.
+ * - `change`: that is rescued first, as by any executor, so that what is changed is as it says.
+ */
+export type Inspection = 'look' | 'change'
+
 /** Of the whole process, its threads included. */
 function residentBytes(): number {
   return process.memoryUsage.rss()
 }
 
-async function assemble(
+export async function assemble(
   options: CompiledExecutorOptions,
   engine: Engine,
   where: string,
   release: () => void | Promise<void>,
   { clock = systemClock, random = systemRandom, rssBytes = residentBytes }: Surroundings,
+  inspection?: Inspection,
 ): Promise<Executor> {
   const store = JobStore.open(engine, random, where)
   const registry = new Registry(store, options.definitions.values())
@@ -111,17 +133,14 @@ async function assemble(
   const events = new EventHub()
   const runTimes = new RunTimes()
   const due = new DueTimer(clock, () => parts.turns.poke())
-  const results = new ResultRegistry(store.mark, {
-    fromStore: (id) => fromStore(id, parts),
-    assertOpen: () => parts.assertOpen(),
-    onWaiting: (waiting) => due.keepAlive(waiting),
-  })
+  const results = makeResults(store, due, () => parts)
   const settlement = { store, registry, retention, results, events, runTimes, random, maxCrashes: options.maxCrashes }
-  const recovery = await recover(settlement, now())
+  const recovery = inspection === 'look' ? peek(store) : await recover(settlement, now())
 
   const { queues, payloadBytes, abortGraceMs, memoryBytes: limitBytes } = options
   const states = readQueueStates(engine)
-  const ready = makeReady(options, store, registry, runTimes, states, where)
+  const warn = (what: string): void => (inspection === undefined ? warnKept(what, where) : undefined)
+  const ready = makeReady(options, store, registry, runTimes, states, warn)
   const intake = new Intake({
     store,
     results,
@@ -140,10 +159,7 @@ async function assemble(
     ...settlement,
     ...flow,
     onFailure: (error) => onFailure(error, parts),
-    onQuiet: (isNews) => {
-      parts.onQuiet()
-      if (isNews) events.emit('idle', {})
-    },
+    onQuiet: (isNews) => onQuiet(isNews, parts),
   })
   const queueControl = new QueueControl({ ...flow, turns, abortGraceMs, states })
   const memory = guardMemory({ ...flow, turns, messages, limitBytes, rssBytes })
@@ -160,9 +176,18 @@ async function assemble(
     assertOpen: () => undefined,
   }
   const executor = new Executor(parts, recovery)
+  turns.draining = inspection !== undefined
   messages.rescued(recovery)
   turns.poke()
   return executor
+}
+
+function makeResults(store: JobStore, due: DueTimer, parts: () => ExecutorParts): ResultRegistry {
+  return new ResultRegistry(store.mark, {
+    fromStore: (id) => fromStore(id, parts()),
+    assertOpen: () => parts().assertOpen(),
+    onWaiting: (waiting) => due.keepAlive(waiting),
+  })
 }
 
 function makeReady(
@@ -171,7 +196,7 @@ function makeReady(
   registry: Registry,
   runTimes: RunTimes,
   states: ReadonlyMap<number, QueueState>,
-  where: string,
+  warn: (what: string) => void,
 ): ReadyQueues {
   return new ReadyQueues({
     store,
@@ -179,8 +204,8 @@ function makeReady(
     queues: options.queues,
     states,
     canRun: (id) => registry.canRun(id),
-    onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`, where),
-    onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`, where),
+    onUnknown: (id) => warn(`jobs named "${registry.name(id)}", which no definition here can run`),
+    onUnknownQueue: (id) => warn(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`),
   })
 }
 
@@ -242,6 +267,11 @@ function shortestLimit(slices: readonly Slice[], limitsOf: (job: BatchJob) => Jo
     }
   }
   return shortest
+}
+
+function onQuiet(isNews: boolean, { events, onQuiet: tell }: ExecutorParts): void {
+  tell()
+  if (isNews) events.emit('idle', {})
 }
 
 /** The store has failed: nothing may run whose outcome could not be recorded. */

@@ -22,20 +22,21 @@ export const COMPLETED_WITHOUT_OUTPUT: Outcome = { state: 'completed', output: u
 /** Outputs above this are kept for handles of single enqueues only while somebody awaits them. */
 const SHARED_OUTPUT_BYTES = 2048
 
-interface Waiter {
+/** Somebody who awaits the outcome of a job, of which there may be very many: one object, and no promises but the one. */
+class Waiter {
+  /** The name of the job's definition. */
+  readonly name: string
   readonly promise: Promise<unknown>
-  readonly resolve: (value: unknown) => void
-  readonly reject: (error: Error) => void
-}
+  resolve!: (value: unknown) => void
+  reject!: (error: Error) => void
 
-function newWaiter(): Waiter {
-  let resolve!: Waiter['resolve']
-  let reject!: Waiter['reject']
-  const promise = new Promise<unknown>((onResolve, onReject) => {
-    resolve = onResolve
-    reject = onReject
-  })
-  return { promise, resolve, reject }
+  constructor(name: string) {
+    this.name = name
+    this.promise = new Promise<unknown>((resolve, reject) => {
+      this.resolve = resolve
+      this.reject = reject
+    })
+  }
 }
 
 /** The handles of the jobs of one page. */
@@ -48,7 +49,7 @@ export class PageHandles {
   /** The handles belong to one `enqueueMany`: whoever holds one is likely to hold them all. */
   readonly together: boolean
   readonly #outcomes: (Outcome | 'stored')[] = []
-  readonly #waiters = new Map<number, { waiter: Waiter; name: string }>()
+  readonly #waiters = new Map<number, Waiter>()
 
   constructor(registry: ResultRegistry, queueId: number, rank: number, together: boolean) {
     this.registry = registry
@@ -62,34 +63,44 @@ export class PageHandles {
   }
 
   /** The promise of a job's output; the same one at every call until the outcome is there. */
-  async result(index: number, name: string): Promise<unknown> {
+  result(index: number, name: string): Promise<unknown> {
+    const known = this.#waiters.get(index)
+    if (known !== undefined) return known.promise
+    const waiter = new Waiter(name)
     const outcome = this.#outcomes[index]
-    if (outcome === 'stored') return await this.registry.fromStore(this.id(index))
-    if (outcome !== undefined) return unwrap(outcome, this.id(index), name)
-    this.registry.assertOpen()
-    let entry = this.#waiters.get(index)
-    if (entry === undefined) {
-      entry = { waiter: newWaiter(), name }
-      this.#waiters.set(index, entry)
-      this.registry.pin(this)
+    if (outcome !== undefined) {
+      if (outcome === 'stored') waiter.resolve(this.registry.fromStore(this.id(index)))
+      else this.#tell(waiter, outcome, index)
+      return waiter.promise
     }
-    return await entry.waiter.promise
+    try {
+      this.registry.assertOpen()
+      this.#waiters.set(index, waiter)
+      this.registry.pin(this)
+    } catch (error) {
+      waiter.reject(error as Error)
+    }
+    return waiter.promise
   }
 
   settle(index: number, outcome: Outcome): void {
-    const entry = this.#waiters.get(index)
+    const waiter = this.#waiters.get(index)
     const large = outcome.state === 'completed' && (outcome.output?.length ?? 0) > SHARED_OUTPUT_BYTES
-    this.#outcomes[index] = large && !this.together && entry === undefined ? 'stored' : outcome
-    if (entry === undefined) return
+    this.#outcomes[index] = large && !this.together && waiter === undefined ? 'stored' : outcome
+    if (waiter === undefined) return
     this.#waiters.delete(index)
     if (this.#waiters.size === 0) this.registry.unpin(this)
-    settleWaiter(entry.waiter, outcome, this.id(index), entry.name)
+    this.#tell(waiter, outcome, index)
   }
 
   /** The executor is closing, or has failed: whoever still waits is told. */
   abandon(failure?: Error): void {
-    for (const [index, { waiter }] of this.#waiters) waiter.reject(failure ?? pendingError(this.id(index)))
+    for (const [index, waiter] of this.#waiters) waiter.reject(failure ?? pendingError(this.id(index)))
     this.#waiters.clear()
+  }
+
+  #tell(waiter: Waiter, outcome: Outcome, index: number): void {
+    settleWaiter(waiter, outcome, () => this.id(index))
   }
 }
 
@@ -100,29 +111,27 @@ function pendingError(id: string): MillraceError {
   )
 }
 
-function settleWaiter(waiter: Waiter, outcome: Outcome, id: string, name: string): void {
+/** Resolves with the output, or rejects with what stands for the outcome. */
+function settleWaiter(waiter: Waiter, outcome: Outcome, id: () => string): void {
+  if (outcome.state !== 'completed') {
+    waiter.reject(errorOf(outcome, id(), waiter.name))
+    return
+  }
   try {
-    waiter.resolve(unwrap(outcome, id, name))
+    waiter.resolve(outcome.output === undefined ? undefined : readPayload(outcome.output))
   } catch (error) {
     waiter.reject(error as Error)
   }
 }
 
-/** The output, or the error that `result()` rejects with. */
-function unwrap(outcome: Outcome, id: string, name: string): unknown {
-  switch (outcome.state) {
-    case 'completed':
-      return outcome.output === undefined ? undefined : readPayload(outcome.output)
-    case 'cancelled':
-      throw new MillraceError(
-        'MILLRACE_JOB_CANCELLED',
-        `Job ${id} ("${name}") was cancelled${outcome.reason === undefined ? '' : `: ${outcome.reason}`}.`,
-      )
-    case 'discarded': {
-      const { error } = outcome
-      throw new JobFailedError(`Job ${id} ("${name}") failed: ${error.name}: ${error.message}`, id, name, error)
-    }
+/** The error that `result()` rejects with. */
+function errorOf(outcome: Exclude<Outcome, { state: 'completed' }>, id: string, name: string): MillraceError {
+  if (outcome.state === 'cancelled') {
+    const reason = outcome.reason === undefined ? '' : `: ${outcome.reason}`
+    return new MillraceError('MILLRACE_JOB_CANCELLED', `Job ${id} ("${name}") was cancelled${reason}.`)
   }
+  const { error } = outcome
+  return new JobFailedError(`Job ${id} ("${name}") failed: ${error.name}: ${error.message}`, id, name, error)
 }
 
 export interface ResultSource {
@@ -142,7 +151,7 @@ export class ResultRegistry {
   readonly #moved = new Map<number, { handles: WeakRef<PageHandles>; index: number }>()
   readonly #pinned = new Set<PageHandles>()
   /** Waiters of handles made from an id, by job number. */
-  readonly #bySeq = new Map<number, { waiter: Waiter; id: string; name: string }>()
+  readonly #bySeq = new Map<number, { waiter: Waiter; id: string }>()
 
   constructor(storeMark: number, source: ResultSource) {
     this.storeMark = storeMark
@@ -183,7 +192,7 @@ export class ResultRegistry {
     let entry = this.#bySeq.get(seq)
     if (entry === undefined) {
       const before = this.waiting
-      entry = { waiter: newWaiter(), id, name }
+      entry = { waiter: new Waiter(name), id }
       this.#bySeq.set(seq, entry)
       if (!before) this.#source.onWaiting(true)
     }
@@ -228,7 +237,7 @@ export class ResultRegistry {
     if (entry === undefined) return
     this.#bySeq.delete(seq)
     if (!this.waiting) this.#source.onWaiting(false)
-    settleWaiter(entry.waiter, outcome, entry.id, entry.name)
+    settleWaiter(entry.waiter, outcome, () => entry.id)
   }
 
   /** No job of the page is left in it. */

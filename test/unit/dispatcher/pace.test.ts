@@ -11,7 +11,7 @@ describe('the pace', () => {
       gathers,
       gathers.toSorted((left, right) => left - right),
     )
-    assert.deepEqual([gathers[0], gathers.at(-1)], [40, 200])
+    assert.deepEqual([gathers[0], gathers.at(-1)], [80, 250])
     const pace = new Pace()
     for (const size of sizes) {
       assert.equal(pace.horizonMs(size), pace.lowMs(size) + gatherMs(size))

@@ -1,0 +1,120 @@
+/**
+ * The calls that the control socket takes, and what each makes of the executor. They use its public API alone. What a client gives is
+ * checked here like any other argument; the executor checks the rest.
+ */
+import type { Clock } from '../base/clock.js'
+import { MillraceError } from '../base/errors.js'
+import { CONTROL_ITEMS } from '../base/limits.js'
+import { nearestName, Problems, readFields } from '../base/problems.js'
+import type { BulkFilter, BulkOptions, BulkReport } from '../executor/bulk-options.js'
+import type { Executor } from '../executor/executor.js'
+import type { ListFilter } from '../executor/inspect.js'
+import type { JobDefinition } from '../job/define-job.js'
+import type { EnqueueOptions } from '../options/enqueue-options.js'
+import type { Calls, Reply } from './protocol.js'
+import { readQueues } from './queue-rows.js'
+import { readable } from './readable.js'
+import { type JobRow, jobDetail, jobRow } from './shapes.js'
+import { readStatus, type StatusFacts } from './status.js'
+
+export interface CallOptions extends StatusFacts {
+  readonly clock: Clock
+  readonly executor: Executor
+  /** By name. Undefined where no definition is at hand: nothing can be enqueued. */
+  readonly definitions: ReadonlyMap<string, JobDefinition> | undefined
+}
+
+const INVALID = 'MILLRACE_INVALID_OPTIONS'
+
+/** The calls of one executor. */
+export function controlCalls(options: CallOptions): Calls {
+  const { executor } = options
+  return {
+    status: async () => await readStatus(executor, options),
+    jobs: async (given, reply) => await list(given as ListFilter, reply, options),
+    job: async (given) => {
+      const { id } = fieldsOf(given, ['id'], 'job')
+      const job = await executor.get(id as string)
+      return job === undefined ? null : jobDetail(job)
+    },
+    retry: async (given, reply) => await changeMany(given, reply, (filter, manner) => executor.retryMany(filter, manner)),
+    cancel: async (given, reply) => await changeMany(given, reply, (filter, manner) => executor.cancelMany(filter, manner)),
+    discard: async (given, reply) => await changeMany(given, reply, (filter, manner) => executor.discardMany(filter, manner)),
+    queues: async () => await readQueues(executor, options),
+    pause: async (given) => {
+      const { queue, interrupt } = fieldsOf(given, ['queue', 'interrupt'], 'pause')
+      await executor.queue(queue as string).pause(interrupt === undefined ? {} : { interrupt: interrupt as boolean })
+    },
+    resume: async (given) => await executor.queue(fieldsOf(given, ['queue'], 'resume').queue as string).resume(),
+    schedules: async () => await listSchedules(executor),
+    enqueue: async (given) => await enqueue(given, options),
+    backup: async (given) => {
+      const { path } = fieldsOf(given, ['path'], 'backup')
+      return await executor.backup(path as string)
+    },
+  }
+}
+
+/** Tells jobs in small groups. Gives how many there were. */
+async function list(filter: ListFilter, reply: Reply, { executor, clock }: CallOptions): Promise<{ readonly jobs: number }> {
+  let group: JobRow[] = []
+  let jobs = 0
+  const send = async (): Promise<void> => {
+    jobs += group.length
+    await reply.items(group)
+    group = []
+    // Also where the client takes everything at once, the host's loop turns.
+    await new Promise<void>((resolve) => clock.after(1, resolve))
+  }
+  for await (const job of executor.list(filter)) {
+    group.push(jobRow(job))
+    if (group.length === CONTROL_ITEMS) await send()
+  }
+  if (group.length > 0) await send()
+  return { jobs }
+}
+
+/** Changes every job that fits, step by step. It ends when the client has gone. */
+async function changeMany(
+  given: unknown,
+  reply: Reply,
+  change: (filter: BulkFilter, manner: BulkOptions) => Promise<BulkReport>,
+): Promise<BulkReport> {
+  const { filter, dryRun } = fieldsOf(given, ['filter', 'dryRun'], 'for many jobs')
+  const manner = dryRun === undefined ? {} : { dryRun: dryRun as boolean }
+  return await change(filter as BulkFilter, { ...manner, onProgress: (soFar) => reply.progress(soFar) })
+}
+
+/** Of an executor that has them. */
+async function listSchedules(executor: Executor): Promise<readonly unknown[]> {
+  const infos = (await (executor as { schedules?(): Promise<readonly object[]> }).schedules?.()) ?? []
+  return infos.map((info) => ({ ...info, input: readable((info as { readonly input?: unknown }).input).value }))
+}
+
+async function enqueue(given: unknown, { executor, definitions }: CallOptions): Promise<{ readonly id: string }> {
+  const { name, input, options } = fieldsOf(given, ['name', 'input', 'options'], 'enqueue')
+  const definition = definitions?.get(name as string)
+  if (definition === undefined) throw unknownDefinition(name, definitions)
+  const job = await executor.enqueue(definition as JobDefinition<unknown>, input, options as EnqueueOptions)
+  return { id: job.id }
+}
+
+function unknownDefinition(name: unknown, definitions: ReadonlyMap<string, JobDefinition> | undefined): MillraceError {
+  if (definitions === undefined) {
+    const message =
+      'No executor has the store open, and without its definition nobody can tell whether the input is right and where the job is to wait. ' +
+      'Start the program, and enqueue then.'
+    return new MillraceError('MILLRACE_UNKNOWN_DEFINITION', message)
+  }
+  const known = [...definitions.keys()]
+  const nearest = typeof name === 'string' ? nearestName(name, known) : undefined
+  const wayOut = nearest === undefined ? `It has ${known.join(', ')}.` : `Did you mean '${nearest}'?`
+  return new MillraceError('MILLRACE_UNKNOWN_DEFINITION', `The executor has no job named '${String(name)}'. ${wayOut}`)
+}
+
+function fieldsOf<Key extends string>(given: unknown, known: readonly Key[], call: string): { readonly [Name in Key]?: unknown } {
+  const problems = new Problems()
+  const fields = readFields(given, known, '', problems)
+  problems.throwIfAny(INVALID, `The call ${call} cannot be used like this`)
+  return fields
+}
