@@ -58,6 +58,24 @@ export const COMMIT_BYTES = 4 * MIB
 export const PROMOTE_JOBS = 512
 /** Blocks of finished jobs removed in one commit. */
 export const PRUNE_BLOCKS = 64
+/** Waiting jobs discarded in one commit because their `startBefore` has passed. */
+export const EXPIRE_JOBS = 512
+/** Schedules of a store: all of them are kept in memory, a few KB each at most, and looked through when one is due. */
+export const MAX_SCHEDULES = 10_000
+/** Longest name of a schedule, in UTF-8 bytes: with `schedule:` in front it is a key of the store. */
+export const SCHEDULE_NAME_BYTES = 55
+/** Largest encoded input of a schedule: it is kept in memory, and stored again at each run. */
+export const SCHEDULE_INPUT_BYTES = 4 * KIB
+/** Longest cron pattern, in characters. */
+export const CRON_CHARACTERS = 200
+/** Shortest period of a schedule: below it, what is meant is a loop in a handler. */
+export const EVERY_MIN_MS = 1000
+/** Runs that schedules enqueue in one commit: computing the next instant takes about 0.1 ms. */
+export const SCHEDULE_RUNS = 16
+/** Missed runs that `misfire: 'all'` makes up for. */
+export const MISFIRE_RUNS = 100
+/** How late a run may be with `misfire: 'skip'`: longer than a restart takes, and than the due timer may sleep. */
+export const MISFIRE_GRACE_MS = 60_000
 /** Jobs that one step of a call for many jobs changes, and with them one commit. A page or a block is not cut for it. */
 export const BULK_JOBS = 512
 /** Pages, or blocks of finished jobs, that one step reads when nothing in them fits: about a megabyte. */
@@ -76,11 +94,20 @@ export const ERROR_TEXT = { message: 4 * KIB, stack: 4 * KIB, data: 4 * KIB, cau
 
 /** Queues and definitions are interned as 16 bits. */
 export const MAX_NAMES = 65_535
+/** Pairs of a queue and a definition that have statistics of their own; the others share one. Each holds up to 25 KB, 8 KB when little happens. */
+export const MAX_SERIES = 4096
 /** Longest name of a queue or a definition, in UTF-8 bytes. */
 export const NAME_BYTES = 200
 /** Priorities are stored as one byte. */
 export const PRIORITY_MIN = -128
 export const PRIORITY_MAX = 127
+
+/** Longest key of a unique job, in UTF-8 bytes: it is stored with the job, and only its hash in the index. */
+export const UNIQUE_KEY_BYTES = 512
+/** Longest `unique.within`, a year: what holds its key for the sake of time alone is nobody else's to clear away. */
+export const UNIQUE_WITHIN_MS = 365 * 24 * 60 * 60 * 1000
+/** Keys whose time is over that one commit removes. */
+export const EXPIRE_KEYS = 512
 
 /** Default of `maxCrashes`: how often a job may take the process down, alone, before it is quarantined. */
 export const DEFAULT_MAX_CRASHES = 3
@@ -112,6 +139,8 @@ export const MEMORY_RESUME_LOOKS = 10
 export const MEMORY_THREAD_BYTES = 16 * MIB
 /** What a thread holds is told when it has changed by this much. */
 export const MEMORY_STEP_BYTES = 1 * MIB
+/** Default of `doctor`'s `timeout`. It reads some 200 MB/s, so this is enough for a store of hundreds of GB; what takes longer hangs. */
+export const DEFAULT_DOCTOR_MS = 60 * 60 * 1000
 /** Progress messages of one job are sent at most this often. */
 export const PROGRESS_INTERVAL_MS = 50
 /** Clients of the control socket at a time, and calls under way for them; a person at a terminal uses one or two. */

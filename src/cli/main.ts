@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 /** The `millrace` program: reads the command line, and hands over to a command. */
+import { MAX_THREADS } from '../base/limits.js'
 import { nearestName } from '../base/problems.js'
 import { packageVersion } from '../control-socket/package-version.js'
 import { supervise } from './commands/supervise.js'
+import { printable, shorten } from './demo/format-quantity.js'
 import { COMPACT_HELP, DOCTOR_HELP, HELP } from './help.js'
-import { type OptionValue, readOptions, type ReadOptions } from './read-options.js'
+import { type CommandLine, countOf, durationOf, readOptions } from './read-options.js'
 import { isShellCommand, runShellCommand, SHELL_COMMANDS } from './shell/commands.js'
 import { SUPERVISE_HELP, superviseCommandLine } from './supervise/command-line.js'
 import { UsageError } from './usage-error.js'
@@ -15,6 +17,7 @@ const OPTIONS = {
   fresh: { type: 'boolean' },
   repair: { type: 'boolean' },
   json: { type: 'boolean' },
+  timeout: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
 } as const
@@ -22,26 +25,23 @@ const OPTIONS = {
 /** What each command takes besides --help and --version. */
 const COMMANDS = {
   demo: { help: HELP, takes: ['threads', 'store', 'fresh'] },
-  doctor: { help: DOCTOR_HELP, takes: ['repair', 'json'] },
+  doctor: { help: DOCTOR_HELP, takes: ['repair', 'json', 'timeout'] },
   compact: { help: COMPACT_HELP, takes: ['json'] },
 } as const
 
 type Command = keyof typeof COMMANDS
 
-type Parsed = ReadOptions<typeof OPTIONS>
+type Parsed = CommandLine<typeof OPTIONS>
 
-function threadCount(value: OptionValue | undefined): number | undefined {
-  if (value === undefined) return undefined
-  const threads = Number(value)
-  if (Number.isSafeInteger(threads) && threads >= 1) return threads
-  throw new UsageError(`Option '--threads' takes a whole number of 1 or more, not '${String(value)}'.`)
-}
+/** Characters of a message on the terminal: an argument may be as long as the system allows. */
+const MESSAGE_CHARACTERS = 1000
 
 /** The same command line for the next time, fit for a shell. */
 function commandLine({ values }: Parsed, folder: string): string {
   const words = ['npx', 'millrace', 'demo', ...(folder === '.' ? [] : [folder.startsWith('-') ? `./${folder}` : folder])]
-  if (values.threads !== undefined) words.push('--threads', String(values.threads))
-  if (values.store !== undefined) words.push('--store', String(values.store))
+  if (values.threads !== undefined) words.push('--threads', values.threads)
+  if (values.store !== undefined)
+    words.push(...(values.store.startsWith('-') ? [`--store=${values.store}`] : ['--store', values.store]))
   return words.map((word) => (/^[\w./:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ')
 }
 
@@ -65,6 +65,8 @@ async function run(args: readonly string[]): Promise<number> {
     return 0
   }
   if (command === undefined || command === 'help') {
+    const [stray] = Object.keys(values).filter((name) => name !== 'help')
+    if (stray !== undefined) throw new UsageError(`'--${stray}' is an option of a command; name the command before it.`)
     process.stdout.write(HELP)
     return 0
   }
@@ -87,7 +89,8 @@ async function run(args: readonly string[]): Promise<number> {
   // Each command loads what it needs: a look at an executor is not to wait for the store and the pool.
   if (command === 'doctor') {
     const { doctor } = await import('./commands/doctor.js')
-    return await doctor({ directory, repair: values.repair === true, json })
+    const timeoutMs = values.timeout === undefined ? undefined : durationOf(values.timeout, '--timeout')
+    return await doctor({ directory, repair: values.repair === true, timeoutMs, json })
   }
   const { compact } = await import('./commands/compact.js')
   return await compact({ directory, json })
@@ -116,10 +119,10 @@ async function runDemo(parsed: Parsed, folders: readonly string[]): Promise<numb
   const [folder = '.'] = folders
   if (folders.length > 1)
     throw new UsageError(`demo takes one folder, and was given ${folders.length}: '${folders.join("', '")}'.`)
-  const threads = threadCount(values.threads)
-  const store = values.store === undefined ? undefined : String(values.store)
+  if (folder === '') throw new UsageError('demo needs the path of a folder, and was given an empty one.')
+  const threads = values.threads === undefined ? undefined : countOf(values.threads, '--threads', 1, MAX_THREADS)
   const { demo } = await import('./commands/demo.js')
-  return await demo({ folder, threads, store, fresh: values.fresh === true, command: commandLine(parsed, folder) })
+  return await demo({ folder, threads, store: values.store, fresh: values.fresh === true, command: commandLine(parsed, folder) })
 }
 
 // Whoever read the output has gone, as in `| head`. What is done is in the store.
@@ -129,6 +132,7 @@ try {
   process.exitCode = await run(process.argv.slice(2))
 } catch (error) {
   if (!(error instanceof UsageError)) throw error
-  process.stderr.write(`millrace: ${error.message}\nRun 'millrace --help' to see what there is.\n`)
+  const message = shorten(printable(error.message), MESSAGE_CHARACTERS)
+  process.stderr.write(`millrace: ${message}\nRun 'millrace --help' to see what there is.\n`)
   process.exitCode = 2
 }

@@ -1,40 +1,67 @@
-/** Reads options as `parseArgs` in its strict form does, but with words that help. */
+/** Reads a command line as `parseArgs` does when it is strict, and says what is wrong with it in words that help. */
 import { parseArgs } from 'node:util'
+import { parseDuration } from '../base/duration.js'
 import { nearestName } from '../base/problems.js'
 import { UsageError } from './usage-error.js'
 
-/** What a command line may hold, as `parseArgs` takes it. */
-export type OptionTable = Readonly<
-  Record<string, { readonly type: 'string' | 'boolean'; readonly short?: string; readonly multiple?: boolean }>
->
+interface OptionKind {
+  readonly type: 'string' | 'boolean'
+  readonly short?: string
+  /** It may be given several times. */
+  readonly multiple?: boolean
+}
 
-export type OptionValue = string | boolean | readonly (string | boolean)[]
+export type OptionKinds = Readonly<Record<string, OptionKind>>
 
-export interface ReadOptions<Table extends OptionTable> {
+type OptionValue<Kind extends OptionKind> = Kind['type'] extends 'boolean'
+  ? boolean
+  : Kind['multiple'] extends true
+    ? readonly string[]
+    : string
+
+export interface CommandLine<Kinds extends OptionKinds> {
   readonly positionals: readonly string[]
-  readonly values: { readonly [Name in keyof Table]?: OptionValue }
+  readonly values: { readonly [Name in keyof Kinds]?: OptionValue<Kinds[Name]> }
 }
 
 /** @throws UsageError */
-export function readOptions<const Table extends OptionTable>(args: readonly string[], table: Table): ReadOptions<Table> {
+export function readOptions<Kinds extends OptionKinds>(args: readonly string[], kinds: Kinds): CommandLine<Kinds> {
   const { tokens, positionals, values } = parseArgs({
     args: [...args],
-    options: table,
+    options: kinds,
     allowPositionals: true,
     strict: false,
     tokens: true,
   })
   for (const token of tokens) {
     if (token.kind !== 'option') continue
-    const { name, rawName, value } = token
-    const known = Object.hasOwn(table, name) ? table[name] : undefined
-    if (known === undefined) {
-      const nearest = nearestName(name, Object.keys(table))
+    const { name, rawName, value, inlineValue } = token
+    if (!Object.hasOwn(kinds, name)) {
+      const nearest = nearestName(name, Object.keys(kinds))
       throw new UsageError(`Unknown option '${rawName}'.${nearest === undefined ? '' : ` Did you mean '--${nearest}'?`}`)
     }
-    const takesValue = known.type === 'string'
-    if (takesValue && (value === undefined || value === '')) throw new UsageError(`Option '${rawName}' needs a value.`)
+    const takesValue = kinds[name]?.type === 'string'
     if (!takesValue && value !== undefined) throw new UsageError(`Option '${rawName}' takes no value.`)
+    if (!takesValue) continue
+    if (value === undefined || value === '') throw new UsageError(`Option '${rawName}' needs a value.`)
+    // What looks like an option is one: its value was forgotten.
+    if (!inlineValue && value.startsWith('-'))
+      throw new UsageError(`Option '${rawName}' needs a value. If '${value}' is meant, write '${rawName}=${value}'.`)
   }
   return { positionals, values }
+}
+
+/** A whole number, written in digits. */
+export function countOf(text: string, rawName: string, least: number, most = Number.MAX_SAFE_INTEGER): number {
+  const count = Number(text)
+  if (/^\d+$/.test(text) && count >= least && count <= most) return count
+  const range = most === Number.MAX_SAFE_INTEGER ? `of ${least} or more` : `from ${least} to ${most}`
+  throw new UsageError(`Option '${rawName}' takes a whole number ${range}, not '${text}'.`)
+}
+
+/** A duration of 1 ms or more, in ms. Without a unit it is one of ms. */
+export function durationOf(text: string, rawName: string): number {
+  const durationMs = /^\d+$/.test(text) ? Number(text) : parseDuration(text)
+  if (durationMs !== undefined && durationMs >= 1 && durationMs < Infinity) return durationMs
+  throw new UsageError(`Option '${rawName}' takes a duration of 1 ms or more, such as '500ms' or '30s', not '${text}'.`)
 }

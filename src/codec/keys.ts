@@ -5,6 +5,7 @@
  *   pages, marks  queue u16 · rank u8 · ord u48 · sub u16     run order: queue, priority, arrival
  *   scheduled     runAt u48 · seq u48                         due order: time, then enqueueing
  *   index         kind u8 · seq u48                           where a job is that left the page it was enqueued in
+ *                 kinds 3 and 4                               who holds a unique key: see `unique-entry`
  *   claims        batch u48
  *   finished      state u8 · block u48
  *   payloads      seq u48 · kind u8
@@ -77,6 +78,10 @@ export const INDEX_SOLO = 0
 export const INDEX_GROUP = 1
 /** A job that was in flight when the process died, to be run alone. */
 export const INDEX_SUSPECT = 2
+/** Who holds a unique key, by its hash. */
+export const INDEX_UNIQUE = 3
+/** Until when a unique key is held whatever becomes of its job, by that instant. */
+export const INDEX_UNIQUE_EXPIRY = 4
 
 export function indexKey(kind: number, seq: number): Buffer {
   const key = Buffer.allocUnsafe(7)

@@ -12,9 +12,8 @@ import type { ListFilter } from '../executor/inspect.js'
 import type { JobDefinition } from '../job/define-job.js'
 import type { EnqueueOptions } from '../options/enqueue-options.js'
 import type { Calls, Reply } from './protocol.js'
-import { readQueues } from './queue-rows.js'
-import { readable } from './readable.js'
-import { type JobRow, jobDetail, jobRow } from './shapes.js'
+import { queueRows } from './queue-rows.js'
+import { type JobRow, jobDetail, jobRow, scheduleRow } from './shapes.js'
 import { readStatus, type StatusFacts } from './status.js'
 
 export interface CallOptions extends StatusFacts {
@@ -40,13 +39,14 @@ export function controlCalls(options: CallOptions): Calls {
     retry: async (given, reply) => await changeMany(given, reply, (filter, manner) => executor.retryMany(filter, manner)),
     cancel: async (given, reply) => await changeMany(given, reply, (filter, manner) => executor.cancelMany(filter, manner)),
     discard: async (given, reply) => await changeMany(given, reply, (filter, manner) => executor.discardMany(filter, manner)),
-    queues: async () => await readQueues(executor, options),
+    queues: async () => queueRows(executor, options.queues, executor.stats()),
     pause: async (given) => {
       const { queue, interrupt } = fieldsOf(given, ['queue', 'interrupt'], 'pause')
       await executor.queue(queue as string).pause(interrupt === undefined ? {} : { interrupt: interrupt as boolean })
     },
     resume: async (given) => await executor.queue(fieldsOf(given, ['queue'], 'resume').queue as string).resume(),
-    schedules: async () => await listSchedules(executor),
+    schedules: async () =>
+      Array.from(await executor.schedules(), (schedule) => scheduleRow(schedule, options.running !== undefined)),
     enqueue: async (given) => await enqueue(given, options),
     backup: async (given) => {
       const { path } = fieldsOf(given, ['path'], 'backup')
@@ -83,12 +83,6 @@ async function changeMany(
   const { filter, dryRun } = fieldsOf(given, ['filter', 'dryRun'], 'for many jobs')
   const manner = dryRun === undefined ? {} : { dryRun: dryRun as boolean }
   return await change(filter as BulkFilter, { ...manner, onProgress: (soFar) => reply.progress(soFar) })
-}
-
-/** Of an executor that has them. */
-async function listSchedules(executor: Executor): Promise<readonly unknown[]> {
-  const infos = (await (executor as { schedules?(): Promise<readonly object[]> }).schedules?.()) ?? []
-  return infos.map((info) => ({ ...info, input: readable((info as { readonly input?: unknown }).input).value }))
 }
 
 async function enqueue(given: unknown, { executor, definitions }: CallOptions): Promise<{ readonly id: string }> {

@@ -1,5 +1,7 @@
 /** Queues as an operator sees them: what was set of each, what waits, and what became of its jobs of late. */
 import type { Executor } from '../executor/executor.js'
+import type { ExecutorStats } from '../executor/stats.js'
+import type { Tally } from '../telemetry/counts.js'
 
 /** A queue as an operator sees it. */
 export interface QueueRow {
@@ -15,9 +17,9 @@ export interface QueueRow {
   readonly oldestWaitingMs: number | null
   /** When nothing would be waiting any more if no more came; null when that is unknown. */
   readonly drainMs: number | null
-  /** Since the store counts them; null where it does not. */
-  readonly totals: QueueTally | null
-  readonly lastHour: QueueTally | null
+  /** Since the store counts them: see `stats().since`. */
+  readonly totals: QueueTally
+  readonly lastHour: QueueTally
 }
 
 export interface QueueTally {
@@ -28,53 +30,29 @@ export interface QueueTally {
   readonly discarded: number
 }
 
-/** What an executor with statistics tells of a queue. */
-interface QueueStatistics {
-  readonly totals: Tally
-  readonly windows: { readonly hour: Tally }
-  /** Jobs that are available or running. */
-  readonly waiting: number
-  readonly running: number
-  readonly scheduled: number
-  readonly retryable: number
-  readonly oldestWaitingMs: number | undefined
-  readonly drainMs: number | undefined
-}
-
-interface Tally extends QueueTally {
-  readonly timedOut: number
-}
-
-export async function readQueues(executor: Executor, { queues }: { readonly queues: readonly string[] }): Promise<QueueRow[]> {
-  const { queues: statistics = {} } = executor.stats() as { readonly queues?: Readonly<Record<string, QueueStatistics>> }
-  const rows: QueueRow[] = []
-  for (const name of queues) {
-    const queue = executor.queue(name)
-    const told = Object.hasOwn(statistics, name) ? statistics[name] : undefined
-    // Without statistics what waits is counted, in steps, for as long as the queue is.
-    const { available, running, scheduled, retryable } =
-      told === undefined ? await queue.info() : { ...told, available: told.waiting - told.running }
-    rows.push({
+/** The queues with these names, which the executor has. */
+export function queueRows(executor: Executor, names: readonly string[], { queues }: Pick<ExecutorStats, 'queues'>): QueueRow[] {
+  return names.flatMap((name) => {
+    const told = queues[name]
+    if (told === undefined) return []
+    const { waiting, running, scheduled, retryable, oldestWaitingMs, drainMs, totals, windows } = told
+    const { paused, concurrency } = executor.queue(name)
+    return {
       name,
-      isPaused: queue.paused,
-      concurrency: finite(queue.concurrency) ?? null,
-      available,
+      isPaused: paused,
+      concurrency: concurrency === Infinity ? null : concurrency,
+      available: waiting - running,
       running,
       scheduled,
       retryable,
-      oldestWaitingMs: told?.oldestWaitingMs ?? null,
-      drainMs: finite(told?.drainMs) ?? null,
-      totals: told === undefined ? null : tallyOf(told.totals),
-      lastHour: told === undefined ? null : tallyOf(told.windows.hour),
-    })
-  }
-  return rows
+      oldestWaitingMs: oldestWaitingMs ?? null,
+      drainMs: drainMs === undefined || drainMs === Infinity ? null : drainMs,
+      totals: tallyOf(totals),
+      lastHour: tallyOf(windows.hour),
+    }
+  })
 }
 
 function tallyOf({ enqueued, completed, failed, timedOut, discarded }: Tally): QueueTally {
   return { enqueued, completed, failed: failed + timedOut, discarded }
-}
-
-function finite(value: number | undefined): number | undefined {
-  return value === Infinity ? undefined : value
 }

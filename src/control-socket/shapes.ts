@@ -4,6 +4,7 @@
  */
 import type { ErrorRecord } from '../base/errors.js'
 import type { JobInfo } from '../job/job-info.js'
+import type { ScheduleInfo } from '../job/schedule-info.js'
 import { readable } from './readable.js'
 
 /** A job in a list. */
@@ -69,4 +70,12 @@ export function jobDetail(job: JobInfo): JobDetail {
     ...(output !== undefined && { output: output.value }),
     ...(output?.isCut === true && { outputCut: true }),
   }
+}
+
+/** A schedule, with as much of its input as is shown. */
+export type ScheduleRow = ScheduleInfo
+
+/** Where no executor runs, each schedule waits for one: that goes without saying. */
+export function scheduleRow({ waitsFor, ...schedule }: ScheduleInfo, isRunning: boolean): ScheduleRow {
+  return { ...schedule, input: readable(schedule.input).value, ...(isRunning && waitsFor !== undefined && { waitsFor }) }
 }

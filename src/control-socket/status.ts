@@ -1,7 +1,7 @@
 /** How an executor stands, in one answer: what `millrace status` and `millrace top` show. Costs the same whatever the backlog. */
-import type { Executor, JobCounts } from '../executor/executor.js'
-import type { ExecutorStats, ThreadStats } from '../executor/stats.js'
-import { type QueueRow, readQueues } from './queue-rows.js'
+import type { Executor } from '../executor/executor.js'
+import type { ExecutorStats, JobCounts, ThreadStats } from '../executor/stats.js'
+import { type QueueRow, queueRows } from './queue-rows.js'
 
 /** What the executor itself does not tell. */
 export interface StatusFacts {
@@ -23,6 +23,7 @@ export interface Status {
   /** Null when no executor has the store open. */
   readonly running: NonNullable<StatusFacts['running']> | null
   readonly counts: JobCounts
+  /** Since the store was made. */
   readonly totals: ExecutorStats['totals']
   readonly queues: readonly QueueRow[]
   readonly threads: readonly ThreadRow[]
@@ -41,7 +42,8 @@ export interface ThreadRow extends Omit<ThreadStats, 'job'> {
 export async function readStatus(executor: Executor, facts: StatusFacts): Promise<Status> {
   const { running, version, directory, now } = facts
   const counts = await executor.counts()
-  const { threads, stuckThreads, suspects, store, totals } = executor.stats()
+  const stats = executor.stats()
+  const { threads, stuckThreads, suspects, store, totals } = stats
   return {
     version,
     directory,
@@ -49,7 +51,7 @@ export async function readStatus(executor: Executor, facts: StatusFacts): Promis
     running: running ?? null,
     counts,
     totals,
-    queues: await readQueues(executor, facts),
+    queues: queueRows(executor, facts.queues, stats),
     threads: threads.map(threadRow),
     stuckThreads,
     suspects,

@@ -42,6 +42,9 @@ export interface DispatcherEvents {
 export interface Parcel {
   readonly entries: ArrayBuffer
   readonly externals: BatchTask['externals']
+  readonly scheduled: BatchTask['scheduled']
+  /** Epoch ms by which jobs must begin, by index in the batch. */
+  readonly deadlines: readonly { readonly index: number; readonly startBefore: number }[]
   readonly definitions: readonly DefinitionRef[]
   readonly queues: readonly { readonly id: number; readonly name: string }[]
   readonly announceStarts: boolean
@@ -94,6 +97,11 @@ export class Dispatcher {
     const surplus = staying.slice(0, Math.max(0, staying.length - threads))
     for (const slot of surplus) slot.retire()
     return surplus
+  }
+
+  /** Threads that take batches; those that are to end do not count. */
+  get threads(): number {
+    return this.slots.reduce((sum, { isRetiring }) => sum + (isRetiring ? 0 : 1), 0)
   }
 
   #newSlot(): ThreadSlot {
@@ -199,6 +207,8 @@ export class Dispatcher {
       entries: parcel.entries,
       control: batch.control.shared,
       externals: parcel.externals,
+      scheduled: parcel.scheduled,
+      deadlines: orUndefined(parcel.deadlines.map(({ index, startBefore }) => ({ index, afterMs: startBefore - batch.sentAt }))),
       definitions: orUndefined(parcel.definitions.filter(({ id }) => !thread.introduceDefinition(id))),
       queues: orUndefined(parcel.queues.filter(({ id }) => !thread.introduceQueue(id))),
       settings,

@@ -11,13 +11,14 @@
 import { assert } from '../base/assert.js'
 import type { Timer } from '../base/clock.js'
 import { BATCHES_PER_THREAD, BATCHES_SENT, STUCK_AFTER_MS, TEARDOWN_MS } from '../base/limits.js'
-import type { BatchResult, BatchTask, ThreadToMain } from '../protocol/messages.js'
+import type { BatchResult, BatchTask } from '../protocol/messages.js'
 import type { Slice } from '../store/page-ref.js'
 import type { BatchWatchOptions } from './batch-watch.js'
 import { BatchWatch } from './batch-watch.js'
 import type { Batch, TerminationCause } from './batch.js'
 import type { PoolThreadOptions } from './pool-thread.js'
 import { PoolThread } from './pool-thread.js'
+import type { SlotEvents } from './slot-events.js'
 import { endBatches, type Termination } from './termination.js'
 
 type Mode = 'open' | 'terminating' | 'recycling' | 'waiting' | 'closed'
@@ -29,20 +30,6 @@ const MAX_PAUSE_MS = 30_000
 export interface SlotOptions extends BatchWatchOptions {
   readonly pool: PoolThreadOptions
   readonly recycle: { readonly afterJobs: number; readonly heapBytes: number }
-}
-
-export interface SlotEvents {
-  /** Outcomes can be read, jobs have come back, or a batch has ended. */
-  news(slot: ThreadSlot): void
-  message(slot: ThreadSlot, message: ThreadToMain): void
-  /** The worker does not end although it was told to. True if it may be left behind and replaced. */
-  stuck(slot: ThreadSlot, batch: Batch | undefined): boolean
-  /** A stuck worker has ended after all. `wasReplaced`: it had been left behind, and its batches have their end now. */
-  unstuck(wasReplaced: boolean): void
-  /** It has ended for good, as `retire` asked for. */
-  retired(slot: ThreadSlot): void
-  /** Workers die while they start. */
-  startFailed(exitCode: number, error: Error | undefined, pauseMs: number): void
 }
 
 export class ThreadSlot {
@@ -152,9 +139,8 @@ export class ThreadSlot {
 
   /** Whether jobs have come back, or are to be taken back at once. */
   hasReturned(nowMs: number): boolean {
-    return (
-      this.#isCornered || this.yields > this.yieldsSeen || (this.isSlow(nowMs) && this.batches.some((batch) => batch.hasUntaken))
-    )
+    if (this.#isCornered || this.yields > this.yieldsSeen) return true
+    return this.isSlow(nowMs) && this.batches.some((batch) => batch.hasUntaken)
   }
 
   /** What it has to do, in estimated ms. */
@@ -185,10 +171,13 @@ export class ThreadSlot {
     this.#thread.post({ type: 'abort', batchId: batch.id, index, reason })
   }
 
-  /** Ends the worker for a job's sake, if the job is still running; or for everybody's when no target is given. */
-  terminate(cause: TerminationCause, batch?: Batch, target?: number): void {
-    if (this.#mode === 'terminating' || this.#mode === 'closed' || this.#mode === 'waiting') return
-    if (batch !== undefined && target !== undefined && !this.#corner(batch, target)) return
+  /**
+   * Ends the worker for a job's sake, if the job is still running; or for everybody's when no target is given. False when the job has
+   * ended, and the worker goes on.
+   */
+  terminate(cause: TerminationCause, batch?: Batch, target?: number): boolean {
+    if (this.#mode === 'terminating' || this.#mode === 'closed' || this.#mode === 'waiting') return true
+    if (batch !== undefined && target !== undefined && !this.#corner(batch, target)) return false
     this.#become('terminating')
     this.#watch.stop()
     this.#termination = { cause, batch, target }
@@ -196,6 +185,7 @@ export class ThreadSlot {
     void (this.#isRetiring ? this.#thread.destroy() : this.#thread.terminate())
     this.#stuck = this.#options.clock.after(STUCK_AFTER_MS, () => this.#tooLong())
     this.#stuck.setRef(true)
+    return true
   }
 
   /**

@@ -1,4 +1,5 @@
 /** How a run ended, from what its thread left, in the words of `decide`. */
+import { formatDuration } from '../base/duration.js'
 import type { ErrorRecord } from '../base/errors.js'
 import { OUTCOME_CANCELLED, OUTCOME_FATAL, OUTCOME_SNOOZED, OUTCOME_UNFIT } from '../codec/batch-control.js'
 import type { BatchEnd, Stop } from '../dispatcher/batch.js'
@@ -41,6 +42,8 @@ export function endOfRecord(
       return cancelledEnd(span, body.reason)
     default:
       if (interrupted) return { kind: 'interrupted', ...span }
+      // Its definition's retryIf says that another run is of no use.
+      if (body.final === true) return { kind: 'fatal', ...span, error }
       return { kind: 'failed', ...span, error, ...(body.afterMs !== undefined && { afterMs: body.afterMs }) }
   }
 }
@@ -86,6 +89,15 @@ function stoppedEnd(span: Span, { state, reason }: Stop): AttemptEnd {
 function cancelledEnd(span: Span, reason: string | undefined): AttemptEnd {
   const error = cancelError(reason)
   return { kind: 'cancelled', ...span, ...(error !== undefined && { error }) }
+}
+
+/** Why a job that never ran was ended. @param startBefore - epoch ms by which it had to begin */
+export function expiredError(startBefore: number, now: number): ErrorRecord {
+  return {
+    name: 'ExpiredError',
+    code: 'MILLRACE_EXPIRED',
+    message: `The job had to begin before ${new Date(startBefore).toISOString()}, and its turn came ${formatDuration(Math.max(0, now - startBefore))} later.`,
+  }
 }
 
 function timeoutError(timeoutMs: number): ErrorRecord {

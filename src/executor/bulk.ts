@@ -3,7 +3,9 @@
  * between. What a step has changed is durable before the next one begins; a call that ends half way has done half of it.
  */
 import type { Stop } from '../dispatcher/batch.js'
+import type { FinishedEntry } from '../codec/finished-block.js'
 import { PAYLOAD_INPUT, PAYLOAD_OUTPUT } from '../codec/keys.js'
+import { uniqueHash } from '../codec/unique-entry.js'
 import type { JobState } from '../job/job-info.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { BulkReport, BulkRule, CompiledBulkOptions, CompiledFilter } from './bulk-options.js'
@@ -92,7 +94,7 @@ class Bulk {
           return
         }
         let changed = 0
-        if (!this.#isDry) for (const found of step?.found ?? []) changed += this.#change(found, settlement, writes)
+        if (!this.#isDry) for (const found of step?.found ?? []) changed += this.#change(found, settlement, writes, now)
         settlement.tidings.add(() => {
           this.#matched += step?.jobs ?? 0
           this.#changed += changed
@@ -109,8 +111,8 @@ class Bulk {
   }
 
   /** How many jobs the commit under way changes. */
-  #change(found: Found, settlement: Settlement, writes: WriteBatch): number {
-    if (found.at === 'finished') return this.#changeFinished(found, settlement, writes)
+  #change(found: Found, settlement: Settlement, writes: WriteBatch, now: number): number {
+    if (found.at === 'finished') return this.#changeFinished(found, settlement, writes, now)
     if (this.#deed.do === 'retry') {
       if (found.at === 'page') return 0
       makeDue(found.places, settlement, writes, this.#parts)
@@ -143,17 +145,25 @@ class Bulk {
     this.#runs.push(ended)
   }
 
-  #changeFinished(found: Found & { at: 'finished' }, settlement: Settlement, writes: WriteBatch): number {
+  #changeFinished(found: Found & { at: 'finished' }, settlement: Settlement, writes: WriteBatch, now: number): number {
     const { state, block, seqs } = found
-    const { retention, store } = this.#parts
-    const entries = retention.read(state, block, seqs)
-    retention.take(writes, state, block, seqs)
-    for (const entry of entries) {
-      if (this.#deed.do === 'retry' && state !== 'completed') bringBack(state, entry, settlement, writes, this.#parts)
-      if (this.#deed.do !== 'purge') continue
-      if (entry.inputApart) store.removePayload(writes, entry.seq, PAYLOAD_INPUT)
-      if (entry.outputApart) store.removePayload(writes, entry.seq, PAYLOAD_OUTPUT)
+    const { retention } = this.#parts
+    const taken = new Set<number>()
+    for (const entry of retention.read(state, block, seqs)) {
+      if (this.#deed.do === 'purge') this.#forget(entry, writes, now)
+      else if (state === 'completed' || !bringBack(state, entry, settlement, writes, now, this.#parts)) continue
+      taken.add(entry.seq)
     }
-    return entries.length
+    if (taken.size > 0) retention.take(writes, state, block, taken)
+    return taken.size
+  }
+
+  /** What goes with the record of a finished job. */
+  #forget({ seq, definitionId, inputApart, outputApart, overrides }: FinishedEntry, writes: WriteBatch, now: number): void {
+    const { store } = this.#parts
+    if (inputApart) store.removePayload(writes, seq, PAYLOAD_INPUT)
+    if (outputApart) store.removePayload(writes, seq, PAYLOAD_OUTPUT)
+    if (overrides?.unique?.while !== 'kept') return
+    store.uniques.pruned(writes, uniqueHash(store.definitionName(definitionId), overrides.unique.key), seq, now)
   }
 }

@@ -81,6 +81,13 @@ export class Claims {
     return this.#suspects.some(({ key }) => readPageKey(key).queueId === queueId)
   }
 
+  /** From when the first of a queue's jobs that wait to be run alone could run, in epoch ms. */
+  suspectReadyAt(queueId: number): number | undefined {
+    const first = this.#suspects.find(({ key }) => readPageKey(key).queueId === queueId)
+    const header = first === undefined ? undefined : this.#options.store.readPage(first.key)?.header
+    return header === undefined ? undefined : Math.max(header.enqueuedAt, header.runAt)
+  }
+
   /** Whether any job waits that could run here. */
   get hasWork(): boolean {
     return this.#suspects.length > 0 || this.#options.ready.hasWork

@@ -1,13 +1,15 @@
 /** The public class. It wires calls to the parts that do the work, and owns how an executor ends. */
 import { MillraceError } from '../base/errors.js'
 import type { CompiledDefinition, JobDefinition } from '../job/define-job.js'
-import { compiledDefinition } from '../job/define-job.js'
 import { parseJobId } from '../job/job-id.js'
 import type { BackupReport } from '../maintenance/backup.js'
 import { backupStore } from '../maintenance/backup.js'
-import type { JobInfo, JobState } from '../job/job-info.js'
+import type { JobInfo } from '../job/job-info.js'
+import type { ScheduleRule } from '../job/recurrence.js'
+import type { ScheduleInfo } from '../job/schedule-info.js'
 import type { EnqueueOptions } from '../options/enqueue-options.js'
 import { compileEnqueueOptions } from '../options/enqueue-options.js'
+import type { EnqueueArguments, ScheduleArguments } from './call-arguments.js'
 import {
   checkIterable,
   checkListener,
@@ -24,25 +26,19 @@ import type { EventListener, EventName } from './events.js'
 import type { ListFilter } from './inspect.js'
 import { inspect, listSteps } from './inspect.js'
 import type { JobHandle } from './job-handle.js'
+import { knownDefinition } from './known-definition.js'
 import { StoredJob } from './stored-job.js'
+import { readMetrics } from './metrics.js'
 import type { ExecutorParts } from './parts.js'
 import type { Recovery } from './recovery.js'
-import type { ExecutorStats } from './stats.js'
-import { readStats } from './stats.js'
 import { Queue } from './queue.js'
 import { retryJob } from './revive.js'
+import type { ExecutorStats, JobCounts } from './stats.js'
+import { readCounts, readStats } from './stats.js'
 import type { CloseReport } from './shut-down.js'
 import { shutDown } from './shut-down.js'
 import { stopJob } from './stop-job.js'
 import { setThreads } from './thread-control.js'
-
-/** How many jobs are in each state; those that are over as long as they are kept. */
-export type JobCounts = Readonly<Record<JobState, number>>
-
-/** The arguments behind the definition: an input that may be undefined may be left out. */
-export type EnqueueArguments<Input> = undefined extends Input
-  ? [input?: Input, options?: EnqueueOptions]
-  : [input: Input, options?: EnqueueOptions]
 
 /**
  * An open store and the threads that work for it. Made by {@link openExecutor}.
@@ -70,9 +66,10 @@ export class Executor {
 
   /**
    * Stores a job. Resolves when it is durable: at `durability: 'disk'` it then survives a power loss. When it rejects, nothing was
-   * stored.
+   * stored. If another job holds its `unique` key, `onConflict` says what becomes of it; the handle's `isNew` tells.
    *
    * @throws InvalidInputError `MILLRACE_INVALID_INPUT`
+   * @throws DuplicateJobError `MILLRACE_DUPLICATE`
    * @throws MillraceError `MILLRACE_PAYLOAD_UNENCODABLE`, `MILLRACE_PAYLOAD_TOO_LARGE`, `MILLRACE_INVALID_OPTIONS`,
    * `MILLRACE_UNKNOWN_QUEUE`, `MILLRACE_UNKNOWN_DEFINITION`, `MILLRACE_BACKPRESSURE`, `MILLRACE_CLOSED`, `MILLRACE_STORE_FAILED`
    */
@@ -88,7 +85,8 @@ export class Executor {
 
   /**
    * Stores one job per input, all in one atomic commit, with the same options. The handles come in the order of the inputs. If one
-   * input is refused, none is stored; the error lists every input that is, by its index.
+   * input is refused, none is stored; the error lists every input that is, by its index. Inputs whose `unique` key is held, or that
+   * another input of the call has, give handles of the jobs that hold them.
    *
    * @throws as {@link enqueue}
    */
@@ -101,6 +99,42 @@ export class Executor {
     const compiled = this.#definition(definition)
     checkIterable(inputs)
     return (await this.#parts.intake.enqueueMany(compiled, inputs, compileEnqueueOptions(options))) as JobHandle<Output>[]
+  }
+
+  /**
+   * Makes a schedule: from now on the job is enqueued at each planned instant, also by later processes, until `unschedule`. Resolves
+   * when it is durable. A name stands for one schedule: calling again changes it, a new rule is planned anew from then on, and the
+   * same call changes nothing. A schedule alone does not keep the process alive.
+   *
+   * @param name - 1 to 55 bytes, no control characters
+   * @throws InvalidInputError `MILLRACE_INVALID_INPUT`
+   * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, `MILLRACE_PAYLOAD_UNENCODABLE`, `MILLRACE_PAYLOAD_TOO_LARGE`,
+   * `MILLRACE_UNKNOWN_QUEUE`, `MILLRACE_UNKNOWN_DEFINITION`, `MILLRACE_CLOSED`, `MILLRACE_STORE_FAILED`
+   */
+  async schedule<Input>(
+    name: string,
+    rule: ScheduleRule,
+    definition: JobDefinition<Input>,
+    ...rest: ScheduleArguments<NoInfer<Input>>
+  ): Promise<ScheduleInfo> {
+    this.#assertOpen()
+    const { recurring, turns } = this.#parts
+    return await recurring.schedule(name, rule, this.#definition(definition), rest[0], rest[1], turns)
+  }
+
+  /**
+   * Removes a schedule. Its jobs stay, also one that waits or runs. Resolves when that is durable: with whether there was one.
+   *
+   * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, `MILLRACE_CLOSED`, `MILLRACE_STORE_FAILED`
+   */
+  async unschedule(name: string): Promise<boolean> {
+    this.#assertOpen()
+    return await this.#parts.recurring.unschedule(name, this.#parts.turns)
+  }
+
+  /** Every schedule of the store, by name. @throws MillraceError `MILLRACE_CLOSED` */
+  async schedules(): Promise<ScheduleInfo[]> {
+    return await this.#inTurn(() => this.#parts.recurring.list())
   }
 
   /**
@@ -134,7 +168,7 @@ export class Executor {
    */
   async *list(filter: ListFilter = {}): AsyncGenerator<JobInfo, void, undefined> {
     const compiled = compileFilter(filter)
-    let left = compiled.limit ?? Infinity
+    let left = compiled.limit
     const steps = listSteps(compiled, this.#parts)
     while (left > 0) {
       const step = await this.#inTurn(() => steps.next())
@@ -149,21 +183,8 @@ export class Executor {
   /** Counts of jobs by state, as of the last commit. Costs the same whatever the backlog. */
   async counts(): Promise<JobCounts> {
     this.#assertOpen()
-    const { turns, dispatcher, retention } = this.#parts
-    await turns.settled()
-    const { scheduled, waiting, retryable } = turns.durable
-    let running = 0
-    for (const { batch } of dispatcher.batches) running += Math.max(0, batch.limit - batch.collected)
-    running = Math.min(running, waiting)
-    return {
-      scheduled,
-      available: waiting - running,
-      running,
-      retryable,
-      completed: retention.count('completed'),
-      cancelled: retention.count('cancelled'),
-      discarded: retention.count('discarded'),
-    }
+    await this.#parts.turns.settled()
+    return readCounts(this.#parts)
   }
 
   /**
@@ -180,9 +201,20 @@ export class Executor {
     return await backupStore(this.#parts.store.engine, path, this.#parts.clock)
   }
 
-  /** What the threads are doing, how the store does, totals since the store was made. */
+  /**
+   * What the threads are doing, how the store does, totals since the store was made, and what became of the jobs of each queue and
+   * definition, of late and ever. As of the last commit. Costs the same whatever the backlog.
+   */
   stats(): ExecutorStats {
     return readStats(this.#parts)
+  }
+
+  /**
+   * The same for Prometheus and its kin, in its text format 0.0.4 (`text/plain; version=0.0.4`). Names begin with `millrace_`, times are
+   * in seconds. Counters are the totals of `stats()`: they do not begin anew when the process does. Histograms do.
+   */
+  metrics(): string {
+    return readMetrics(this.#parts)
   }
 
   /**
@@ -213,8 +245,8 @@ export class Executor {
   /**
    * Brings a job back that was discarded or cancelled: it is available again under the same id, with as many retries as at first, and
    * keeps its attempts. One that waits as `retryable` or `scheduled` is due at once. Resolves when that is durable: true, or false if
-   * the job runs, is available, is completed, or is not in the store any more. A handle that has told how the job ended does not
-   * forget it; ask `executor.job(id)` how it ends next.
+   * the job runs, is available, is completed, or is not in the store any more, or another one holds its unique key by now. A handle
+   * that has told how the job ended does not forget it; ask `executor.job(id)` how it ends next.
    *
    * @throws MillraceError `MILLRACE_INVALID_ID`, `MILLRACE_CLOSED`
    */
@@ -343,21 +375,7 @@ export class Executor {
   }
 
   #definition(definition: JobDefinition<never>): CompiledDefinition {
-    const compiled = compiledDefinition(definition)
-    if (compiled === undefined) {
-      throw new MillraceError(
-        'MILLRACE_UNKNOWN_DEFINITION',
-        'The first argument must be a job definition, as defineJob returns it.',
-      )
-    }
-    const known = this.#parts.options.definitions.get(compiled.name)
-    if (known === undefined) {
-      throw new MillraceError(
-        'MILLRACE_UNKNOWN_DEFINITION',
-        `Job "${compiled.name}" is not among the jobs of this executor. Add it to the option jobs of openExecutor.`,
-      )
-    }
-    return known
+    return knownDefinition(definition, this.#parts.options.definitions)
   }
 
   #inTurn<T>(read: () => T): Promise<T> {

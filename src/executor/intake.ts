@@ -2,7 +2,8 @@
  * The door: checks and encodes what is enqueued, and gathers it until the next commit.
  *
  * Jobs go straight from the caller's value into the bytes of a page, once. Everything enqueued between two commits becomes one
- * commit; an `enqueueMany` fills pages of its own, which join the gathering only when its last input was fine.
+ * commit; an `enqueueMany` fills pages of its own, which join the gathering only when its last input was fine. A job with a unique
+ * key goes in a page of its own, about which the turn decides.
  */
 import { assert } from '../base/assert.js'
 import type { InputIssue } from '../base/errors.js'
@@ -11,6 +12,7 @@ import { BACKPRESSURE_BYTES, BACKPRESSURE_CALLS, COMMIT_BYTES, INLINE_PAYLOAD_BY
 import { rankOf } from '../codec/keys.js'
 import { ENTRY_EXTERNAL, ENTRY_SAME, PageBuilder } from '../codec/page.js'
 import { isSamePlain, writePayload } from '../codec/payload.js'
+import { uniqueHash } from '../codec/unique-entry.js'
 import type { CompiledDefinition } from '../job/define-job.js'
 import { toInputIssues } from '../job/input-issues.js'
 import type { CompiledEnqueueOptions, ResolvedEnqueue } from '../options/enqueue-options.js'
@@ -20,6 +22,7 @@ import { accept, atIndex, MAX_ISSUES, refusal, refuseAsyncChange, runSchema, unk
 import { JobHandle } from './job-handle.js'
 import type { ResultRegistry } from './results.js'
 import { PageHandles } from './results.js'
+import { UniqueCall, type UniqueTicket } from './unique-call.js'
 
 /** A page ready to be stored. */
 export interface GatheredPage {
@@ -30,6 +33,8 @@ export interface GatheredPage {
   readonly builder: PageBuilder
   readonly handles: PageHandles
   readonly externals: readonly External[]
+  /** Of the one job in it that has a unique key: it is stored only if nobody else holds the key. */
+  readonly ticket?: UniqueTicket
 }
 
 interface External {
@@ -45,11 +50,14 @@ interface OpenPage {
   readonly builder: PageBuilder
   readonly handles: PageHandles
   readonly externals: External[]
+  ticket?: UniqueTicket
 }
 
 /** What was gathered for one commit. */
 export interface Gathered {
   readonly pages: readonly GatheredPage[]
+  /** Some of the pages have a ticket. */
+  readonly hasTickets: boolean
   resolve(): void
   reject(error: Error): void
 }
@@ -73,6 +81,7 @@ const MANY_CHUNK = 1000
 
 class Gathering {
   readonly pages: GatheredPage[] = []
+  hasTickets = false
   bytes = 0
   readonly promise: Promise<void>
   resolve!: () => void
@@ -123,6 +132,7 @@ export class Intake {
     if (this.#isCrowded) await this.#hold()
     let gathering: Gathering
     let handle: JobHandle<unknown>
+    let call: UniqueCall | undefined
     try {
       let same = true
       let parsed = input
@@ -137,15 +147,17 @@ export class Intake {
         }
       }
       const resolved = this.#resolve(definition, parsed, options)
+      if (resolved.unique !== undefined) call = new UniqueCall()
       gathering = this.#filling
-      handle = this.#write(this.#open, gathering.pages, definition, resolved, input, same, false)
+      handle = this.#write(this.#open, gathering.pages, definition, resolved, input, same, call, false)
+      gathering.hasTickets ||= call !== undefined
       this.#count(gathering, this.#written)
     } finally {
       this.#admit()
     }
     this.#options.onGathered()
     await gathering.promise
-    return handle
+    return call === undefined ? handle : (call.handles()[0] ?? handle)
   }
 
   async enqueueMany(
@@ -159,6 +171,7 @@ export class Intake {
     const open = new Map<string, OpenPage>()
     const pages: GatheredPage[] = []
     const handles: JobHandle<unknown>[] = []
+    let call: UniqueCall | undefined
     try {
       const refused: InputIssue[] = []
       let bytes = 0
@@ -186,7 +199,8 @@ export class Intake {
         if (refused.length === 0) {
           try {
             const resolved = this.#resolve(definition, parsed, options)
-            handles.push(this.#write(open, pages, definition, resolved, input, same, true))
+            if (resolved.unique !== undefined) call ??= new UniqueCall()
+            handles.push(this.#write(open, pages, definition, resolved, input, same, call, true))
           } catch (error) {
             throw atIndex(error, index)
           }
@@ -202,13 +216,14 @@ export class Intake {
       this.#seal(this.#open, gathering.pages)
       this.#seal(open, pages)
       for (const page of pages) gathering.pages.push(page)
+      gathering.hasTickets ||= call !== undefined
       this.#count(gathering, bytes)
     } finally {
       this.#admit()
     }
     this.#options.onGathered()
     await gathering.promise
-    return handles
+    return call === undefined ? handles : call.handles()
   }
 
   /** Hands over what was gathered first, for the commit being put together. */
@@ -299,6 +314,7 @@ export class Intake {
     resolved: ResolvedEnqueue,
     input: unknown,
     same: boolean,
+    call: UniqueCall | undefined,
     together: boolean,
   ): JobHandle<unknown> {
     const { store, results, payloadBytes } = this.#options
@@ -307,7 +323,7 @@ export class Intake {
     const runAt = resolved.runAt ?? 0
     const lane = `${queueId}.${rank}.${runAt}.${together ? definition.name : ''}`
     let page = open.get(lane)
-    if (page === undefined || page.builder.isFull) {
+    if (page === undefined || page.builder.isFull || call !== undefined) {
       if (page !== undefined) sealed.push(page)
       page = {
         queueId,
@@ -341,7 +357,13 @@ export class Intake {
       this.#written = builder.entryBytes
     }
     builder.end()
-    return new JobHandle(page.handles, index, definition.name)
+    const handle = new JobHandle(page.handles, index, definition.name, true)
+    if (call === undefined || resolved.unique === undefined) return handle
+    const hash = uniqueHash(definition.name, resolved.unique.key)
+    page.ticket = call.add({ hash, unique: resolved.unique, bytes: this.#written, own: handle })
+    sealed.push(page)
+    open.delete(lane)
+    return handle
   }
 
   #seal(open: Map<string, OpenPage>, into: GatheredPage[]): void {

@@ -5,16 +5,28 @@
 import type { ErrorRecord } from '../base/errors.js'
 import { INDEX_SOLO, PAYLOAD_INPUT, PAYLOAD_OUTPUT } from '../codec/keys.js'
 import type { EntryView } from '../codec/page.js'
-import { buildSolo, ENTRY_EXTERNAL, ENTRY_HISTORY, ENTRY_RETRY, ENTRY_SUSPECT, readPageHeader } from '../codec/page.js'
+import {
+  buildSolo,
+  ENTRY_EXTERNAL,
+  ENTRY_HISTORY,
+  ENTRY_RETRY,
+  ENTRY_SUSPECT,
+  PAGE_HEADER_BYTES,
+  readPageHeader,
+} from '../codec/page.js'
+import { uniqueHash } from '../codec/unique-entry.js'
 import type { FinalState } from '../job/job-info.js'
 import type { JobLedger } from '../job/job-state.js'
 import type { Retention } from '../maintenance/retention.js'
 import type { JobOverrides } from '../options/enqueue-options.js'
+import type { Schedules } from '../scheduler/schedules.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
 import { PageRef } from '../store/page-ref.js'
 import { putSuspect } from '../store/suspects.js'
+import type { Place } from './locate.js'
 import type { ResultRegistry } from './results.js'
+import { scheduledPlace } from './scheduled-place.js'
 
 /** A job in its page. */
 export interface PlacedJob {
@@ -50,13 +62,28 @@ const NOTHING = Buffer.alloc(0)
 export class JobMoves {
   /** Pages of one that this commit puts back into their lanes. */
   readonly back: PageRef[] = []
+  /** Where this commit puts jobs that hold unique keys, by number: the store does not tell yet. */
+  readonly places = new Map<number, Place>()
+  /** Jobs that this commit ends and keeps, and that hold unique keys beyond their end. */
+  readonly ended = new Set<number>()
+  readonly #now: number
   readonly #store: JobStore
   readonly #retention: Retention
   readonly #results: ResultRegistry
+  readonly #schedules: Schedules
   readonly #writes: WriteBatch
   readonly #dirty = new Set<PageRef>()
 
-  constructor(store: JobStore, retention: Retention, results: ResultRegistry, writes: WriteBatch) {
+  constructor(
+    store: JobStore,
+    retention: Retention,
+    results: ResultRegistry,
+    schedules: Schedules,
+    writes: WriteBatch,
+    now: number,
+  ) {
+    this.#schedules = schedules
+    this.#now = now
     this.#store = store
     this.#retention = retention
     this.#results = results
@@ -83,12 +110,16 @@ export class JobMoves {
   }
 
   /** Joins the finished ones, if the job is to be kept. */
-  keep(state: FinalState, { page, index, entry, overrides }: OpenedJob, ending: Ending): void {
+  keep(state: FinalState, job: OpenedJob, ending: Ending): void {
+    const { page, index, entry } = job
+    const isKept = ending.isDropped !== true && this.#retention.passOver(state, 1) === 0
+    const overrides = job.overrides?.unique === undefined ? job.overrides : this.#afterEnd(state, job, ending, isKept)
     const seq = page.seqOf(index)
     const inputApart = (entry.flags & ENTRY_EXTERNAL) !== 0
-    const { ledger, startedAt, runMs, error, output = NOTHING, outputApart = false, isDropped = false } = ending
-    this.#store.counters[state]++
-    if (isDropped || this.#retention.passOver(state, 1) > 0) {
+    const { ledger, startedAt, runMs, error, output = NOTHING, outputApart = false } = ending
+    if (overrides?.schedule !== undefined) this.#schedules.over(overrides.schedule.name, seq)
+    this.#store.stats.over(page.queueId, entry.definitionId, state, 1)
+    if (!isKept) {
       if (inputApart) this.#store.removePayload(this.#writes, seq, PAYLOAD_INPUT)
       return
     }
@@ -113,6 +144,8 @@ export class JobMoves {
   retry(job: OpenedJob, ledger: JobLedger, runAt: number): void {
     const { page, index } = job
     const bytes = this.#solo(job, ledger, runAt, ENTRY_RETRY)
+    if (job.overrides?.unique !== undefined)
+      this.places.set(page.seqOf(index), scheduledPlace(runAt, page.queueId, page.rank, bytes))
     this.#store.putScheduled(this.#writes, runAt, page.queueId, page.rank, bytes, page.seqOf(index), true)
     this.#moveOn(page, index)
   }
@@ -124,12 +157,27 @@ export class JobMoves {
     const bytes = this.#solo(job, ledger, 0, ledger.suspect ? ENTRY_SUSPECT : 0)
     const sub = page.header.solo ? page.sub : index + 1
     const solo = new PageRef(page.queueId, page.rank, page.ord, sub, readPageHeader(bytes), bytes, -1)
+    if (job.overrides?.unique !== undefined) this.places.set(seq, inLane(solo))
     this.#store.putPage(this.#writes, solo)
     this.#store.putLocation(this.#writes, INDEX_SOLO, seq, solo.key)
     if (ledger.suspect) putSuspect(this.#writes, seq, solo.key)
     // A page of one is written over in its place.
     if (!page.header.solo) this.#moveOn(page, index)
     this.back.push(solo)
+  }
+
+  /** The page has gone from `scheduled` to its lane. */
+  promoted(page: PageRef): void {
+    // A job with a unique key has its page to itself.
+    if (page.header.count === 1) this.places.set(page.header.firstSeq, inLane(page))
+  }
+
+  /** A job that was over waits again, in a page of its own. */
+  revived(page: PageRef, definitionId: number, overrides: JobOverrides | undefined): void {
+    const { firstSeq } = page.header
+    this.#store.stats.revived(page.queueId, definitionId)
+    if (overrides?.unique !== undefined) this.places.set(firstSeq, inLane(page))
+    if (overrides?.schedule !== undefined) this.#schedules.revived(overrides.schedule.name, firstSeq)
   }
 
   /** Writes what has become of the pages. Returns those that are gone. */
@@ -147,7 +195,43 @@ export class JobMoves {
     this.markDone(page, index)
   }
 
-  #solo({ page, index, entry, overrides }: OpenedJob, ledger: JobLedger, runAt: number, flag: number): Buffer {
+  /**
+   * What stays of the overrides of a job whose unique key may go with its end. A job that can be brought back and held its key until now
+   * goes on naming it: it takes it again then.
+   */
+  #afterEnd(
+    state: FinalState,
+    { page, index, entry, overrides }: OpenedJob,
+    { ledger }: Ending,
+    isKept: boolean,
+  ): JobOverrides | undefined {
+    const seq = page.seqOf(index)
+    const hasRun = (ledger?.attempts.length ?? 0) > 0
+    let wasHeld = false
+    const holds = this.#settleKey(entry, overrides, (hash) => {
+      const holder = this.#store.uniques.find(hash)
+      wasHeld = holder?.seq === seq && !holder.released && (holder.while !== 'waiting' || !hasRun)
+      return this.#store.uniques.over(this.#writes, hash, seq, isKept, this.#now)
+    })
+    if (holds) this.ended.add(seq)
+    return holds || (wasHeld && state !== 'completed') ? overrides : withoutKey(overrides)
+  }
+
+  /** The same of a job that lives on. */
+  #afterRun({ page, index, entry, overrides }: OpenedJob): JobOverrides | undefined {
+    const holds = this.#settleKey(entry, overrides, (hash) =>
+      this.#store.uniques.runEnded(this.#writes, hash, page.seqOf(index), this.#now),
+    )
+    return holds ? overrides : withoutKey(overrides)
+  }
+
+  #settleKey({ definitionId }: EntryView, overrides: JobOverrides | undefined, settle: (hash: string) => boolean): boolean {
+    return overrides?.unique !== undefined && settle(uniqueHash(this.#store.definitionName(definitionId), overrides.unique.key))
+  }
+
+  #solo(job: OpenedJob, ledger: JobLedger, runAt: number, flag: number): Buffer {
+    const { page, index, entry } = job
+    const overrides = job.overrides?.unique === undefined ? job.overrides : this.#afterRun(job)
     return buildSolo({
       seq: page.seqOf(index),
       enqueuedAt: page.header.enqueuedAt,
@@ -162,4 +246,15 @@ export class JobMoves {
       payloadTo: entry.end,
     })
   }
+}
+
+/** Where a job is that has a page of its own in a lane. */
+function inLane(page: PageRef): Place {
+  return { at: 'page', page, index: 0, offset: PAGE_HEADER_BYTES }
+}
+
+/** A job that does not hold its key any more says nothing of it. */
+export function withoutKey(overrides: JobOverrides | undefined): JobOverrides | undefined {
+  const { unique: _unique, ...rest } = overrides ?? {}
+  return Object.keys(rest).length === 0 ? undefined : rest
 }

@@ -116,6 +116,8 @@ export class JobWalk {
     const mayBe = (lowest: number, highest: number): boolean => wanted === undefined || hasWithin(wanted, lowest, highest)
     const ids = wanted && new Set(wanted)
     let after = -1
+    // Jobs of the block behind `after` that earlier steps gave: some of them may have had to stay.
+    let given = new Set<number>()
     for (;;) {
       const found: Found[] = []
       let jobs = 0
@@ -131,7 +133,7 @@ export class JobWalk {
         let isCut = false
         for (const { seq, enqueuedAt, definitionId, queueId } of block.heads) {
           looks++
-          if (ids?.has(seq) === false || !this.#fits(queueId, definitionId, enqueuedAt)) continue
+          if (given.has(seq) || ids?.has(seq) === false || !this.#fits(queueId, definitionId, enqueuedAt)) continue
           // What is only counted would be counted again.
           isCut = this.#manner.isDry ? jobs + seqs.size >= this.#left : !this.#wants(jobs + seqs.size)
           if (isCut) break
@@ -139,9 +141,12 @@ export class JobWalk {
         }
         if (seqs.size > 0) found.push({ at: 'finished', state, block: block.number, seqs })
         jobs += seqs.size
-        // Those of this step will have left the block when the next one looks at it.
-        if (isCut) break
+        if (isCut) {
+          for (const seq of seqs) given.add(seq)
+          break
+        }
         after = block.number
+        given = new Set()
       }
       yield { found, jobs }
     }

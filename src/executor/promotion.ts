@@ -14,31 +14,27 @@ export interface PromotionOptions {
 
 /**
  * @param waiting - stands in for the record, with its marks
- * @returns how many jobs have moved
+ * @returns the page in its lane
  */
 export function promotePage(
   scheduled: ScheduledPage,
   waiting: PageRef,
   writes: WriteBatch,
   { store, ready }: PromotionOptions,
-): number {
-  const { counters } = store
+): PageRef {
   const { header, bytes, queueId, rank } = scheduled
-  const page = new PageRef(queueId, rank, counters.nextSeq++, 0, header, bytes, -1)
+  const page = new PageRef(queueId, rank, store.counters.nextSeq++, 0, header, bytes, -1)
   if (waiting.doneCount > 0) {
     page.restoreMarks(waiting.marks())
     writes.remove('marks', scheduled.key)
     writes.put('marks', page.key, page.marks())
   }
-  const left = header.count - page.doneCount
   writes.remove('scheduled', scheduled.key)
   store.putPage(writes, page)
   store.putLocation(writes, header.solo ? INDEX_SOLO : INDEX_GROUP, header.firstSeq, page.key)
-  if (isRetry(bytes)) counters.retryable -= left
-  else counters.scheduled -= left
-  counters.waiting += left
+  store.stats.moved(page, isRetry(bytes) ? 'retryable' : 'scheduled', 'waiting')
   ready.append(page)
-  return left
+  return page
 }
 
 /** Whether the page is of one job that waits for its next attempt. */

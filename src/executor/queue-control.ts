@@ -13,12 +13,14 @@ import type { Claims } from './claims.js'
 import type { Intake } from './intake.js'
 import { scheduledPageRef, type LocateOptions } from './locate.js'
 import { isRetry } from './promotion.js'
+import type { Recurring } from './recurring.js'
 import type { Settlement } from './settlement.js'
 import { stopRun, type StopRunOptions } from './stop-run.js'
 
 export interface QueueControlOptions extends LocateOptions, StopRunOptions {
   readonly claims: Claims
   readonly intake: Intake
+  readonly recurring: Recurring
   /** As stored, by queue. */
   readonly states: ReadonlyMap<number, QueueState>
 }
@@ -141,9 +143,9 @@ export class QueueControl {
   }
 
   #isDrained(queueId: number): boolean {
-    const { ready, claims, intake, store, clock, dispatcher } = this.#options
+    const { ready, claims, intake, store, clock, dispatcher, recurring } = this.#options
     if (ready.queue(queueId)?.hasWork === true || claims.hasSuspectOf(queueId) || intake.hasPendingOf(queueId)) return false
-    if (store.nextDueAt() <= clock.now()) return false
+    if (Math.min(store.nextDueAt(), recurring.nextAt) <= clock.now()) return false
     for (const { batch } of dispatcher.batches) if (batch.queuesLeft().has(queueId)) return false
     return true
   }

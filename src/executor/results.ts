@@ -8,7 +8,7 @@
 import type { ErrorRecord } from '../base/errors.js'
 import { JobFailedError, MillraceError } from '../base/errors.js'
 import { readPayload } from '../codec/payload.js'
-import { formatJobId } from '../job/job-id.js'
+import { formatJobId, type JobAddress } from '../job/job-id.js'
 import type { PageRef } from '../store/page-ref.js'
 
 /** How a job ended. */
@@ -93,6 +93,11 @@ export class PageHandles {
     this.#tell(waiter, outcome, index)
   }
 
+  /** The job was over before anybody held this handle. */
+  isInStore(index: number): void {
+    this.#outcomes[index] = 'stored'
+  }
+
   /** The executor is closing, or has failed: whoever still waits is told. */
   abandon(failure?: Error): void {
     for (const [index, waiter] of this.#waiters) waiter.reject(failure ?? pendingError(this.id(index)))
@@ -152,6 +157,8 @@ export class ResultRegistry {
   readonly #pinned = new Set<PageHandles>()
   /** Waiters of handles made from an id, by job number. */
   readonly #bySeq = new Map<number, { waiter: Waiter; id: string }>()
+  /** Handles that nobody holds any more: their jobs may wait for months, and must not cost memory. */
+  readonly #unheld = new FinalizationRegistry<{ readonly firstSeq: number; readonly jobs: number }>((page) => this.#forget(page))
 
   constructor(storeMark: number, source: ResultSource) {
     this.storeMark = storeMark
@@ -170,10 +177,25 @@ export class ResultRegistry {
     return await this.#source.fromStore(id)
   }
 
-  /** A page with handles becomes part of a commit. */
-  register(firstSeq: number, handles: PageHandles): void {
+  /** A page with handles, of so many jobs, becomes part of a commit. */
+  register(firstSeq: number, jobs: number, handles: PageHandles): void {
     handles.firstSeq = firstSeq
     this.#pages.set(firstSeq, new WeakRef(handles))
+    this.#unheld.register(handles, { firstSeq, jobs })
+  }
+
+  /** The handles of a job that was enqueued alone in its page: those that somebody holds, or new ones. */
+  handlesOfOne({ seq, queueId, rank }: JobAddress, at: 'page' | 'solo' | 'over'): PageHandles {
+    const known = at === 'page' ? this.#pages.get(seq) : at === 'solo' ? this.#moved.get(seq)?.handles : undefined
+    const held = known?.deref()
+    if (held !== undefined) return held
+    const handles = new PageHandles(this, queueId, rank, false)
+    handles.firstSeq = seq
+    if (at !== 'over') this.#unheld.register(handles, { firstSeq: seq, jobs: 1 })
+    if (at === 'page') this.#pages.set(seq, new WeakRef(handles))
+    else if (at === 'solo') this.#moved.set(seq, { handles: new WeakRef(handles), index: 0 })
+    else handles.isInStore(0)
+    return handles
   }
 
   pin(handles: PageHandles): void {
@@ -243,6 +265,14 @@ export class ResultRegistry {
   /** No job of the page is left in it. */
   pageOver(page: PageRef): void {
     if (!page.header.solo) this.#pages.delete(page.header.firstSeq)
+  }
+
+  /** Of a job whose unique key led to it there may be other handles by now, which somebody holds. */
+  #forget({ firstSeq, jobs }: { readonly firstSeq: number; readonly jobs: number }): void {
+    if (this.#pages.get(firstSeq)?.deref() === undefined) this.#pages.delete(firstSeq)
+    for (let seq = firstSeq; this.#moved.size > 0 && seq < firstSeq + jobs; seq++) {
+      if (this.#moved.get(seq)?.handles.deref() === undefined) this.#moved.delete(seq)
+    }
   }
 
   /** The executor is closing, or has failed. */

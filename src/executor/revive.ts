@@ -1,9 +1,14 @@
 /**
  * Brings jobs back because somebody asks for it: one that was cancelled or discarded begins anew, under its number and with what it has
  * behind it; one that waits for its instant is due at once. Both go to the end of their lane.
+ *
+ * A job that held a unique key until it ended takes it again. If another one holds it by now, the job stays as it is: there may be one
+ * of a key at a time. One that had given its key up before (to a job that replaced it, or with `while: 'waiting'` to its first run) has
+ * none any more.
  */
 import { INDEX_SOLO, PAYLOAD_INPUT } from '../codec/keys.js'
 import { buildSolo, ENTRY_EXTERNAL, ENTRY_RETRY, readHistory, readPageHeader, type SoloParts } from '../codec/page.js'
+import { uniqueHash } from '../codec/unique-entry.js'
 import type { FinishedEntry } from '../codec/finished-block.js'
 import type { JobAddress } from '../job/job-id.js'
 import { EMPTY_LEDGER, revivedLedger, transition } from '../job/job-state.js'
@@ -11,6 +16,7 @@ import type { FinalState } from '../job/job-info.js'
 import type { Retention } from '../maintenance/retention.js'
 import type { WriteBatch } from '../store/engine.js'
 import { PageRef } from '../store/page-ref.js'
+import { keyHolder } from './key-holder.js'
 import type { LocateOptions, Place } from './locate.js'
 import { locate } from './locate.js'
 import { isRetry, promotePage } from './promotion.js'
@@ -31,7 +37,7 @@ export type RevivableState = Exclude<FinalState, 'completed'>
 export function retryJob(address: JobAddress, options: ReviveOptions): Promise<boolean> {
   const { seq } = address
   return new Promise((resolve, reject) => {
-    const run = (settlement: Settlement, writes: WriteBatch): void => {
+    const run = (settlement: Settlement, writes: WriteBatch, now: number): void => {
       const place = locate(address, options)
       if (place?.at === 'scheduled') makeDue([place], settlement, writes, options)
       else {
@@ -44,8 +50,11 @@ export function retryJob(address: JobAddress, options: ReviveOptions): Promise<b
           options.turns.request({ run, reject })
           return
         }
+        if (!bringBack(found.state, found.entry, settlement, writes, now, options)) {
+          resolve(false)
+          return
+        }
         options.retention.take(writes, found.state, found.block, new Set([seq]))
-        bringBack(found.state, found.entry, settlement, writes, options)
       }
       settlement.tidings.add(() => resolve(true))
     }
@@ -53,19 +62,19 @@ export function retryJob(address: JobAddress, options: ReviveOptions): Promise<b
   })
 }
 
-/** Its record has left the finished ones in the same commit. */
+/** Its record is to leave the finished ones in the same commit. False when another job holds its unique key: nothing has changed. */
 export function bringBack(
   state: RevivableState,
   entry: FinishedEntry,
   settlement: Settlement,
   writes: WriteBatch,
+  now: number,
   options: ReviveOptions,
-): void {
+): boolean {
   const { store } = options
   const { seq, queueId, rank, inputApart } = entry
+  if (!takeKeyAgain(entry, settlement, writes, now, options)) return false
   const source = inputApart && entry.input.length < 4 ? sizeOf(store.readPayload(seq, PAYLOAD_INPUT)) : entry.input
-  store.counters[state]--
-  store.counters.waiting++
   const parts = {
     seq,
     enqueuedAt: entry.enqueuedAt,
@@ -79,7 +88,31 @@ export function bringBack(
     payloadFrom: 0,
     payloadTo: source.length,
   }
-  settlement.tellRetried(append(queueId, rank, parts, writes, options), 0, entry.definitionId)
+  const page = append(queueId, rank, parts, writes, options)
+  settlement.moves.revived(page, entry.definitionId, entry.overrides)
+  settlement.tellRetried(page, 0, entry.definitionId)
+  return true
+}
+
+/** False when another job holds the unique key that this one held until it ended. */
+function takeKeyAgain(
+  { seq, queueId, rank, definitionId, overrides }: FinishedEntry,
+  settlement: Settlement,
+  writes: WriteBatch,
+  now: number,
+  options: ReviveOptions,
+): boolean {
+  const { store } = options
+  const unique = overrides?.unique
+  if (unique === undefined) return true
+  const hash = uniqueHash(store.definitionName(definitionId), unique.key)
+  const holder = keyHolder(hash, settlement, now, options)
+  if (holder !== undefined && holder.seq !== seq) return false
+  // Its own time goes on.
+  const own = store.uniques.find(hash)
+  const expiresAt = own?.seq === seq ? own.expiresAt : 0
+  store.uniques.take(writes, hash, { seq, queueId, rank, while: unique.while, released: false, over: false, expiresAt })
+  return true
 }
 
 /** Jobs of one page that waits in `scheduled`. */
@@ -95,7 +128,8 @@ export function makeDue(
   const { scheduled, page } = first
   const isWhole = page.doneCount + places.length === page.header.count
   if (isWhole) {
-    promotePage(scheduled, page, writes, options)
+    const promoted = promotePage(scheduled, page, writes, options)
+    settlement.moves.promoted(promoted)
     store.changingScheduled(scheduled.key, page)
     settlement.unscheduled.add(scheduled.key.toString('latin1'))
   }
@@ -109,8 +143,8 @@ export function makeDue(
       page.markDone(index)
       continue
     }
-    store.counters.scheduled--
-    store.counters.waiting++
+    store.stats.shift(page.queueId, entry.definitionId, 'scheduled', -1)
+    store.stats.shift(page.queueId, entry.definitionId, 'waiting', 1)
     const ledger = readHistory(page.data, entry) ?? EMPTY_LEDGER
     const { enqueuedAt, epoch } = page.header
     const { definitionId, flags, payloadFrom, end: payloadTo } = entry

@@ -49,6 +49,7 @@ export async function shutDown(parts: ExecutorParts, graceMs: number): Promise<C
       await quiet.within(STUCK_AFTER_MS)
     }
     await tearDown(parts)
+    await within(STUCK_AFTER_MS, keepTimes(parts), clock)
   }
   intake.fail(turns.failure ?? new MillraceError('MILLRACE_CLOSED', 'The executor is closed.'))
   await within(STUCK_AFTER_MS, Promise.all(dispatcher.slots.map((slot) => slot.close())), clock)
@@ -63,6 +64,20 @@ export async function shutDown(parts: ExecutorParts, graceMs: number): Promise<C
 async function tearDown({ dispatcher, clock, abortGraceMs }: ExecutorParts): Promise<void> {
   const idle = dispatcher.slots.filter((slot) => slot.mode === 'open' && slot.batches.length === 0)
   await within(Math.max(abortGraceMs, STUCK_AFTER_MS), Promise.all(idle.map((slot) => slot.tearDown())), clock)
+}
+
+/** Stores the times measured in the last minute. */
+async function keepTimes({ turns, store }: ExecutorParts): Promise<void> {
+  if (turns.failure !== undefined || !store.stats.hasNewTimes) return
+  await new Promise<void>((resolve) => {
+    turns.request({
+      run: ({ tidings }, writes) => {
+        store.stats.writeTimes(writes)
+        tidings.add(resolve)
+      },
+      reject: () => resolve(),
+    })
+  })
 }
 
 /** Waits for a stage, but no longer than `limitMs`; leaves no timer behind that would keep the process alive. */

@@ -1,6 +1,5 @@
 /** Ends a job from outside, as cancelled or discarded, wherever it is: scheduled, waiting, waiting inside a batch, or running. */
 import { INDEX_GROUP, INDEX_SOLO, indexKey } from '../codec/keys.js'
-import { ENTRY_RETRY } from '../codec/page.js'
 import type { Stop } from '../dispatcher/batch.js'
 import type { JobAddress } from '../job/job-id.js'
 import type { WriteBatch } from '../store/engine.js'
@@ -9,7 +8,8 @@ import { locate } from './locate.js'
 import type { ResultRegistry } from './results.js'
 import type { Settlement } from './settlement.js'
 import { stopRun, type StopAnswer, type StopRunOptions } from './stop-run.js'
-import type { TurnRequest } from './turns.js'
+import type { TurnRequest } from './turn-calls.js'
+import { withdraw } from './withdraw.js'
 
 export interface StopOptions extends LocateOptions, StopRunOptions {
   readonly results: ResultRegistry
@@ -53,8 +53,6 @@ export function stopScheduled(
   { store }: StopOptions,
 ): void {
   settlement.stopScheduled(place, stop, isKept)
-  if (((place.page.data[place.offset + 6] ?? 0) & ENTRY_RETRY) !== 0) store.counters.retryable--
-  else store.counters.scheduled--
   leaveScheduled(place, settlement, writes, store)
 }
 
@@ -86,17 +84,11 @@ export function stopWaiting(
   stop: Stop,
   isKept: boolean,
   settlement: Settlement,
-  { dispatcher, ready, store }: StopOptions,
+  options: StopOptions,
 ): boolean {
-  const { page, index } = place
-  const held = dispatcher.find(page, index)
-  if (held !== undefined && held.index < held.batch.limit) {
-    // From every batch of the thread: those behind this one would overtake what comes back.
-    if (held.index >= held.batch.control.taken) ready.putBack([...held.slot.takeBack().values(), held.batch.steal()].flat())
-    if (held.index < held.batch.limit) return false
-  }
+  if (!withdraw(place, options)) return false
   settlement.stopWaiting(place, stop, isKept)
-  store.changing(page)
+  options.store.changing(place.page)
   return true
 }
 

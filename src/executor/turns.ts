@@ -13,8 +13,7 @@ import type { Clock, Timer } from '../base/clock.js'
 import { MillraceError } from '../base/errors.js'
 import { PROMOTE_JOBS } from '../base/limits.js'
 import { PAYLOAD_INPUT } from '../codec/keys.js'
-import { PAGE_HEADER_BYTES, readEntry } from '../codec/page.js'
-import type { Batch, Stop } from '../dispatcher/batch.js'
+import { PAGE_HEADER_BYTES } from '../codec/page.js'
 import type { Dispatcher } from '../dispatcher/dispatcher.js'
 import type { DueTimer } from '../scheduler/due-timer.js'
 import type { ReadyQueues } from '../scheduler/ready-queues.js'
@@ -24,12 +23,15 @@ import type { Slice } from '../store/page-ref.js'
 import { PageRef } from '../store/page-ref.js'
 import type { Claims } from './claims.js'
 import type { EventHub } from './events.js'
-import type { Gathered, Intake } from './intake.js'
+import type { Gathered, GatheredPage, Intake } from './intake.js'
 import { scheduledPageRef } from './locate.js'
 import { promotePage } from './promotion.js'
+import type { Recurring } from './recurring.js'
 import type { ResultRegistry } from './results.js'
 import type { SettlementOptions } from './settlement.js'
 import { Settlement } from './settlement.js'
+import type { PendingEnd, TurnRead, TurnRequest } from './turn-calls.js'
+import { admit, holdKey } from './uniqueness.js'
 
 export interface TurnsOptions extends SettlementOptions {
   readonly clock: Clock
@@ -39,6 +41,7 @@ export interface TurnsOptions extends SettlementOptions {
   readonly dispatcher: Dispatcher
   readonly claims: Claims
   readonly due: DueTimer
+  readonly recurring: Recurring
   readonly results: ResultRegistry
   readonly events: EventHub
   /** The store has failed. */
@@ -47,31 +50,10 @@ export interface TurnsOptions extends SettlementOptions {
   readonly onQuiet: (isNews: boolean) => void
 }
 
-/** Something to be done while no commit is under way. Its writes join the next commit. */
-export interface TurnRequest {
-  run(settlement: Settlement, writes: WriteBatch, now: number): void
-  /** The commit has failed, or there is none any more. Harmless when the answer was given before. */
-  reject(error: Error): void
-}
-
-/** A look at the state as of the last commit. */
-export interface TurnRead {
-  run(): void
-  reject(error: Error): void
-}
-
-interface PendingEnd {
-  readonly batch: Batch
-  readonly index: number
-  readonly seq: number
-  readonly resolve: (state: Stop['state'] | undefined) => void
-  readonly reject: (error: Error) => void
-}
-
 export class Turns {
   /** As of the last durable commit. */
   durable: Counters
-  /** No new claims: the executor is closing. */
+  /** No new claims, and nothing becomes due or expires: the executor is closing, or the store is only looked at. */
   draining = false
   readonly #options: TurnsOptions
   #reads: TurnRead[] = []
@@ -95,7 +77,7 @@ export class Turns {
     this.#options = options
     this.durable = { ...options.store.counters }
     this.#dueAt = options.store.nextDueAt()
-    options.due.arm(this.#dueAt)
+    options.due.arm(Math.min(this.#nextDueAt, options.store.uniques.nextExpiryAt))
   }
 
   get failure(): Error | undefined {
@@ -111,7 +93,7 @@ export class Turns {
       !intake.hasPending &&
       dispatcher.inFlight === 0 &&
       !claims.hasWork &&
-      !due.isDue(this.#dueAt)
+      !due.isDue(this.#nextDueAt)
     )
   }
 
@@ -119,6 +101,11 @@ export class Turns {
   get isSettled(): boolean {
     const { intake, dispatcher } = this.#options
     return this.#committing === undefined && !this.#isAsked && !intake.hasPending && dispatcher.inFlight === 0
+  }
+
+  /** When a job or a schedule is due. */
+  get #nextDueAt(): number {
+    return Math.min(this.#dueAt, this.#options.recurring.nextAt)
   }
 
   get #isAsked(): boolean {
@@ -189,14 +176,16 @@ export class Turns {
   }
 
   #turn(): void {
-    const { clock, store, intake, dispatcher } = this.#options
+    const { clock, store, intake, ready, recurring, dispatcher } = this.#options
     const now = clock.now()
     this.#lastTurnMs = clock.monotonicMs()
     this.#pace?.cancel()
+    store.stats.begin(now)
     const writes = new WriteBatch()
     let gathered: Gathered | undefined
     try {
       for (const read of this.#reads.splice(0)) read.run()
+      const runs = this.draining ? [] : recurring.due(now)
       const news = dispatcher.collect()
       const settlement = new Settlement(this.#options, writes, now, this.#countCompleted(news))
       const requests = this.#requests
@@ -205,9 +194,13 @@ export class Turns {
       for (const request of requests) request.run(settlement, writes, now)
       this.#settle(news, settlement, writes)
       gathered = intake.take()
-      const bytes = this.#store(gathered, settlement, writes, now)
+      const bytes = this.#store(admit(gathered, settlement, writes, now, this.#options), settlement, writes, now)
+      if (runs.length > 0) this.#store(runs, settlement, writes, now)
+      recurring.stored(runs, writes)
       this.#promote(settlement, writes, now)
+      if (!this.draining) store.uniques.expire(writes, now)
       const batches = this.draining ? [] : this.#options.claims.make(writes, now)
+      for (const job of ready.takeExpired()) settlement.expire(job)
       settlement.write()
       this.#dueAt = Math.min(this.#dueAt, settlement.dueAt)
       if (writes.length === 0) {
@@ -258,46 +251,36 @@ export class Turns {
   }
 
   /** Gives the gathered jobs their numbers and stores their pages. Returns the bytes that are pending no more afterwards. */
-  #store(gathered: Gathered, settlement: Settlement, writes: WriteBatch, now: number): number {
-    const { store, ready, results, events } = this.#options
+  #store(pages: readonly GatheredPage[], settlement: Settlement, writes: WriteBatch, now: number): number {
+    const { store, ready, results } = this.#options
     const { counters } = store
     let total = 0
-    for (const { queueId, rank, runAt, builder, handles, externals } of gathered.pages) {
+    for (const { queueId, rank, runAt, builder, handles, externals, ticket } of pages) {
       const { count, uniformDefinition } = builder
       const firstSeq = counters.nextSeq
       counters.nextSeq += count
       const header = { solo: false, count, firstSeq, enqueuedAt: now, runAt, epoch: counters.epoch }
       const bytes = builder.seal(header)
       total += bytes.length
-      results.register(firstSeq, handles)
+      results.register(firstSeq, count, handles)
       for (const { index, bytes: payload } of externals) {
         store.putPayload(writes, firstSeq + index, PAYLOAD_INPUT, payload)
         total += payload.length
       }
       const page = new PageRef(queueId, rank, firstSeq, 0, header, bytes, uniformDefinition)
+      if (ticket !== undefined) holdKey(ticket, page, store, writes)
       if (runAt > now) {
         store.putScheduled(writes, runAt, queueId, rank, bytes, firstSeq, false)
-        counters.scheduled += count
+        store.stats.stored(page, 'scheduled')
         this.#dueAt = Math.min(this.#dueAt, runAt)
       } else {
         store.putPage(writes, page)
-        counters.waiting += count
+        store.stats.stored(page, 'waiting')
         ready.append(page)
       }
-      if (events.has('enqueued')) this.#tellEnqueued(page, settlement)
+      settlement.tidings.enqueued(page)
     }
     return total
-  }
-
-  #tellEnqueued(page: PageRef, { tidings }: Settlement): void {
-    const { data, header } = page
-    const runAt = header.runAt === 0 ? undefined : header.runAt
-    let offset = PAGE_HEADER_BYTES
-    for (let index = 0; index < header.count; index++) {
-      const { definitionId, end } = readEntry(data, offset)
-      tidings.event('enqueued', page, index, definitionId, () => ({ runAt }))
-      offset = end
-    }
   }
 
   /** Moves jobs that have become due to their queues. */
@@ -310,7 +293,7 @@ export class Turns {
       const waiting = scheduledPageRef(store, scheduled)
       // Cancelled in this very turn: the record is on its way out.
       if (settlement.unscheduled.has(scheduled.key.toString('latin1'))) continue
-      jobs += promotePage(scheduled, waiting, writes, { store, ready })
+      jobs += promotePage(scheduled, waiting, writes, { store, ready }).header.count - waiting.doneCount
     }
     this.#dueIsStale = true
   }
@@ -327,7 +310,9 @@ export class Turns {
     this.durable = counters
     store.committed()
     for (const send of batches) send()
-    if (batches.length > 0) dispatcher.pace.turnTook(clock.monotonicMs() - this.#lastTurnMs)
+    const tookMs = clock.monotonicMs() - this.#lastTurnMs
+    store.stats.turns.add(tookMs)
+    if (batches.length > 0) dispatcher.pace.turnTook(tookMs)
     gathered?.resolve()
     intake.release(bytes)
     settlement.tidings.tell()
@@ -341,10 +326,11 @@ export class Turns {
 
   /** Arms the timer and sees whether there is more to do at once. */
   #goOn(): void {
-    const { due, claims, intake, retention, dispatcher, onQuiet } = this.#options
-    due.arm(this.#dueAt)
+    const { due, claims, intake, retention, dispatcher, store, onQuiet } = this.#options
+    const nextAt = Math.min(this.#nextDueAt, store.uniques.nextExpiryAt)
+    if (!this.draining) due.arm(nextAt)
     const more =
-      this.#isAsked || intake.hasPending || retention.hasExpired || (!this.draining && (due.isDue(this.#dueAt) || claims.canMake))
+      this.#isAsked || intake.hasPending || retention.hasExpired || (!this.draining && (due.isDue(nextAt) || claims.canMake))
     if (dispatcher.inFlight > 0 || claims.hasWork) this.#wasQuiet = false
     dispatcher.setBusy(claims.hasWork)
     if (more) this.poke()

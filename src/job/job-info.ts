@@ -11,7 +11,7 @@ export const JOB_STATES = ['scheduled', 'available', 'running', 'retryable', 'co
  * - `retryable`: failed or snoozed; waits for its next attempt.
  * - `completed`: ended with an output.
  * - `cancelled`: ended by `cancel()` or by its handler's `cancel`.
- * - `discarded`: ended without an output: out of retries, fatal, unfit, quarantined, or by `discard()`.
+ * - `discarded`: ended without an output: out of retries, fatal, unfit, expired before its first run, quarantined, or by `discard()`.
  */
 export type JobState = (typeof JOB_STATES)[number]
 
@@ -49,6 +49,14 @@ export interface JobProgress {
   readonly message?: string
 }
 
+/** Which run of which schedule a job is. */
+export interface ScheduledRun {
+  /** Of the schedule. */
+  readonly name: string
+  /** Epoch ms of the planned instant that the run stands for: the day of a daily report, however late it runs. */
+  readonly plannedAt: number
+}
+
 /** A job as it stands in the store. */
 export interface JobInfo<Input = unknown, Output = unknown> {
   readonly id: string
@@ -69,6 +77,10 @@ export interface JobInfo<Input = unknown, Output = unknown> {
   readonly enqueuedAt: number
   /** Epoch ms of the next attempt: present while `scheduled` or `retryable`. */
   readonly runAt?: number
+  /** Epoch ms by which the first run must begin, of a job that has none behind it and is not over. */
+  readonly startBefore?: number
+  /** Present when the job is a run of a schedule. */
+  readonly schedule?: ScheduledRun
   /** Epoch ms: present when the job is over. */
   readonly finishedAt?: number
   /** What was enqueued, before the schema's transformations. */

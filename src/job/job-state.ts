@@ -6,6 +6,7 @@
  *   (enqueue)                                   -            scheduled if runAt is in the future, else available
  *   scheduled, retryable                        due          available
  *   available                                   claim        running
+ *   available                                   expire       discarded    it had to begin its first run before now
  *   running                                     unclaim      available    given back before it began; no attempt
  *   running                                     complete     completed
  *   running                                     retry        retryable    failed or timed out, retries left
@@ -27,6 +28,7 @@ import type { Attempt, AttemptOutcome, FinalState, JobState } from './job-info.j
 export type TransitionEvent =
   | 'due'
   | 'claim'
+  | 'expire'
   | 'unclaim'
   | 'complete'
   | 'retry'
@@ -40,7 +42,7 @@ export type TransitionEvent =
 
 const TABLE: { readonly [From in JobState]: { readonly [Event in TransitionEvent]?: JobState } } = {
   scheduled: { due: 'available', cancel: 'cancelled', discard: 'discarded' },
-  available: { claim: 'running', cancel: 'cancelled', discard: 'discarded' },
+  available: { claim: 'running', expire: 'discarded', cancel: 'cancelled', discard: 'discarded' },
   running: {
     unclaim: 'available',
     complete: 'completed',
@@ -84,6 +86,8 @@ export interface JobLedger {
   readonly crashes: number
   /** Attempts that were charged before it was brought back. Absent: it never was. */
   readonly forgiven?: number
+  /** How often it was over and was brought back, by what it had ended as. */
+  readonly ended?: Readonly<Partial<Record<FinalState, number>>>
   /** It was in flight when the process died, and no attempt has ended in an orderly way since: it runs alone. */
   readonly suspect: boolean
   /** Oldest first; the first and the latest ones. */
@@ -104,9 +108,16 @@ export function shownAttempt(state: JobState, ledger: JobLedger): number {
 }
 
 /** Of a job that is over and is brought back: it begins anew, and keeps what it has behind it. */
-export function revivedLedger({ charged, forgiven = 0, attempts }: JobLedger, from: FinalState): JobLedger {
+export function revivedLedger({ charged, forgiven = 0, ended, attempts }: JobLedger, from: FinalState): JobLedger {
   assert(transition(from, 'revive') === 'available', 'a job that is brought back waits for a thread')
-  return { charged: 0, crashes: 0, suspect: false, forgiven: forgiven + charged, attempts }
+  return {
+    charged: 0,
+    crashes: 0,
+    suspect: false,
+    forgiven: forgiven + charged,
+    ended: { ...ended, [from]: (ended?.[from] ?? 0) + 1 },
+    attempts,
+  }
 }
 
 interface Span {
@@ -224,6 +235,7 @@ function record(ledger: JobLedger, end: AttemptEnd): JobLedger {
     charged: ledger.charged + (charge ? 1 : 0),
     crashes: ledger.crashes + (end.kind === 'crashed' ? 1 : 0),
     ...(ledger.forgiven !== undefined && { forgiven: ledger.forgiven }),
+    ...(ledger.ended !== undefined && { ended: ledger.ended }),
     suspect: end.kind === 'crashed' || end.kind === 'suspect',
     attempts: capped([...ledger.attempts, attempt]),
   }

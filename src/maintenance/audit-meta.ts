@@ -1,6 +1,10 @@
-/** Checks what the store keeps in `meta`, but for the counters: its format, its names, what operators have set. Part of the store audit. */
+/**
+ * Checks what the store keeps in `meta`, but for the counters and the statistics: its format, its names, its schedules, what operators have
+ * set. Part of the store audit.
+ */
 import { QUEUE_STATE, readQueueState, writeQueueState } from '../codec/queue-state.js'
 import type { Entry, WriteBatch } from '../store/engine.js'
+import { checkSchedule } from './audit-schedules.js'
 
 export interface MetaProblem {
   readonly text: string
@@ -13,8 +17,8 @@ export interface KnownNames {
   readonly definition: Set<number>
 }
 
-/** Fills `names`. */
-export function auditMeta(entries: readonly Entry[], names: KnownNames): MetaProblem[] {
+/** Fills `names`. @param highest - raised to the numbers of jobs that were given out */
+export function auditMeta(entries: readonly Entry[], names: KnownNames, highest: { seq: number }): MetaProblem[] {
   const records = entries.map(({ key, value }) => ({ name: key.toString('utf8'), key, value }))
   for (const { name } of records) {
     const [kind, id] = name.split(':')
@@ -25,6 +29,8 @@ export function auditMeta(entries: readonly Entry[], names: KnownNames): MetaPro
   if (format === undefined) problems.push({ text: 'meta has no format' })
   else if (!/^\{"format":[1-9]\d*,"mark":\d+\}$/.test(format)) problems.push({ text: `meta format cannot be read: ${format}` })
   for (const { name, key, value } of records) {
+    if (name.startsWith('schedule:'))
+      problems.push(...checkSchedule({ key, value }, names.queue, highest).map((text) => ({ text })))
     if (!name.startsWith(`${QUEUE_STATE}:`)) continue
     const wrong = wrongState(name.slice(QUEUE_STATE.length + 1), value, names)
     // Without it the options of openExecutor hold, as for every queue of which nothing was set.

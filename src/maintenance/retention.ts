@@ -18,7 +18,9 @@ import {
   withoutEntries,
   type EntryHead,
 } from '../codec/finished-block.js'
+import { uniqueHash } from '../codec/unique-entry.js'
 import type { FinalState } from '../job/job-info.js'
+import type { StoredUnique } from '../job/unique.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
 
@@ -37,6 +39,14 @@ interface Block {
   readonly highestSeq: number
   /** Payloads that lie apart and go with the block. */
   readonly payloads: readonly Apart[]
+  /** Unique keys that its jobs may hold until it goes. */
+  readonly keys: readonly KeptKey[]
+}
+
+interface KeptKey {
+  readonly seq: number
+  readonly definitionId: number
+  readonly key: string
 }
 
 interface Apart {
@@ -53,6 +63,7 @@ class Shelf {
   total = 0
   builder: FinishedBlockBuilder | undefined
   payloads: Apart[] = []
+  keys: KeptKey[] = []
 
   constructor(state: FinalState, rule: RetentionRule) {
     this.state = state
@@ -154,6 +165,7 @@ export class Retention {
     shelf.builder.add(job, details, input, inputFrom, inputTo, output, outputFrom, outputTo)
     if (job.inputApart) shelf.payloads.push({ seq: job.seq, kind: PAYLOAD_INPUT })
     if (job.outputApart) shelf.payloads.push({ seq: job.seq, kind: PAYLOAD_OUTPUT })
+    if (details?.overrides?.unique?.while === 'kept') shelf.keys.push(keptKey(job, details.overrides.unique))
   }
 
   /** Writes the commit's blocks and removes, in bounded number, those that do not count any more. */
@@ -234,7 +246,7 @@ export class Retention {
   }
 
   /**
-   * Takes jobs out of a block, as if they had never ended. Their payloads are left to the caller. What does not count any more of the
+   * Takes jobs out of a block, as if they had never ended. Their payloads and their unique keys are left to the caller. What does not count any more of the
    * oldest block leaves for good, or it would count again now that there are fewer.
    */
   take(batch: WriteBatch, state: FinalState, number: number, seqs: ReadonlySet<number>): void {
@@ -254,6 +266,10 @@ export class Retention {
     const { number } = before
     const gone = new Set(Array.from(readHeads(bytes), ({ seq }) => seq).slice(0, skip))
     for (const { seq, kind } of before.payloads) if (gone.has(seq)) this.#store.removePayload(batch, seq, kind)
+    this.#letGo(
+      batch,
+      before.keys.filter(({ seq }) => gone.has(seq)),
+    )
     const kept = withoutEntries(bytes, skip, seqs)
     if (kept === undefined) {
       shelf.total -= before.count
@@ -262,9 +278,11 @@ export class Retention {
       return
     }
     const { count, finishedAt, lowestSeq, highestSeq } = readBlockHeader(kept)
-    const payloads = before.payloads.filter(({ seq }) => !gone.has(seq) && !seqs.has(seq))
+    const stays = ({ seq }: { readonly seq: number }): boolean => !gone.has(seq) && !seqs.has(seq)
+    const payloads = before.payloads.filter(stays)
+    const keys = before.keys.filter(stays)
     shelf.total -= before.count - count
-    shelf.blocks[index] = { number, count, finishedAt, lowestSeq, highestSeq, payloads }
+    shelf.blocks[index] = { number, count, finishedAt, lowestSeq, highestSeq, payloads, keys }
     this.#store.replaceBlock(batch, shelf.state, number, kept)
   }
 
@@ -279,6 +297,13 @@ export class Retention {
     }
   }
 
+  /** Jobs leave the store, and with them goes their hold on their keys. */
+  #letGo(batch: WriteBatch, keys: readonly KeptKey[]): void {
+    const now = this.#now()
+    for (const { seq, definitionId, key } of keys)
+      this.#store.uniques.pruned(batch, uniqueHash(this.#store.definitionName(definitionId), key), seq, now)
+  }
+
   #load(shelf: Shelf): void {
     let from = 0
     for (;;) {
@@ -286,11 +311,14 @@ export class Retention {
       for (const { block, bytes } of found) {
         const { count, finishedAt, lowestSeq, highestSeq } = readBlockHeader(bytes)
         const payloads: Apart[] = []
-        for (const { seq, inputApart, outputApart } of readBlock(bytes)) {
+        const keys: KeptKey[] = []
+        for (const entry of readBlock(bytes)) {
+          const { seq, inputApart, outputApart, overrides } = entry
+          if (overrides?.unique?.while === 'kept') keys.push(keptKey(entry, overrides.unique))
           if (inputApart) payloads.push({ seq, kind: PAYLOAD_INPUT })
           if (outputApart) payloads.push({ seq, kind: PAYLOAD_OUTPUT })
         }
-        shelf.blocks.push({ number: block, count, finishedAt, lowestSeq, highestSeq, payloads })
+        shelf.blocks.push({ number: block, count, finishedAt, lowestSeq, highestSeq, payloads, keys })
         shelf.total += count
         from = block + 1
       }
@@ -302,10 +330,12 @@ export class Retention {
     const number = this.#store.counters.nextBlock++
     const { count, lowestSeq, highestSeq } = builder
     this.#store.putBlock(batch, shelf.state, number, builder.seal(now))
-    shelf.blocks.push({ number, count, finishedAt: now, lowestSeq, highestSeq, payloads: shelf.payloads })
+    const { payloads, keys } = shelf
+    shelf.blocks.push({ number, count, finishedAt: now, lowestSeq, highestSeq, payloads, keys })
     shelf.total += count
     shelf.builder = undefined
     shelf.payloads = []
+    shelf.keys = []
   }
 
   #removable(shelf: Shelf, now: number): boolean {
@@ -321,9 +351,14 @@ export class Retention {
       if (block === undefined) break
       this.#store.removeBlock(batch, shelf.state, block.number)
       for (const { seq, kind } of block.payloads) this.#store.removePayload(batch, seq, kind)
+      this.#letGo(batch, block.keys)
       shelf.total -= block.count
       shelf.blocks.shift()
       removed++
     }
   }
+}
+
+function keptKey({ seq, definitionId }: Omit<KeptKey, 'key'>, { key }: StoredUnique): KeptKey {
+  return { seq, definitionId, key }
 }

@@ -3,11 +3,11 @@
  * of the library, so that a fault in the store's own bookkeeping cannot hide itself. Used by the doctor and by the tests.
  *
  * - A job is in exactly one place: in a page and not marked, in a scheduled page and not marked, or in a finished block.
- * - The index leads to every job that left the page it was enqueued in, to every suspect, and to nothing else.
+ * - The index leads to every job that left the page it was enqueued in, to every suspect, to every holder of a unique key, and to
+ *   nothing else.
  * - Marks belong to a page and leave at least one of its jobs. Payloads belong to a job, and every job has those it names.
- * - The counters are what a recount gives; numbers that were given out are below the next one.
- * - What was set of queues is of queues that there are, and says something.
- * - Nothing is claimed.
+ * - The counters are what a recount gives; numbers that were given out are below the next one. Statistics agree.
+ * - What was set of queues is of queues that there are, and says something. Nothing is claimed.
  *
  * A problem whose truth follows from the rest of the store comes with the writes that put it right. What happened to a job decides
  * between two records of it: one that is over is over, and one that moved on is where it moved to. Nothing that only one record
@@ -20,23 +20,24 @@ import { readBlock, readBlockHeader } from '../codec/finished-block.js'
 import {
   finishedEnd,
   finishedKey,
-  indexKey,
   INDEX_GROUP,
   INDEX_SOLO,
   INDEX_SUSPECT,
+  INDEX_UNIQUE,
+  INDEX_UNIQUE_EXPIRY,
   metaKey,
   PAYLOAD_INPUT,
   PAYLOAD_OUTPUT,
   readPageKey,
   scheduledKey,
 } from '../codec/keys.js'
-import type { EntryView, PageHeader } from '../codec/page.js'
 import {
   ENTRY_EXTERNAL,
   ENTRY_RETRY,
-  ENTRY_SUSPECT,
   ENTRY_UNFIT,
+  type EntryView,
   PAGE_HEADER_BYTES,
+  type PageHeader,
   readEntry,
   readHistory,
   readOverrides,
@@ -45,9 +46,14 @@ import {
 import { readPayload } from '../codec/payload.js'
 import { readScheduled } from '../codec/scheduled-record.js'
 import type { FinalState } from '../job/job-info.js'
+import type { JobLedger } from '../job/job-state.js'
 import { type Engine, type Entry, type Table, TABLES, type WriteBatch } from '../store/engine.js'
 import { checkCounters, type Recount } from './audit-counters.js'
+import { isNew, ledgerProblems } from './audit-ledger.js'
 import { auditMeta } from './audit-meta.js'
+import { StatisticsAudit } from './audit-statistics.js'
+import { IndexAudit } from './audit-index.js'
+import { UniqueAudit } from './audit-unique.js'
 import { type FoundPage, hex, isMarked, leavePage, nameOf, type Place, removePage, setMark, sizeApart } from './found-page.js'
 
 export interface AuditOptions {
@@ -89,7 +95,6 @@ export function auditStore(engine: Engine, options: AuditOptions = {}): Audit {
 }
 
 const FINAL_STATES = ['completed', 'cancelled', 'discarded'] as const
-const KINDS = { [INDEX_SOLO]: 'solo', [INDEX_GROUP]: 'group', [INDEX_SUSPECT]: 'suspect' } as const
 const STEP = 500
 
 class StoreAudit {
@@ -102,10 +107,10 @@ class StoreAudit {
   readonly #pages = new Map<string, FoundPage>()
   /** Payloads that jobs name: the job's number and the kind; and their sizes, where the job tells. */
   readonly #payloads = new Map<string, number | undefined>()
-  /** Index entries that there must be: kind and number, and the key they lead to. */
-  readonly #index = new Map<string, Buffer>()
+  readonly #index = new IndexAudit()
+  readonly #unique: UniqueAudit
   readonly #names = { queue: new Set<number>(), definition: new Set<number>() }
-  readonly #recount = { waiting: 0, scheduled: 0, retryable: 0, completed: 0, cancelled: 0, discarded: 0 }
+  readonly #statistics = new StatisticsAudit()
   /** Marked jobs, which must be somewhere else. */
   readonly #left = new Map<number, string>()
   readonly #highest = { seq: 0, block: 0, batch: 0, epoch: 0 }
@@ -119,10 +124,11 @@ class StoreAudit {
   constructor(engine: Engine, options: AuditOptions) {
     this.#engine = engine
     this.#options = options
+    this.#unique = new UniqueAudit(engine, options.keepsAll === true)
   }
 
   run(): Audit {
-    this.#problems.push(...auditMeta([...this.#entries('meta')], this.#names))
+    this.#problems.push(...auditMeta([...this.#entries('meta')], this.#names, this.#highest))
     for (const entry of this.#entries('pages')) this.#try('pages', entry, () => this.#page(entry))
     for (const entry of this.#entries('scheduled')) this.#try('scheduled', entry, () => this.#scheduled(entry))
     for (const state of FINAL_STATES) this.#finished(state)
@@ -131,14 +137,12 @@ class StoreAudit {
     this.#checkIndex()
     this.#checkPayloads()
     this.#checkCounters()
-    if (this.#options.keepsAll === true) {
-      for (const [seq, where] of this.#left)
-        if (!this.#places.has(seq)) this.#problem(`job ${seq} is marked in ${where} and is nowhere else`)
-    }
+    for (const [seq, where] of this.#options.keepsAll === true ? this.#left : [])
+      if (!this.#places.has(seq)) this.#problem(`job ${seq} is marked in ${where} and is nowhere else`)
     const problems = this.#unread === 0 ? this.#problems : this.#problems.map(({ text }) => ({ text }))
     return {
       problems,
-      jobs: this.#recount,
+      jobs: this.#statistics.recount,
       records: this.#records,
       claimed: this.#claimed,
       suspects: this.#suspects,
@@ -177,23 +181,23 @@ class StoreAudit {
   // ---- pages ----
 
   #page({ key, value }: Entry): void {
-    const { queueId, ord, sub } = readPageKey(key)
-    const { header, suspect } = this.#readPage('pages', key, value, queueId)
+    const { queueId, rank, ord, sub } = readPageKey(key)
+    const { header, suspect } = this.#readPage('pages', key, value, queueId, rank)
     const { solo, firstSeq } = header
     this.#highest.seq = Math.max(this.#highest.seq, ord)
     if (!solo && sub !== 0) this.#problem(`pages ${hex(key)} holds a page of several jobs behind another page`)
-    if (!solo && ord !== firstSeq) this.#expectIndex(INDEX_GROUP, firstSeq, key, 0)
-    if (solo) this.#expectIndex(INDEX_SOLO, firstSeq, key, 0)
-    if (suspect) this.#expectIndex(INDEX_SUSPECT, firstSeq, key, 0)
+    if (!solo && ord !== firstSeq) this.#index.expect(INDEX_GROUP, firstSeq, key, 0)
+    if (solo) this.#index.expect(INDEX_SOLO, firstSeq, key, 0)
+    if (suspect) this.#index.expect(INDEX_SUSPECT, firstSeq, key, 0)
   }
 
   #scheduled({ key, value }: Entry): void {
-    const { queueId, bytes } = readScheduled(key, value)
-    const { header, suspect } = this.#readPage('scheduled', key, bytes, queueId)
+    const { queueId, rank, bytes } = readScheduled(key, value)
+    const { header, suspect } = this.#readPage('scheduled', key, bytes, queueId, rank)
     if (!scheduledKey(header.runAt, header.firstSeq).equals(key))
       this.#problem(`scheduled ${hex(key)} holds a page that is due at ${header.runAt} and begins with job ${header.firstSeq}`)
     if (suspect) this.#problem(`scheduled ${hex(key)} holds a suspect`)
-    this.#expectIndex(header.solo ? INDEX_SOLO : INDEX_GROUP, header.firstSeq, key, 1)
+    this.#index.expect(header.solo ? INDEX_SOLO : INDEX_GROUP, header.firstSeq, key, 1)
   }
 
   #readPage(
@@ -201,6 +205,7 @@ class StoreAudit {
     key: Buffer,
     bytes: Buffer,
     queueId: number,
+    rank: number,
   ): { readonly header: PageHeader; readonly suspect: boolean } {
     const header = readPageHeader(bytes)
     const where = `${table} ${hex(key)}`
@@ -210,13 +215,14 @@ class StoreAudit {
     if (!this.#names.queue.has(queueId)) this.#problem(`${where} is of the unknown queue ${queueId}`)
     if (header.count === 0 || (header.solo && header.count !== 1)) this.#problem(`${where} holds ${header.count} jobs`)
     const overridesAt = bytes.readUInt32LE(4)
-    const overrides = readOverrides(bytes).length
+    const overrides = readOverrides(bytes)
     let suspect = false
     let offset = PAGE_HEADER_BYTES
     for (let index = 0; index < header.count; index++) {
       const entry = readEntry(bytes, offset)
       const seq = header.firstSeq + index
-      const isSuspect = this.#readJob(`${where}, job ${seq}`, bytes, entry, header.solo, overrides)
+      const ledger = readHistory(bytes, entry)
+      const isSuspect = this.#readJob(`${where}, job ${seq}`, bytes, entry, ledger, header.solo, overrides.length)
       this.#highest.seq = Math.max(this.#highest.seq, seq)
       if (isMarked(page.marks, index)) {
         done++
@@ -224,11 +230,14 @@ class StoreAudit {
       } else {
         suspect ||= isSuspect
         this.#place(seq, place)
+        const hasRun = header.solo && !isNew(ledger)
+        const job = { seq, definitionId: entry.definitionId, queueId, rank, over: false, hasRun }
+        this.#unique.add(job, overrides[entry.overrides - 1]?.unique)
         this.#oldestAt = Math.min(this.#oldestAt, header.enqueuedAt)
         if ((entry.flags & ENTRY_EXTERNAL) !== 0)
           this.#payloads.set(`${seq}.${PAYLOAD_INPUT}`, sizeApart(bytes.subarray(entry.payloadFrom, entry.end)))
-        if (table === 'pages') this.#recount.waiting++
-        else this.#recount[(entry.flags & ENTRY_RETRY) === 0 ? 'scheduled' : 'retryable']++
+        const gauge = table === 'pages' ? 'waiting' : (entry.flags & ENTRY_RETRY) === 0 ? 'scheduled' : 'retryable'
+        this.#statistics.job(queueId, entry.definitionId, gauge, ledger?.ended)
       }
       offset = entry.end
     }
@@ -242,20 +251,20 @@ class StoreAudit {
   }
 
   /** Checks one entry of a page. Returns whether the job is a suspect. */
-  #readJob(where: string, bytes: Buffer, entry: EntryView, solo: boolean, overrides: number): boolean {
+  #readJob(
+    where: string,
+    bytes: Buffer,
+    entry: EntryView,
+    ledger: JobLedger | undefined,
+    solo: boolean,
+    overrides: number,
+  ): boolean {
     const { definitionId, flags } = entry
-    const ledger = readHistory(bytes, entry)
     if ((flags & ENTRY_EXTERNAL) === 0) this.#decode(where, 'input', bytes, entry.payloadFrom, entry.end)
     if (!this.#names.definition.has(definitionId)) this.#problem(`${where} is of the unknown definition ${definitionId}`)
     if (entry.overrides > overrides) this.#problem(`${where} names overrides ${entry.overrides} of ${overrides}`)
     if ((flags & ENTRY_UNFIT) !== 0) this.#problem(`${where} has a flag that is never stored`)
-    if (solo !== (ledger !== undefined))
-      this.#problem(`${where} ${solo ? 'is alone and has no' : 'is with others and has a'} history`)
-    if ((flags & ENTRY_RETRY) !== 0 && !solo) this.#problem(`${where} is a retry among others`)
-    if (((flags & ENTRY_SUSPECT) !== 0) !== (ledger?.suspect ?? false)) this.#problem(`${where} is a suspect by half`)
-    const charged = ledger?.attempts.filter(({ outcome }) => outcome === 'failed' || outcome === 'timedOut').length ?? 0
-    const told = (ledger?.charged ?? 0) + (ledger?.forgiven ?? 0)
-    if (charged > told) this.#problem(`${where} was charged ${told} attempts of ${charged}`)
+    for (const text of ledgerProblems(ledger, flags, solo)) this.#problem(`${where} ${text}`)
     return ledger?.suspect ?? false
   }
 
@@ -311,8 +320,11 @@ class StoreAudit {
     const jobs = Array.from(readBlock(value))
     this.#highest.block = Math.max(this.#highest.block, key.readUIntBE(1, 6))
     const place: Place = { where, stage: 2 }
-    for (const { seq, queueId, definitionId, inputApart, outputApart, input, output } of jobs) {
+    for (const job of jobs) {
+      const { seq, queueId, definitionId, inputApart, outputApart, input, output } = job
       this.#place(seq, place)
+      this.#statistics.job(queueId, definitionId, state, job.ledger?.ended)
+      this.#unique.add({ ...job, over: true, hasRun: true }, job.overrides?.unique)
       this.#highest.seq = Math.max(this.#highest.seq, seq)
       if (!inputApart) this.#decode(`${where}, job ${seq}`, 'input', input)
       this.#decode(`${where}, job ${seq}`, 'output', output)
@@ -324,7 +336,6 @@ class StoreAudit {
       if (inputApart) this.#payloads.set(`${seq}.${PAYLOAD_INPUT}`, sizeApart(input))
       if (outputApart) this.#payloads.set(`${seq}.${PAYLOAD_OUTPUT}`, undefined)
     }
-    this.#recount[state] += jobs.length
     const last = jobs.at(-1)?.output
     if (last !== undefined && last.byteOffset + last.length !== value.byteOffset + value.length)
       this.#problem(`${where} has bytes that are nobody's`)
@@ -339,35 +350,24 @@ class StoreAudit {
     const repair = (batch: WriteBatch): void => batch.remove('claims', key)
     if (this.#options.crashed !== true) this.#problem(`batch ${claim.batchId} is claimed`, repair)
     for (const { key: page, from, to } of claim.slices) {
-      const count = this.#pages.get(nameOf(page))?.header.count ?? Infinity
+      const { count, firstSeq } = this.#pages.get(nameOf(page))?.header ?? { count: Infinity, firstSeq: 0 }
       this.#claimed += Math.max(0, Math.min(to, count) - from)
+      this.#unique.claim(firstSeq + from, firstSeq + to)
       if (from >= to || to > count)
         this.#problem(`batch ${claim.batchId} claims jobs ${from} to ${to} of a page of ${count}`, repair)
     }
   }
 
-  #expectIndex(kind: keyof typeof KINDS, seq: number, key: Buffer, table: 0 | 1): void {
-    this.#index.set(`${kind}.${seq}`, Buffer.concat([Buffer.of(table), key]))
-  }
-
   #checkIndex(): void {
-    for (const { key, value } of this.#entries('index')) {
-      const kind = key.readUInt8(0) as keyof typeof KINDS
-      const seq = key.readUIntBE(1, 6)
-      const name = `index ${KINDS[kind] ?? `kind ${kind}`} ${seq}`
-      const expected = this.#index.get(`${kind}.${seq}`)
-      this.#index.delete(`${kind}.${seq}`)
-      if (expected === undefined)
-        this.#problem(`${name} is stray: it leads to ${hex(value)}`, (batch) => batch.remove('index', key))
-      else if (!expected.equals(value))
-        this.#problem(`${name} leads to ${hex(value)} instead of ${hex(expected)}`, (batch) => batch.put('index', key, expected))
+    const tell = this.#problem.bind(this)
+    for (const entry of this.#entries('index')) {
+      const [kind] = entry.key
+      if (kind === INDEX_UNIQUE) this.#try('index', entry, () => this.#unique.readHolder(entry))
+      else if (kind === INDEX_UNIQUE_EXPIRY) this.#unique.readExpiry(entry)
+      else this.#index.check(entry, tell)
     }
-    for (const [name, key] of this.#index) {
-      const [kind, seq] = name.split('.').map(Number) as [keyof typeof KINDS, number]
-      this.#problem(`index ${KINDS[kind]} ${seq} is missing: nothing leads to ${hex(key)}`, (batch) =>
-        batch.put('index', indexKey(kind, seq), key),
-      )
-    }
+    this.#index.checkMissing(tell)
+    this.#unique.check(tell)
   }
 
   #checkPayloads(): void {
@@ -384,7 +384,9 @@ class StoreAudit {
 
   #checkCounters(): void {
     const record = this.#engine.get('meta', metaKey('counters'))
-    const { problems, rebuilt } = checkCounters(record, this.#recount, this.#highest, this.#options.keepsAll === true)
+    const { keepsAll = false } = this.#options
+    const { problems, rebuilt } = checkCounters(record, this.#statistics.totals, this.#highest, keepsAll)
     for (const text of problems) this.#problem(text, (batch) => batch.put('meta', metaKey('counters'), rebuilt))
+    this.#problems.push(...this.#statistics.check(this.#engine, this.#names, record, keepsAll))
   }
 }

@@ -6,10 +6,13 @@
  */
 import type { Duration } from '../base/duration.js'
 import { MAX_INSTANT } from '../base/limits.js'
-import { builtinTag, describeThrown, describeValue, Problems, readFields } from '../base/problems.js'
-import { durationMs } from '../base/rules.js'
+import { describeThrown, Problems, readFields, type Fields } from '../base/problems.js'
+import { durationMs, instantMs } from '../base/rules.js'
 import { DEFAULT_BACKOFF, type Backoff, type BackoffSource, type StoredBackoff } from '../job/backoff.js'
 import type { CompiledDefinition, SettingFunction } from '../job/define-job.js'
+import type { ScheduledRun } from '../job/job-info.js'
+import { checkDebounce, checkUnique, checkUniqueKey } from '../job/unique.js'
+import type { CompiledUnique, ResolvedUnique, StoredUnique, UniqueOptions } from '../job/unique.js'
 import {
   checkTimeouts,
   DEFAULT_MAX_RETRIES,
@@ -18,8 +21,10 @@ import {
   DEFAULT_TIMEOUT_MS,
   SETTING_NAMES,
   SETTING_RULES,
+  type Deadline,
   type SettingName,
   type SettingValues,
+  type StartBefore,
 } from '../job/job-settings.js'
 
 /** Options of `enqueue` and `enqueueMany`. They override the definition's and are stored with the job. */
@@ -40,6 +45,13 @@ export interface EnqueueOptions {
   readonly delay?: Duration
   /** When the job becomes available: a `Date` or epoch ms. In the past: at once. Not together with `delay`. */
   readonly runAt?: Date | number
+  /** That only one job of this definition and key is there at a time. The definition's counts as a whole when this is omitted. */
+  readonly unique?: UniqueOptions
+  /**
+   * A job that has not begun its first run by then is discarded with `MILLRACE_EXPIRED`. A `Date` or epoch ms is that instant; a string
+   * such as `'10m'` counts from the enqueue, of a delayed job from when it becomes available. `Infinity`: never.
+   */
+  readonly startBefore?: StartBefore
 }
 
 /** The settings stored with a job: those that came from the enqueue or from a function of the input. */
@@ -51,6 +63,14 @@ export interface JobOverrides {
   readonly timeoutMs?: number
   /** `Infinity`: none, although the definition has one. */
   readonly softTimeoutMs?: number
+  /** The key that the job was enqueued with. Whether it still holds it, the unique index says. */
+  readonly unique?: StoredUnique
+  /** Epoch ms by which the first run must begin; `Infinity`: whenever it likes, whatever the definition says. */
+  readonly startBefore?: number
+  /** The same, in ms from when the job was enqueued, or became available if that was later. */
+  readonly startBeforeMs?: number
+  /** The job is a run of a schedule. */
+  readonly schedule?: ScheduledRun
 }
 
 /** Checked {@link EnqueueOptions}, for any number of inputs. */
@@ -62,6 +82,7 @@ export interface CompiledEnqueueOptions {
   readonly runAt: number | undefined
   /** Shared by all jobs enqueued with these options. */
   readonly overrides: JobOverrides | undefined
+  readonly unique?: CompiledUnique
 }
 
 /** Where and when one job waits, and what is stored with it. */
@@ -71,9 +92,10 @@ export interface ResolvedEnqueue {
   /** Epoch ms, always in the future; `undefined`: available at once. */
   readonly runAt: number | undefined
   readonly overrides: JobOverrides | undefined
+  readonly unique?: ResolvedUnique
 }
 
-const OPTION_FIELDS = [...SETTING_NAMES, 'delay', 'runAt'] as const
+const OPTION_FIELDS = [...SETTING_NAMES, 'delay', 'runAt', 'unique'] as const
 
 /**
  * Checks the options once, at the call.
@@ -83,7 +105,13 @@ const OPTION_FIELDS = [...SETTING_NAMES, 'delay', 'runAt'] as const
 export function compileEnqueueOptions(options: unknown): CompiledEnqueueOptions | undefined {
   if (options === undefined) return undefined
   const problems = new Problems()
-  const fields = readFields(options, OPTION_FIELDS, '', problems)
+  const compiled = checkEnqueueFields(readFields(options, OPTION_FIELDS, '', problems), problems)
+  problems.throwIfAny('MILLRACE_INVALID_OPTIONS', 'The enqueue options cannot be used')
+  return compiled
+}
+
+/** The same for fields that were read already, some of which may not have been asked for. Adds what is wrong to `problems`. */
+export function checkEnqueueFields(fields: Fields<(typeof OPTION_FIELDS)[number]>, problems: Problems): CompiledEnqueueOptions {
   const checked: { -readonly [Name in SettingName]?: SettingValues[Name] } = {}
   const check = <Name extends SettingName>(name: Name): void => {
     if (fields[name] === undefined) return
@@ -96,38 +124,30 @@ export function compileEnqueueOptions(options: unknown): CompiledEnqueueOptions 
     problems.add('backoff', 'a function cannot be stored with the job; put the custom backoff on the definition')
   if (checked.timeout !== undefined) checkTimeouts(checked.softTimeout, checked.timeout, problems)
   const delayMs = fields.delay === undefined ? undefined : durationMs(fields.delay, 'delay', problems, { zero: true })
-  const runAt = fields.runAt === undefined ? undefined : checkInstant(fields.runAt, problems)
+  const runAt =
+    fields.runAt === undefined ? undefined : instantMs(fields.runAt, 'runAt', problems, 'to wait for a span of time give delay')
   if (fields.delay !== undefined && fields.runAt !== undefined)
     problems.add('runAt', 'is given together with delay; give one of the two')
-  problems.throwIfAny('MILLRACE_INVALID_OPTIONS', 'The enqueue options cannot be used')
-  return Object.freeze({ queue, priority, delayMs, runAt, overrides: overridesOf(checked) })
-}
-
-function checkInstant(value: unknown, problems: Problems): number | undefined {
-  const at = instantOf(value)
-  if (typeof at === 'number' && Math.abs(at) <= MAX_INSTANT) return Math.ceil(at)
-  const what = value === at ? describeValue(value) : 'an invalid Date'
-  problems.add('runAt', `${what} is not a valid Date or a number of epoch ms; to wait for a span of time give delay`)
-  return undefined
-}
-
-function instantOf(value: unknown): unknown {
-  try {
-    return builtinTag(value) === 'Date' ? Number(value) : value
-  } catch {
-    return value // It only says that it is a Date.
-  }
+  const unique = fields.unique === undefined ? undefined : checkUnique(fields.unique, problems)
+  if (unique !== undefined) checkDebounce(unique, delayMs, problems)
+  return Object.freeze({ queue, priority, delayMs, runAt, overrides: overridesOf(checked, unique), ...(unique && { unique }) })
 }
 
 type Checked = { readonly [Name in SettingName]?: SettingValues[Name] }
 
-function overridesOf({ maxRetries, backoff, timeout, softTimeout }: Checked): JobOverrides | undefined {
-  if (maxRetries === undefined && backoff === undefined && timeout === undefined && softTimeout === undefined) return undefined
+function overridesOf(
+  { maxRetries, backoff, timeout, softTimeout, startBefore }: Checked,
+  unique?: CompiledUnique,
+): JobOverrides | undefined {
+  if ([maxRetries, backoff, timeout, softTimeout, startBefore, unique].every((value) => value === undefined)) return undefined
   return Object.freeze({
     ...(maxRetries !== undefined && { maxRetries }),
     ...(backoff !== undefined && { backoff: storedBackoff(backoff) }),
     ...(timeout !== undefined && { timeoutMs: timeout }),
     ...(softTimeout !== undefined && { softTimeoutMs: softTimeout }),
+    ...(unique !== undefined && { unique: Object.freeze({ key: unique.key, while: unique.while }) }),
+    ...(startBefore !== undefined &&
+      ('at' in startBefore ? { startBefore: startBefore.at } : { startBeforeMs: startBefore.afterMs })),
   })
 }
 
@@ -165,6 +185,7 @@ export function resolveEnqueue(
     priority: options.priority ?? resolved.priority,
     runAt: dueAt(options, now),
     overrides: options.overrides,
+    ...(options.unique && { unique: resolvedUnique(options.unique, options) }),
   }
 }
 
@@ -188,13 +209,17 @@ function resolveVarying(
   const backoff = ask('backoff', definition.backoff, given?.backoff)
   const timeout = ask('timeout', definition.timeoutMs, given?.timeoutMs)
   const softTimeout = ask('softTimeout', definition.softTimeoutMs, given?.softTimeoutMs)
+  const unique = options?.unique ?? definedUnique(definition, input, options, problems)
+  const startBefore = ask('startBefore', definition.startBefore, given?.startBefore ?? given?.startBeforeMs)
   throwIfAny(definition, problems)
-  const asked = overridesOf({
+  const settings = {
     ...(maxRetries !== undefined && { maxRetries }),
     ...(backoff !== undefined && { backoff }),
     ...(timeout !== undefined && { timeout }),
     ...(softTimeout !== undefined && { softTimeout }),
-  })
+    ...(startBefore !== undefined && { startBefore }),
+  }
+  const asked = overridesOf(settings, unique)
   const overrides = asked === undefined ? given : given === undefined ? asked : Object.freeze({ ...asked, ...given })
   if (overrides !== undefined) checkTogether(definition, overrides)
   return {
@@ -202,6 +227,32 @@ function resolveVarying(
     priority: options?.priority ?? priority ?? constant(definition.priority, DEFAULT_PRIORITY),
     runAt: options === undefined ? undefined : dueAt(options, now),
     overrides,
+    ...(unique && { unique: resolvedUnique(unique, options) }),
+  }
+}
+
+function resolvedUnique(unique: CompiledUnique, options: CompiledEnqueueOptions | undefined): ResolvedUnique {
+  return { ...unique, tellsWhen: options !== undefined && (options.delayMs !== undefined || options.runAt !== undefined) }
+}
+
+function definedUnique(
+  { unique }: CompiledDefinition,
+  input: unknown,
+  options: CompiledEnqueueOptions | undefined,
+  problems: Problems,
+): CompiledUnique | undefined {
+  if (unique === undefined) return undefined
+  const field = typeof unique.key === 'function' ? "unique.key (the definition's function of the input)" : 'unique.key'
+  try {
+    const given = typeof unique.key === 'function' ? unique.key(input) : unique.key
+    const key = checkUniqueKey(given, field, problems)
+    if (key === undefined) return undefined
+    const resolved = { ...unique, key }
+    checkDebounce(resolved, options?.delayMs, problems)
+    return resolved
+  } catch (thrown) {
+    problems.add(field, `threw ${describeThrown(thrown)}`)
+    return undefined
   }
 }
 
@@ -247,6 +298,8 @@ export interface EffectiveSettings {
   /** `undefined`: none. */
   readonly softTimeoutMs: number | undefined
   readonly backoff: BackoffSource
+  /** By when the first run must begin; `undefined`: whenever it likes. */
+  readonly startBefore: Deadline | undefined
 }
 
 /**
@@ -263,7 +316,26 @@ export function effectiveSettings(
     timeoutMs: overrides?.timeoutMs ?? constant(definition?.timeoutMs, DEFAULT_TIMEOUT_MS),
     softTimeoutMs: softTimeoutMs === Infinity ? undefined : softTimeoutMs,
     backoff: effectiveBackoff(definition?.backoff, overrides?.backoff),
+    startBefore: effectiveDeadline(definition, overrides),
   }
+}
+
+function effectiveDeadline(
+  definition: CompiledDefinition | undefined,
+  overrides: JobOverrides | undefined,
+): Deadline | undefined {
+  if (overrides?.startBefore !== undefined) return overrides.startBefore === Infinity ? undefined : { at: overrides.startBefore }
+  if (overrides?.startBeforeMs !== undefined) return { afterMs: overrides.startBeforeMs }
+  return constant(definition?.startBefore, undefined)
+}
+
+/** Epoch ms by which the first run must begin; `undefined`: whenever it likes. */
+export function startBeforeOf(
+  { startBefore }: EffectiveSettings,
+  { enqueuedAt, runAt }: { readonly enqueuedAt: number; readonly runAt: number },
+): number | undefined {
+  if (startBefore === undefined) return undefined
+  return 'at' in startBefore ? startBefore.at : Math.min(Math.max(enqueuedAt, runAt) + startBefore.afterMs, MAX_INSTANT)
 }
 
 function effectiveBackoff(defined: BackoffSource | undefined, stored: StoredBackoff | undefined): BackoffSource {

@@ -7,7 +7,7 @@
  */
 import { assert } from '../base/assert.js'
 import { PAGE_JOBS, WINDOW_PAGES } from '../base/limits.js'
-import { ENTRY_SUSPECT, PAGE_HEADER_BYTES } from '../codec/page.js'
+import { ENTRY_SUSPECT, PAGE_HEADER_BYTES, type PageHeader } from '../codec/page.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PageRef, Slice } from '../store/page-ref.js'
 
@@ -81,6 +81,17 @@ export class Lane {
     return this.#slices[0]
   }
 
+  /** From when the job at the front could run, in epoch ms; undefined when nobody knows of one. Changes nothing. */
+  get readyAt(): number | undefined {
+    const header = this.#slices.find(hasJobs)?.page.header ?? this.#beyond()
+    return header === undefined ? undefined : Math.max(header.enqueuedAt, header.runAt)
+  }
+
+  /** The first page that is not in the window. */
+  #beyond(): PageHeader | undefined {
+    return this.#complete ? undefined : this.#store.readLane(this.queueId, this.rank, this.#loaded, 1)[0]?.header
+  }
+
   /** Removes the slice at the front, or moves its beginning. */
   shift(rest: Slice | undefined): void {
     if (rest === undefined) this.#slices.shift()
@@ -108,6 +119,12 @@ export class Lane {
     }
     this.#complete = isEnd && !this.#hasUnreadable
   }
+}
+
+/** Whether any job of a slice is not over. */
+function hasJobs({ page, from, to }: Slice): boolean {
+  for (let index = from; index < to; index++) if (!page.isDone(index)) return true
+  return false
 }
 
 function inOrder(left: Slice, right: Slice): number {

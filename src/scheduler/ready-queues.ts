@@ -4,7 +4,7 @@
  *
  * Called only while a commit is being put together, so what it reads from the store is never behind what it holds in memory.
  */
-import { QUEUE_TURN_MS, WINDOW_BYTES } from '../base/limits.js'
+import { EXPIRE_JOBS, QUEUE_TURN_MS, WINDOW_BYTES } from '../base/limits.js'
 import { ENTRY_EXTERNAL, entryEnd, externalBytes } from '../codec/page.js'
 import type { QueueState } from '../codec/queue-state.js'
 import type { JobStore } from '../store/job-store.js'
@@ -58,6 +58,13 @@ export class ReadyQueue {
 /** Jobs chosen for one thread. */
 export type Filled = Draft<ReadyQueue>
 
+/** A job that had to begin before now: it has left its lane, and is to be ended. */
+export interface ExpiredJob {
+  readonly page: PageRef
+  readonly index: number
+  readonly offset: number
+}
+
 /** A lane that had nothing to run, and now has. */
 export interface Arrival {
   readonly queue: ReadyQueue
@@ -75,6 +82,10 @@ export interface ReadyQueuesOptions {
   readonly states: ReadonlyMap<number, QueueState>
   /** Whether a definition is registered here. */
   readonly canRun: (definitionId: number) => boolean
+  /** Whether any definition says by when its jobs must begin. A job may say so too, beside its entry. */
+  readonly definitionsExpire: boolean
+  /** Whether a job had to begin before now. */
+  readonly hasExpired: (page: PageRef, offset: number, definitionId: number) => boolean
   /** Told of each queue that holds jobs and is not configured here. */
   readonly onUnknownQueue: (queueId: number) => void
   /** Told once of each definition whose jobs are passed over. */
@@ -88,6 +99,7 @@ export class ReadyQueues {
   /** The lowest `virtualMs` among queues with work, as of the last pick. */
   #virtualNow = 0
   #arrivals: Arrival[] = []
+  #expired: ExpiredJob[] = []
   /** Upper bound of the bytes in all windows: counted up as pages come in, counted anew by `#trimWindow`. */
   #windowBytes = 0
 
@@ -164,6 +176,14 @@ export class ReadyQueues {
     return arrivals
   }
 
+  /** Jobs whose turn came too late, since the last call; few, and the others when it is called again. */
+  takeExpired(): readonly ExpiredJob[] {
+    if (this.#expired.length === 0) return this.#expired
+    const expired = this.#expired
+    this.#expired = []
+    return expired
+  }
+
   /** Chooses jobs for a thread slot, or undefined when nothing may run there. Queues take turns in the batch. */
   fill(slot: number, room: Room): Filled | undefined {
     const draft: Filled = new Draft(this.#options.runTimes, room)
@@ -234,6 +254,14 @@ export class ReadyQueues {
     return lane?.window.find(({ page }) => page.ord === ord && page.sub === sub)?.page
   }
 
+  /** From when the first of a queue's jobs that no thread has been handed could run, in epoch ms; undefined when there is none. */
+  readyAt(queueId: number): number | undefined {
+    let earliest: number | undefined
+    for (const { readyAt } of this.#queues.get(queueId)?.lanes ?? [])
+      if (readyAt !== undefined && !(readyAt > (earliest ?? Infinity))) earliest = readyAt
+    return earliest
+  }
+
   /** The earliest place in the order of every lane is where its window begins; finds the lanes that have stored pages. */
   #findLanes(): void {
     const { store } = this.#options
@@ -270,7 +298,7 @@ export class ReadyQueues {
   #take(queue: ReadyQueue, draft: Filled): void {
     let fruitless = 0
     for (const lane of queue.lanes) {
-      while (!draft.turnIsOver && fruitless < FRUITLESS_SLICES) {
+      while (!draft.turnIsOver && fruitless < FRUITLESS_SLICES && this.#expired.length < EXPIRE_JOBS) {
         const slice = lane.front()
         if (slice === undefined) break
         const before = draft.jobs
@@ -284,18 +312,25 @@ export class ReadyQueues {
   /** Takes jobs from the front of a slice. Returns what is left of it. */
   #takeFrom(slice: Slice, draft: Filled): Slice | undefined {
     const { page } = slice
-    const bytes = this.#options.store.bytesOf(page)
+    const { store, definitionsExpire, hasExpired } = this.#options
+    // Its bytes may be gone, from memory and from the store.
+    if (page.isOver) return undefined
+    const bytes = store.bytesOf(page)
     let offset = slice.offset
     let start = slice.from
     let startOffset = offset
     for (let index = slice.from; index < slice.to; index++) {
-      if (draft.turnIsOver) {
+      if (draft.turnIsOver || this.#expired.length >= EXPIRE_JOBS) {
         draft.end(page, start, index, startOffset)
         return { page, from: index, to: slice.to, offset }
       }
       const end = entryEnd(bytes, offset)
       const definitionId = page.uniformDefinition >= 0 ? page.uniformDefinition : bytes.readUInt16LE(offset + 4)
-      if (page.isDone(index) || !this.#known(definitionId)) {
+      const isHere = !page.isDone(index) && this.#known(definitionId)
+      const saysMore = definitionsExpire || bytes[offset + 7] !== 0
+      const isExpired = isHere && saysMore && hasExpired(page, offset, definitionId)
+      if (isExpired) this.#expired.push({ page, index, offset })
+      if (!isHere || isExpired) {
         draft.end(page, start, index, startOffset)
         start = index + 1
         startOffset = end

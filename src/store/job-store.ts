@@ -3,11 +3,11 @@
  * reads them back; owns the counters and the interned names. It decides nothing.
  *
  * Tables (keys in `codec/keys`):
- *   meta       'format' · 'counters' · 'queue:<id>' · 'definition:<id>' · 'queue-state:<queue id>'
+ *   meta       'format' · 'counters' · 'queue:<id>' · 'definition:<id>' · 'queue-state:<queue id>' · 'stats:…' · 'schedule:<name>'
  *   pages      waiting and running jobs, in run order
  *   marks      which jobs of a page are over, while others are not
  *   scheduled  delayed pages and retries, in due order
- *   index      the way to jobs that left the page in which they were enqueued
+ *   index      the way to jobs that left the page in which they were enqueued, and to the holders of unique keys
  *   claims     what is handed to threads: one record a batch
  *   finished   jobs that are over, in blocks
  *   payloads   inputs and outputs too large to be carried along
@@ -38,24 +38,22 @@ import { STORE_MARKS } from '../job/job-id.js'
 import type { FinalState } from '../job/job-info.js'
 import { type Counters, firstCounters, storedCounters } from './counters.js'
 
-import { type Engine, TABLES, type WriteBatch } from './engine.js'
+import type { Engine, WriteBatch } from './engine.js'
+import { FORMAT, readFormat } from './format.js'
 import { readMeta } from './meta.js'
 import { Names } from './names.js'
+import { UniqueIndex } from './unique-index.js'
 import { PageRef } from './page-ref.js'
+import { Statistics, storedSince } from './statistics.js'
 
 export type { Counters } from './counters.js'
-
-/**
- * 1: the first.
- * 2: overrides tell more of a job than settings, and `meta` holds more than names and counters. Nothing that 1 knows lies otherwise,
- *    so a store of format 1 becomes one of format 2 by its first commit; a version that knows only 1 must not open it any more.
- */
-const FORMAT = 2
 
 export class JobStore {
   readonly engine: Engine
   readonly mark: number
   readonly counters: Counters
+  readonly stats: Statistics
+  readonly uniques: UniqueIndex
   readonly #names = { queue: new Names('queue'), definition: new Names('definition') }
   #newMeta: { key: string; value: string }[] = []
   /** Pages that the commit under way changes: what is read meanwhile must not be older than that. */
@@ -69,6 +67,8 @@ export class JobStore {
     this.engine = engine
     this.mark = mark
     this.counters = counters
+    this.stats = new Statistics(engine, counters, storedSince(readMeta(engine, 'stats:since')))
+    this.uniques = new UniqueIndex(engine)
   }
 
   /**
@@ -76,21 +76,7 @@ export class JobStore {
    * @throws MillraceError `MILLRACE_STORE_TOO_NEW`, `MILLRACE_STORE_CORRUPT`
    */
   static open(engine: Engine, random: Random, where: string): JobStore {
-    const format = readMeta<{ format: number; mark: number }>(engine, 'format')
-    if (format !== undefined && format.format > FORMAT) {
-      throw new MillraceError(
-        'MILLRACE_STORE_TOO_NEW',
-        `The store in ${where} has format ${format.format}; this version of millrace reads up to ${FORMAT}. Install the newer version that wrote it.`,
-      )
-    }
-    if (format !== undefined && !(format.format >= 1 && format.mark >= 0)) {
-      const told = JSON.stringify(format)
-      throw new MillraceError('MILLRACE_STORE_CORRUPT', `The store in ${where} tells a format that there never was: ${told}.`)
-    }
-    if (format === undefined && TABLES.some((table) => engine.range(table, { limit: 1 }).length > 0)) {
-      const message = `The store in ${where} has lost the record of its format, by which its job ids are known. Restore a backup.`
-      throw new MillraceError('MILLRACE_STORE_CORRUPT', message)
-    }
+    const format = readFormat(engine, where)
     const mark = format?.mark ?? Math.floor(random.next() * STORE_MARKS)
     const counters = format === undefined ? firstCounters() : storedCounters(readMeta(engine, 'counters'), where)
     counters.epoch++
@@ -142,11 +128,12 @@ export class JobStore {
     return id
   }
 
-  /** New names and the counters, once per commit that writes anything. */
+  /** New names, the counters, and the statistics that changed, once per commit that writes anything. */
   writeMeta(batch: WriteBatch): void {
     for (const { key, value } of this.#newMeta) batch.put('meta', metaKey(key), Buffer.from(value, 'utf8'))
     this.#newMeta = []
     batch.put('meta', metaKey('counters'), Buffer.from(JSON.stringify(this.counters), 'utf8'))
+    this.stats.write(batch)
   }
 
   // ---- pages ----
@@ -240,9 +227,11 @@ export class JobStore {
 
   /** The commit under way has become durable. */
   committed(): void {
+    this.uniques.committed()
     this.#changing.clear()
     this.#changingScheduled.clear()
     this.#changingBlocks.clear()
+    this.stats.committed()
   }
 
   readMarks(key: Buffer): Buffer | undefined {
@@ -307,6 +296,11 @@ export class JobStore {
 
   removeLocation(batch: WriteBatch, seq: number): void {
     batch.remove('index', indexKey(INDEX_SOLO, seq))
+  }
+
+  /** Whether a job goes its own way, with a history, as of the last commit. */
+  isSolo(seq: number): boolean {
+    return this.engine.get('index', indexKey(INDEX_SOLO, seq)) !== undefined
   }
 
   /** The place of a job that has a page of its own, or was delayed with others. */

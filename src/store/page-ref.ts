@@ -1,6 +1,7 @@
 /**
  * A page of waiting jobs as the main thread sees it: where it lies, what is in it, which of its jobs are over. The page's bytes
- * never change once stored; what happens to its jobs is kept in marks beside it, until the last one is over and both are removed.
+ * never change once stored (but a job alone in its page may be rewritten before a thread has it); what happens to its jobs is kept in
+ * marks beside it, until the last one is over and both are removed.
  *
  * Owned by the scheduler while its jobs wait, by a batch while they run.
  */
@@ -99,6 +100,12 @@ export class PageRef {
     this.marked = true
     this.doneCount = 0
     for (let index = 0; index < this.header.count; index++) if (this.isDone(index)) this.doneCount++
+  }
+
+  /** Other bytes take the place of those in the store, of as many jobs. */
+  rewrite(bytes: Buffer): void {
+    this.bytes = bytes
+    this.#overrides = undefined
   }
 
   /** The overrides with the number that an entry gives, counted from 1. */

@@ -18,11 +18,19 @@ import {
 } from '../../src/codec/keys.js'
 import type { SoloParts } from '../../src/codec/page.js'
 import { buildSolo, ENTRY_EXTERNAL, ENTRY_RETRY, ENTRY_SUSPECT, PageBuilder } from '../../src/codec/page.js'
+import { scheduleKey, writeScheduleRecord } from '../../src/codec/schedule-record.js'
 import { writeScheduled } from '../../src/codec/scheduled-record.js'
+import { seriesKey, writeSeriesNow, writeSeriesPast } from '../../src/codec/series-record.js'
+import { type KeyHolder, uniqueExpiryKey, uniqueHash, uniqueIndexKey, writeHolder } from '../../src/codec/unique-entry.js'
+import type { JobAddress } from '../../src/job/job-id.js'
 import { EMPTY_LEDGER } from '../../src/job/job-state.js'
+import type { JobOverrides } from '../../src/options/enqueue-options.js'
 import type { Engine } from '../../src/store/engine.js'
 import { WriteBatch } from '../../src/store/engine.js'
 import { createMemoryEngine } from '../../src/store/memory-engine.js'
+import { AT, FIELDS } from '../../src/telemetry/counts.js'
+import { WINDOWS } from '../../src/telemetry/windows.js'
+import { planRepair } from '../../src/maintenance/repair.js'
 import type { AuditOptions } from '../../src/maintenance/store-audit.js'
 import { checkStore } from '../support/store-check.js'
 
@@ -40,29 +48,45 @@ const keys = {
   promoted: pageKey(QUEUE, RANK, 9, 0),
   /** Jobs 6 and 7, delayed together; the first was cancelled. */
   delayed: scheduledKey(DUE_AT, 6),
-  /** Job 8, waiting for its second attempt. */
+  /** Job 8, waiting for its second attempt; it holds a unique key. */
   retry: scheduledKey(DUE_AT + 1, 8),
+  /** Job 10, alone in its page for the sake of its unique key. */
+  unique: pageKey(QUEUE, RANK, 10, 0),
   completed: finishedKey('completed', 1),
   cancelled: finishedKey('cancelled', 2),
+  /** Job 11, whose key is held as long as it is kept. */
+  kept: finishedKey('completed', 3),
+}
+
+const hashes = {
+  waiting: uniqueHash('job', 'w'),
+  retry: uniqueHash('job', 'r'),
+  kept: uniqueHash('job', 'k'),
+  timed: uniqueHash('job', 't'),
+}
+
+function holder(change: Partial<KeyHolder>): Buffer {
+  const plain = { seq: 10, queueId: QUEUE, rank: RANK, while: 'incomplete', released: false, over: false, expiresAt: 0 } as const
+  return writeHolder({ ...plain, ...change })
 }
 
 const counters = {
-  nextSeq: 10,
+  nextSeq: 12,
   nextBatch: 4,
-  nextBlock: 3,
+  nextBlock: 4,
   epoch: 2,
-  waiting: 4,
+  waiting: 5,
   scheduled: 1,
   retryable: 1,
-  completed: 1,
+  completed: 2,
   cancelled: 1,
   discarded: 0,
 }
 
-function page(firstSeq: number, flags: readonly number[], runAt = 0): Buffer {
+function page(firstSeq: number, flags: readonly number[], runAt = 0, overrides?: JobOverrides): Buffer {
   const builder = new PageBuilder()
   for (const flag of flags) {
-    builder.begin(0, flag, undefined)
+    builder.begin(0, flag, overrides)
     if ((flag & ENTRY_EXTERNAL) === 0) builder.writer.bytes(Buffer.from([1, 0x31]))
     builder.end()
   }
@@ -88,11 +112,17 @@ function solo(seq: number, change: Partial<SoloParts>): Buffer {
 
 function block(
   seq: number,
-  change: { inputApart?: boolean; outputApart?: boolean; definitionId?: number; output?: Buffer },
+  change: {
+    inputApart?: boolean
+    outputApart?: boolean
+    definitionId?: number
+    output?: Buffer
+    overrides?: JobOverrides
+  },
 ): Buffer {
   const builder = new FinishedBlockBuilder()
   const nothing = Buffer.alloc(0)
-  const { output = nothing, ...rest } = change
+  const { output = nothing, overrides, ...rest } = change
   const job = {
     seq,
     enqueuedAt: BEGUN_AT,
@@ -104,7 +134,7 @@ function block(
     inputApart: false,
     outputApart: false,
   }
-  builder.add({ ...job, ...rest }, undefined, nothing, 0, 0, output, 0, output.length)
+  builder.add({ ...job, ...rest }, overrides && { overrides }, nothing, 0, 0, output, 0, output.length)
   return builder.seal(BEGUN_AT)
 }
 
@@ -116,6 +146,55 @@ function putCounters(batch: WriteBatch, change: Partial<typeof counters>): void 
   batch.put('meta', metaKey('counters'), Buffer.from(JSON.stringify({ ...counters, ...change })))
 }
 
+function nightly(last: JobAddress): Buffer {
+  return writeScheduleRecord({
+    name: 'nightly',
+    rule: { everyMs: 1000 },
+    definition: 'job',
+    queue: 'default',
+    priority: 0,
+    overrides: undefined,
+    input: Buffer.of(1, 0x31),
+    overlap: false,
+    misfire: 'once',
+    nextRunAt: DUE_AT,
+    seenAt: BEGUN_AT,
+    lastRunAt: BEGUN_AT,
+    last,
+    skippedAt: undefined,
+  })
+}
+
+/** Statistics of all the jobs there are. */
+const counts = {
+  enqueued: 10,
+  started: 2,
+  completed: 2,
+  failed: 0,
+  retried: 0,
+  cancelled: 1,
+  discarded: 0,
+  waiting: 5,
+  scheduled: 1,
+  retryable: 1,
+}
+
+function putStatistics(batch: WriteBatch, change: Partial<typeof counts>): void {
+  const vector = new Float64Array(FIELDS)
+  for (const [name, count] of Object.entries({ ...counts, ...change })) vector[AT[name as keyof typeof counts]] = count
+  batch.put('meta', seriesKey('now', QUEUE, 0), writeSeriesNow({ at: BEGUN_AT, counts: vector }))
+}
+
+function past(completed: number): Buffer {
+  const vector = new Float64Array(FIELDS)
+  vector[AT.completed] = completed
+  return writeSeriesPast({ marks: WINDOWS.map(() => [{ step: 1, counts: vector }]), wait: [], run: [] })
+}
+
+function putSince(batch: WriteBatch, completed: number): void {
+  batch.put('meta', metaKey('stats:since'), Buffer.from(JSON.stringify({ at: BEGUN_AT, completed, cancelled: 0, discarded: 0 })))
+}
+
 async function goodStore(): Promise<Engine> {
   const engine = createMemoryEngine()
   const batch = new WriteBatch()
@@ -124,6 +203,9 @@ async function goodStore(): Promise<Engine> {
   batch.put('meta', metaKey('definition:0'), Buffer.from('job'))
   batch.put('meta', metaKey('queue-state:0'), Buffer.from('{"paused":true,"concurrency":"∞"}'))
   putCounters(batch, {})
+  putStatistics(batch, {})
+  putSince(batch, 0)
+  batch.put('meta', seriesKey('past', QUEUE, 0), past(2))
   batch.put('pages', keys.page, page(1, [0, 0, 0]))
   batch.put('marks', keys.page, Buffer.of(0b110))
   batch.put('pages', keys.suspect, solo(3, { flags: ENTRY_SUSPECT, ledger: { ...EMPTY_LEDGER, suspect: true } }))
@@ -135,12 +217,23 @@ async function goodStore(): Promise<Engine> {
   batch.put('scheduled', keys.delayed, writeScheduled(QUEUE, RANK, page(6, [0, 0], DUE_AT)))
   batch.put('marks', keys.delayed, Buffer.of(0b01))
   batch.put('index', indexKey(INDEX_GROUP, 6), leadTo(1, keys.delayed))
-  const retry = solo(8, { runAt: DUE_AT + 1, flags: ENTRY_RETRY, ledger: { ...EMPTY_LEDGER, charged: 1 } })
+  const ledger = { ...EMPTY_LEDGER, charged: 1 }
+  const retry = solo(8, { runAt: DUE_AT + 1, flags: ENTRY_RETRY, ledger, overrides: { unique: { key: 'r', while: 'kept' } } })
   batch.put('scheduled', keys.retry, writeScheduled(QUEUE, RANK, retry))
   batch.put('index', indexKey(INDEX_SOLO, 8), leadTo(1, keys.retry))
   batch.put('finished', keys.completed, block(2, { outputApart: true }))
   batch.put('payloads', payloadKey(2, 1), Buffer.of(1, 0x31))
   batch.put('finished', keys.cancelled, block(6, {}))
+  batch.put('pages', keys.unique, page(10, [0], 0, { unique: { key: 'w', while: 'waiting' } }))
+  batch.put('finished', keys.kept, block(11, { overrides: { unique: { key: 'k', while: 'kept' } } }))
+  batch.put('index', uniqueIndexKey(hashes.waiting), holder({ while: 'waiting', expiresAt: 70 }))
+  batch.put('index', uniqueExpiryKey(70, hashes.waiting), Buffer.alloc(0))
+  batch.put('index', uniqueIndexKey(hashes.retry), holder({ seq: 8, while: 'kept' }))
+  batch.put('index', uniqueIndexKey(hashes.kept), holder({ seq: 11, while: 'kept', over: true }))
+  // Held by its time alone, by a job that is gone.
+  batch.put('index', uniqueIndexKey(hashes.timed), holder({ seq: 9, released: true, over: true, expiresAt: 80 }))
+  batch.put('index', uniqueExpiryKey(80, hashes.timed), Buffer.alloc(0))
+  batch.put('meta', scheduleKey('hourly'), nightly({ seq: 2, queueId: QUEUE, rank: RANK }))
   await engine.commit(batch)
   return engine
 }
@@ -164,7 +257,7 @@ async function problemsOf(plant: Fault['plant'], options: AuditOptions = {}): Pr
 const faults: Readonly<Record<string, Fault>> = {
   'a page that is gone': {
     plant: (batch) => batch.remove('pages', keys.promoted),
-    sees: /counter waiting is 4, a recount gives 2/,
+    sees: /counter waiting is 5, a recount gives 3/,
   },
   'a page that stayed': {
     plant: (batch) => batch.put('marks', keys.page, Buffer.of(0b111)),
@@ -214,6 +307,47 @@ const faults: Readonly<Record<string, Fault>> = {
   'an index entry that leads elsewhere': {
     plant: (batch) => batch.put('index', indexKey(INDEX_SOLO, 8), leadTo(1, keys.delayed)),
     sees: /index solo 8 leads to/,
+  },
+  'a unique key that nobody holds': {
+    plant: (batch) => batch.remove('index', uniqueIndexKey(hashes.retry)),
+    sees: /job 8 does not hold its unique key "r"$/m,
+  },
+  'a kept unique key that nobody holds': {
+    plant: (batch) => batch.remove('index', uniqueIndexKey(hashes.kept)),
+    sees: /job 11 does not hold its unique key "k"$/m,
+  },
+  'a unique key that another job holds': {
+    plant: (batch) => batch.put('index', uniqueIndexKey(hashes.retry), holder({ seq: 3 })),
+    sees: /index unique of job 3 is stray: no such job names its key\njob 8 does not hold its unique key "r": job 3 does/,
+  },
+  'a unique key of a job that is over': {
+    plant: (batch) => batch.put('index', uniqueIndexKey(uniqueHash('job', 'x')), holder({ seq: 2 })),
+    sees: /index unique of job 2 is stray: no such job/,
+  },
+  'a unique key of a job that ran since': {
+    plant: (batch) => {
+      const overrides: JobOverrides = { unique: { key: 'r', while: 'waiting' } }
+      const ledger = { ...EMPTY_LEDGER, charged: 1 }
+      const retry = solo(8, { runAt: DUE_AT + 1, flags: ENTRY_RETRY, ledger, overrides })
+      batch.put('scheduled', keys.retry, writeScheduled(QUEUE, RANK, retry))
+    },
+    sees: /index unique of job 8 is stray: the job has let go of its key/,
+  },
+  'a holder that says something else than its job': {
+    plant: (batch) => batch.put('index', uniqueIndexKey(hashes.retry), holder({ seq: 8, while: 'kept', rank: 3 })),
+    sees: /index unique of job 8 says something else/,
+  },
+  'a holder that cannot be read': {
+    plant: (batch) => batch.put('index', uniqueIndexKey(hashes.retry), Buffer.of(1)),
+    sees: /index 03.* cannot be read/,
+  },
+  'a time that nothing tells': {
+    plant: (batch) => batch.remove('index', uniqueExpiryKey(80, hashes.timed)),
+    sees: /index unique expiry of job 9 is missing/,
+  },
+  'a stray time': {
+    plant: (batch) => batch.put('index', uniqueExpiryKey(81, hashes.timed), Buffer.alloc(0)),
+    sees: /index unique expiry 81 is stray/,
   },
   'half a suspect': {
     plant: (batch) => batch.put('pages', keys.suspect, solo(3, { flags: ENTRY_SUSPECT })),
@@ -281,6 +415,10 @@ const faults: Readonly<Record<string, Fault>> = {
     },
     sees: /was charged 1 attempts of 2/,
   },
+  'an earlier end that was not counted': {
+    plant: (batch) => batch.put('pages', keys.suspect, solo(3, { ledger: { ...EMPTY_LEDGER, ended: { discarded: 1 } } })),
+    sees: /counter discarded is 0, a recount gives 1/,
+  },
   'an unknown queue': { plant: (batch) => batch.remove('meta', metaKey('queue:0')), sees: /unknown queue 0/ },
   'a claim': { plant: (batch) => batch.put('claims', numberKey(3), writeClaim(claim)), sees: /batch 3 is claimed/ },
   'a claim of what is not there': {
@@ -295,11 +433,80 @@ const faults: Readonly<Record<string, Fault>> = {
     plant: (batch) => batch.put('pages', keys.promoted, page(4, [0, ENTRY_EXTERNAL]).subarray(0, 55)),
     sees: /pages .* cannot be read/,
   },
+  'statistics that are gone': {
+    plant: (batch) => batch.remove('meta', seriesKey('now', QUEUE, 0)),
+    sees: /there are no statistics of 0:0, which has 5, 1, 1 jobs/,
+  },
+  'statistics that cannot be read': {
+    plant: (batch) => batch.put('meta', seriesKey('now', QUEUE, 0), Buffer.alloc(7)),
+    sees: /statistics 0:0 cannot be read/,
+  },
+  'statistics that lag behind the jobs': {
+    plant: (batch) => putStatistics(batch, { waiting: 6, enqueued: 11 }),
+    sees: /statistics 0:0 tell of 6, 1, 1 jobs waiting, scheduled and retryable, a recount gives 5, 1, 1/,
+  },
+  'statistics that have lost an enqueue': {
+    plant: (batch) => putStatistics(batch, { enqueued: 9 }),
+    sees: /tell of 9 jobs enqueued and of 10 that became something/,
+  },
+  'statistics that are not what the counters have gained': {
+    plant: (batch) => putStatistics(batch, { completed: 1, enqueued: 9 }),
+    sees: /do not add up to the counters: \{"at":1000,"completed":1,/,
+  },
+  'statistics since another moment': { plant: (batch) => putSince(batch, 4), sees: /do not add up to the counters/ },
+  'statistics since nobody knows when': {
+    plant: (batch) => batch.remove('meta', metaKey('stats:since')),
+    sees: /since nobody knows when do not add up/,
+  },
+  'statistics of another definition': {
+    plant: (batch) => {
+      batch.put('meta', metaKey('definition:1'), Buffer.from('other'))
+      batch.put('finished', keys.cancelled, block(6, { definitionId: 1 }))
+    },
+    sees: /statistics 0:0 tell of 1 jobs cancelled, a recount gives 0/,
+  },
+  'more ends than attempts': { plant: (batch) => putStatistics(batch, { failed: 1 }), sees: /tell of 3 ends of 2 attempts/ },
+  'more retries than failures': {
+    plant: (batch) => putStatistics(batch, { retried: 1 }),
+    sees: /tell of 1 retries after 0 failures/,
+  },
+  'statistics of an unknown queue': {
+    plant: (batch) => batch.put('meta', seriesKey('now', 9, 0), writeSeriesNow({ at: 0, counts: new Float64Array(FIELDS) })),
+    sees: /statistics 9:0 are of the unknown queue 9/,
+  },
+  'a past of no statistics': {
+    plant: (batch) => batch.put('meta', seriesKey('past', QUEUE, 7), past(0)),
+    sees: /the past of statistics 0:7 belongs to none/,
+  },
+  'a past that is ahead': {
+    plant: (batch) => batch.put('meta', seriesKey('past', QUEUE, 0), past(3)),
+    sees: /the past of statistics 0:0 is ahead of them/,
+  },
+  'a past that cannot be read': {
+    plant: (batch) => batch.put('meta', seriesKey('past', QUEUE, 0), Buffer.of(1, 255)),
+    sees: /the past of statistics 0:0 cannot be read/,
+  },
+  'a record that is nobody’s': {
+    plant: (batch) => batch.put('meta', metaKey('stats:later:1'), Buffer.of(1)),
+    sees: /meta stats:later:1 is nobody's/,
+  },
+  'a schedule that cannot be read': {
+    plant: (batch) => batch.put('meta', scheduleKey('nightly'), Buffer.from('{"version":1}')),
+    sees: /meta schedule:nightly cannot be read/,
+  },
+  'a schedule whose last run has a number that was not given out': {
+    plant: (batch) => batch.put('meta', scheduleKey('nightly'), nightly({ seq: 12, queueId: QUEUE, rank: RANK })),
+    sees: /counter nextSeq is 12, and 12 is in use/,
+  },
+  'a schedule whose last run was in an unknown queue': {
+    plant: (batch) => batch.put('meta', scheduleKey('nightly'), nightly({ seq: 2, queueId: 7, rank: RANK })),
+    sees: /schedule "nightly" ran in the unknown queue 7/,
+  },
   'no counters': { plant: (batch) => batch.remove('meta', metaKey('counters')), sees: /no counters/ },
   'no format': { plant: (batch) => batch.remove('meta', metaKey('format')), sees: /no format/ },
 }
 
-const miscounts = { waiting: 5, scheduled: 0, retryable: 0, completed: 2, cancelled: 0, discarded: 1, nextSeq: 9, nextBlock: 2 }
+const miscounts = { waiting: 6, scheduled: 0, retryable: 0, completed: 3, cancelled: 0, discarded: 1, nextSeq: 11, nextBlock: 3 }
 
 describe('checkStore', () => {
   it('finds nothing in a store that is whole', async () => {
@@ -316,9 +523,56 @@ describe('checkStore', () => {
     assert.deepEqual(checkStore(engine, { crashed: true }), [])
   })
 
+  it('allows a key that a job handed to a thread gave up, and one that outlived the record of its job', async () => {
+    const engine = await goodStore()
+    const batch = new WriteBatch()
+    batch.put('claims', numberKey(3), writeClaim({ ...claim, slices: [{ key: keys.unique, from: 0, to: 1 }] }))
+    batch.put('index', uniqueIndexKey(hashes.waiting), holder({ seq: 9, released: true, over: true, expiresAt: 70 }))
+    batch.remove('index', uniqueIndexKey(hashes.kept))
+    await engine.commit(batch)
+    assert.deepEqual(checkStore(engine, { crashed: true }), [])
+  })
+
+  it('puts right what follows from the jobs: keys that are astray, missing, or lead elsewhere', async () => {
+    for (const plant of [
+      (batch: WriteBatch) => batch.remove('index', uniqueIndexKey(hashes.retry)),
+      (batch: WriteBatch) => batch.put('index', uniqueIndexKey(hashes.retry), holder({ seq: 3 })),
+      (batch: WriteBatch) => batch.put('index', uniqueIndexKey(hashes.retry), holder({ seq: 8 })),
+      (batch: WriteBatch) => batch.put('index', uniqueIndexKey(uniqueHash('job', 'x')), holder({ seq: 2, expiresAt: 90 })),
+      (batch: WriteBatch) => batch.remove('index', uniqueExpiryKey(80, hashes.timed)),
+      (batch: WriteBatch) => batch.put('index', uniqueExpiryKey(81, hashes.timed), Buffer.alloc(0)),
+    ]) {
+      const engine = await goodStore()
+      const batch = new WriteBatch()
+      plant(batch)
+      await engine.commit(batch)
+      const { writes, repaired } = planRepair(engine, { keepsAll: true })
+      assert.ok(repaired.length > 0)
+      await engine.commit(writes)
+      assert.deepEqual(checkStore(engine, { keepsAll: true }), [])
+      const whole = await goodStore()
+      const all = { start: Buffer.of(0), limit: 100 }
+      assert.deepEqual(engine.range('index', all), whole.range('index', all))
+    }
+  })
+
   for (const [name, { plant, sees, options }] of Object.entries(faults)) {
     it(`sees ${name}`, async () => assert.match(await problemsOf(plant, options), sees))
   }
+
+  it('every one of them about statistics that the store’s jobs can answer is put right', async () => {
+    for (const [name, { plant }] of Object.entries(faults).filter(([each]) => /statistics|past|nobody/.test(each))) {
+      const engine = await goodStore()
+      const batch = new WriteBatch()
+      plant(batch)
+      await engine.commit(batch)
+      const { writes, after } = planRepair(engine, {})
+      const left = after.problems.map(({ text }) => text).join('\n')
+      assert.match(left, /unknown queue/.test(left) ? /unknown queue 9/ : /^$/, name)
+      await engine.commit(writes)
+      assert.equal(checkStore(engine).join('\n'), left, name)
+    }
+  })
 
   for (const [name, count] of Object.entries(miscounts)) {
     it(`sees that the counter ${name} is wrong`, async () => {

@@ -1,4 +1,5 @@
 /** `millrace schedules`: recurring jobs, with their last and next run. */
+import type { ScheduleRow } from '../../control-socket/shapes.js'
 import {
   COMMON_HELP,
   print,
@@ -10,7 +11,7 @@ import {
   withOperator,
 } from '../shell/command.js'
 import { EXIT, EXIT_CODES_HELP } from '../shell/exit-code.js'
-import { type ScheduleRow, scheduleLines } from '../shell/schedule-text.js'
+import { scheduleLines } from '../shell/schedule-text.js'
 
 const HELP = `Lists recurring jobs: when each has run last, with its job, and when it will run next.
 

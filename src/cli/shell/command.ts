@@ -3,9 +3,8 @@
  * colours, and one way to end. A command says what it takes and what it does.
  */
 import { styleText } from 'node:util'
-import { parseDuration } from '../../base/duration.js'
 import { plural } from '../demo/format-quantity.js'
-import { type OptionTable, type OptionValue, readOptions } from '../read-options.js'
+import { countOf, durationOf, type OptionKinds, readOptions } from '../read-options.js'
 import { UsageError } from '../usage-error.js'
 import { CommandError, type ExitCode } from './exit-code.js'
 import { type Operator, reach, type ReachOptions } from './operator.js'
@@ -16,7 +15,7 @@ export interface ShellCommand {
   readonly name: string
   readonly help: string
   /** Besides those that every command takes. */
-  readonly options: OptionTable
+  readonly options: OptionKinds
   /** What stands behind the directory, such as `<queue>`; one that ends in `…` takes any number. */
   readonly takes: readonly string[]
   run(line: CommandLine): Promise<ExitCode>
@@ -36,15 +35,15 @@ export interface CommandLine {
   text(option: string): string | undefined
   /** In ms. @throws UsageError */
   duration(option: string): number | undefined
-  /** A whole number from `min`. @throws UsageError */
-  count(option: string, min: number): number | undefined
+  /** A whole number from `min` to `max`. @throws UsageError */
+  count(option: string, min: number, max?: number): number | undefined
 }
 
 const COMMON = {
   json: { type: 'boolean' },
   timeout: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
-} as const satisfies OptionTable
+} as const satisfies OptionKinds
 
 const DEFAULT_TIMEOUT_MS = 5000
 
@@ -54,10 +53,12 @@ export const COMMON_HELP = `  --json           Print JSON for programs
   --help           Show this
 `
 
+type Given = Readonly<Record<string, string | boolean | readonly string[] | undefined>>
+
 /** Resolves with the exit code. @throws UsageError */
 export async function runCommand(command: ShellCommand, args: readonly string[]): Promise<number> {
   const { positionals, values } = readOptions(args, { ...COMMON, ...command.options })
-  const given: Readonly<Record<string, OptionValue | undefined>> = values
+  const given: Given = values
   if (given['help'] === true) {
     process.stdout.write(command.help)
     return 0
@@ -71,11 +72,7 @@ export async function runCommand(command: ShellCommand, args: readonly string[])
   }
 }
 
-function commandLine(
-  { name, takes }: ShellCommand,
-  positionals: readonly string[],
-  given: Readonly<Record<string, OptionValue | undefined>>,
-): CommandLine {
+function commandLine({ name, takes }: ShellCommand, positionals: readonly string[], given: Given): CommandLine {
   const [directory, ...words] = positionals
   const usage = `Write: millrace ${[name, '<dir>', ...takes].join(' ')}`
   if (directory === undefined || directory === '') throw new UsageError(`${name} needs the directory of a store. ${usage}`)
@@ -85,20 +82,16 @@ function commandLine(
   if (words.length > takes.length && !isOpen)
     throw new UsageError(`'${words.slice(takes.length).join(' ')}' is more than ${name} takes. ${usage}`)
   const all = (option: string): readonly string[] => {
-    const value = given[option]
-    const list = value === undefined ? [] : Array.isArray(value) ? (value as readonly string[]) : [String(value)]
-    return list.flatMap((text) => text.split(',')).filter((text) => text !== '')
+    const list = given[option]
+    return Array.isArray(list) ? (list as readonly string[]).flatMap((text) => text.split(',')).filter((text) => text !== '') : []
   }
   const text = (option: string): string | undefined => {
     const value = given[option]
-    return value === undefined ? undefined : String(Array.isArray(value) ? value.at(-1) : value)
+    return typeof value === 'string' ? value : undefined
   }
   const duration = (option: string): number | undefined => {
     const written = text(option)
-    if (written === undefined) return undefined
-    const ms = /^\d+$/.test(written) ? Number(written) : parseDuration(written)
-    if (ms !== undefined && ms >= 1 && ms < Infinity) return ms
-    throw new UsageError(`Option '--${option}' takes a duration of 1 ms or more, such as '500ms' or '1h', not '${written}'.`)
+    return written === undefined ? undefined : durationOf(written, `--${option}`)
   }
   return {
     directory,
@@ -109,12 +102,9 @@ function commandLine(
     all,
     text,
     duration,
-    count: (option, min) => {
+    count: (option, min, max) => {
       const written = text(option)
-      if (written === undefined) return undefined
-      const count = Number(written)
-      if (Number.isSafeInteger(count) && count >= min) return count
-      throw new UsageError(`Option '--${option}' takes a whole number of ${min} or more, not '${written}'.`)
+      return written === undefined ? undefined : countOf(written, `--${option}`, min, max)
     },
   }
 }

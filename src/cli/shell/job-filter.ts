@@ -1,7 +1,7 @@
 /** The options that say which jobs a command is for. */
 import { JOB_STATES } from '../../job/job-info.js'
 import { nearestName } from '../../base/problems.js'
-import type { OptionTable } from '../read-options.js'
+import type { OptionKinds } from '../read-options.js'
 import { UsageError } from '../usage-error.js'
 import type { CommandLine } from './command.js'
 
@@ -9,7 +9,7 @@ export const FILTER_OPTIONS = {
   state: { type: 'string', multiple: true },
   queue: { type: 'string' },
   name: { type: 'string' },
-} as const satisfies OptionTable
+} as const satisfies OptionKinds
 
 export const FILTER_HELP = `  --state <s>,<s>  In one of these states
   --queue <q>      In this queue

@@ -70,8 +70,8 @@ function queueCells(queue: QueueRow): Cell[] {
     formatCount(retryable),
     formatSpan(oldestWaitingMs),
     formatSpan(drainMs),
-    lastHour === null ? '–' : formatCount(lastHour.completed),
-    lastHour === null ? '–' : { text: formatCount(lastHour.failed), style: lastHour.failed > 0 ? 'red' : undefined },
+    formatCount(lastHour.completed),
+    { text: formatCount(lastHour.failed), style: lastHour.failed > 0 ? 'red' : undefined },
   ]
 }
 

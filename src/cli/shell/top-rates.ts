@@ -29,14 +29,12 @@ export class RateWindow {
     if (first === undefined || last === undefined || first === last) return undefined
     const seconds = (last.at - first.at) / 1000
     const rate = (before: number | undefined, now: number): number => Math.max(0, now - (before ?? now)) / seconds
-    const before = new Map(first.queues.map(({ name, totals }) => [name, totals?.completed]))
+    const before = new Map(first.queues.map(({ name, totals }) => [name, totals.completed]))
     return {
       completed: rate(first.totals.completed, last.totals.completed),
       discarded: rate(first.totals.discarded, last.totals.discarded),
       cancelled: rate(first.totals.cancelled, last.totals.cancelled),
-      queues: new Map(
-        last.queues.flatMap(({ name, totals }) => (totals === null ? [] : [[name, rate(before.get(name), totals.completed)]])),
-      ),
+      queues: new Map(last.queues.map(({ name, totals }) => [name, rate(before.get(name), totals.completed)])),
     }
   }
 }

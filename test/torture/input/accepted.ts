@@ -36,8 +36,16 @@ export const emptyBag: Accepts = (value) => {
 export const printable: Accepts = (value) =>
   typeof value === 'string' && value !== '' && Buffer.byteLength(value) <= 200 && !/[\p{Cc}\p{Cs}]/u.test(value)
 
+/** The key of a unique job. */
+export const uniqueKey: Accepts = (value) =>
+  typeof value === 'string' && value !== '' && Buffer.byteLength(value) <= 512 && !/\p{Cs}/u.test(value)
+
 export const instant: Accepts = (value) =>
   value instanceof Date ? !Number.isNaN(Number(value)) : typeof value === 'number' && Math.abs(value) <= 8.64e15
+
+/** An instant from the year 2000 on, a span of time as a string, or for ever. */
+export const startBefore: Accepts = (value) =>
+  value === '15s' || value === Infinity || (instant(value) && Number(value) >= Date.UTC(2000, 0, 1))
 
 export function oneOf(...values: readonly unknown[]): Accepts {
   return (value) => values.includes(value)

@@ -13,7 +13,9 @@ import {
   oneOf,
   orAbsent,
   printable,
+  startBefore,
   text,
+  uniqueKey,
   whole,
 } from './accepted.js'
 import { echo, nothing, type Library, type LooseExecutor, type World } from './world.js'
@@ -42,6 +44,73 @@ const ENQUEUE_OPTIONS: Readonly<Record<string, Accepts>> = {
   softTimeout: (value) => value === Infinity || (typeof value === 'number' && value > 0 && value < 15_000),
   delay: duration({ zero: true, infinity: false }),
   runAt: instant,
+  // The key is missing.
+  unique: never,
+  startBefore,
+}
+
+const UNIQUES: Readonly<Record<string, readonly [Accepts, (value: unknown) => object]>> = {
+  key: [uniqueKey, (value) => ({ key: value })],
+  while: [orAbsent(oneOf('waiting', 'incomplete', 'kept')), (value) => ({ key: 'a', while: value })],
+  within: [
+    orAbsent(
+      (value) => duration({ zero: false, infinity: false })(value) && (value === '15s' || Number(value) <= 31_536_000_000),
+    ),
+    (value) => ({ key: 'a', within: value }),
+  ],
+  onConflict: [orAbsent(oneOf('return', 'replace', 'reject', 'debounce')), (value) => ({ key: 'a', onConflict: value })],
+  unknown: [never, (value) => ({ key: 'a', keys: value })],
+}
+
+/** Places of the bag of options that `schedule` takes. */
+const SCHEDULE_OPTIONS: Readonly<Record<string, Accepts>> = {
+  ...Object.fromEntries(
+    Object.entries(ENQUEUE_OPTIONS).filter(([field]) => !['delay', 'runAt', 'unique', 'startBefore'].includes(field)),
+  ),
+  startBefore: oneOf('15s', Infinity),
+  overlap: (value) => typeof value === 'boolean',
+  misfire: never,
+}
+
+const SCHEDULE_RULES: Readonly<Record<string, Accepts>> = {
+  cron: never,
+  timezone: orAbsent(never),
+  every: (value) => duration({ zero: false, infinity: false })(value) && (value === '15s' || within(value, 1000, 8.64e15)),
+  unknown: never,
+}
+
+const shortName: Accepts = (value) => printable(value) && Buffer.byteLength(value as string) <= 55
+
+function within(value: unknown, least: number, most: number): boolean {
+  return typeof value === 'number' && value >= least && value <= most
+}
+
+function scheduleCalls(): Call[] {
+  const hour = { every: '1h' }
+  const rejects = (name: string, takes: Accepts, call: Call['call']): Call => ({ name, takes, refuses: 'rejects', call })
+  return [
+    rejects('schedule(name)', shortName, ({ executor }, value) => executor.schedule(value, hour, nothing)),
+    rejects('schedule(…, rule)', never, ({ executor }, value) => executor.schedule('a', value, nothing)),
+    rejects('schedule(…, definition)', never, ({ executor }, value) => executor.schedule('a', hour, value)),
+    rejects('schedule(…, options)', UNCHANGED, ({ executor }, value) => executor.schedule('a', hour, nothing, undefined, value)),
+    ...Object.entries(SCHEDULE_RULES).map(([field, takes]) =>
+      rejects(`schedule(…, { ${field} })`, takes, ({ executor }, value) => {
+        const base = field === 'timezone' ? { cron: '@daily' } : field === 'unknown' ? hour : {}
+        return executor.schedule('a', { ...base, [field]: value }, nothing)
+      }),
+    ),
+    ...Object.entries(SCHEDULE_OPTIONS).map(([field, takes]) =>
+      rejects(`schedule(…, { ${field} }) as an option`, orAbsent(takes), ({ executor }, value) =>
+        executor.schedule('a', hour, nothing, undefined, { [field]: value }),
+      ),
+    ),
+    ...['delay', 'unknown'].map((field) =>
+      rejects(`schedule(…, { ${field} }) as an option`, never, ({ executor }, value) =>
+        executor.schedule('a', hour, nothing, undefined, { [field]: value }),
+      ),
+    ),
+    rejects('unschedule(name)', shortName, ({ executor }, value) => executor.unschedule(value)),
+  ]
 }
 
 const BACKOFFS: Readonly<Record<string, (value: unknown) => object>> = {
@@ -69,6 +138,14 @@ function optionCalls(): Call[] {
     refuses: 'rejects',
     call: (world, value) => world.executor.enqueue(echo, 1, { [field]: value }),
   }))
+  for (const [field, [takes, make]] of Object.entries(UNIQUES)) {
+    calls.push({
+      name: `enqueue(…, { unique.${field} })`,
+      takes,
+      refuses: 'rejects',
+      call: (world, value) => world.executor.enqueue(echo, 1, { unique: make(value) }),
+    })
+  }
   for (const [field, make] of Object.entries(BACKOFFS)) {
     calls.push({
       name: `enqueue(…, { backoff: ${field} })`,
@@ -81,6 +158,7 @@ function optionCalls(): Call[] {
 }
 
 const EXECUTOR_CALLS: readonly Call[] = [
+  ...scheduleCalls(),
   { name: 'enqueue(definition)', takes: never, refuses: 'rejects', call: ({ executor }, value) => executor.enqueue(value, 1) },
   {
     name: 'enqueue(…, options)',
@@ -335,6 +413,9 @@ const DEFINE_OPTIONS: Readonly<Record<string, Accepts>> = {
   backoff: aFunction,
   timeout: either(duration({ zero: false, infinity: true }), aFunction),
   softTimeout: either((value) => value === Infinity || (typeof value === 'number' && value > 0 && value < 15_000), aFunction),
+  unique: never,
+  startBefore: either(aFunction, startBefore),
+  retryIf: aFunction,
 }
 
 /** These need no executor, and throw at the call. */
@@ -351,6 +432,11 @@ function pureCalls(): Call[] {
     ...Object.entries(DEFINE_OPTIONS).map(([field, takes]) =>
       pure(`defineJob({ ${field} })`, field === 'name' || field === 'module' ? takes : orAbsent(takes), (library, value) =>
         library.defineJob({ name: 'a', module, run: () => 1, [field]: value }),
+      ),
+    ),
+    ...Object.entries(UNIQUES).map(([field, [takes, make]]) =>
+      pure(`defineJob({ unique.${field} })`, field === 'key' ? either(takes, aFunction) : takes, (library, value) =>
+        library.defineJob({ name: 'a', module, run: () => 1, unique: make(value) }),
       ),
     ),
     pure('defineJob({ unknown })', never, (library, value) =>

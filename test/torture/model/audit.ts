@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { JobInfo } from '../../../src/index.js'
 import { JOB_STATES } from '../../../src/job/job-info.js'
+import { statisticsProblems } from '../../support/recount.js'
 import { checkStore } from '../../support/store-check.js'
 import { QUEUES, type History, type QueueName } from './history.js'
 import type { ModelJob, QueueSetting, Window } from './model.js'
@@ -15,13 +16,16 @@ const STILL = 2
 /**
  * Waits until nothing moves: each running job waits at its gate, and no job waits that could run. Gives the jobs, or what hangs.
  */
-export async function settle(world: World, { threads }: History): Promise<JobInfo[] | string> {
+export async function settle(world: World, { threads }: History, window: Window): Promise<JobInfo[] | string> {
   const startedMs = performance.now()
   let still = 0
   let before: JobInfo[] = []
   for (;;) {
     const commits = world.commits
     const infos = await world.listed()
+    world.observe(infos, (job, by) => {
+      if (window.cancels.has(job)) window.cancels.add(by)
+    })
     const moves = whatMoves(infos, world, threads)
     still = commits === world.commits && moves === undefined && isDeepStrictEqual(infos, before) ? still + 1 : 0
     if (still >= STILL) return infos
@@ -68,8 +72,9 @@ function ended({ attempts }: JobInfo): number {
 
 /** Everything that is wrong. */
 export async function audit(world: World, history: History, window: Window): Promise<string[]> {
+  if ([...window.retries].some((job) => job.isOver && window.cancels.has(job))) world.hasUnseenEnds = true
   const wrongQueues = await lookAtQueues(world, window)
-  const infos = await settle(world, history)
+  const infos = await settle(world, history, window)
   if (typeof infos === 'string') return [...wrongQueues, infos]
   const problems = [...wrongQueues, ...world.problems.splice(0)]
   const listed = new Set<ModelJob>()
@@ -86,12 +91,20 @@ export async function audit(world: World, history: History, window: Window): Pro
   }
   for (const job of world.jobs) if (!listed.has(job)) problems.push(...missing(job, infos, history, window))
   problems.push(...(await countsAndGets(infos, world)))
+  if (history.retain === 'all' && !world.purged && !world.hasUnseenEnds)
+    problems.push(...statisticsProblems(world.executor, infos, atWork(infos, world), (info) => jobOf(info, world)?.ends ?? []))
   problems.push(...checkStore(world.engine, { crashed: true, keepsAll: history.retain === 'all' && !world.purged }))
   for (const job of world.jobs) job.retryAsked = false
   for (const job of world.jobs)
     if (job.seen?.finishedAt !== undefined && job.told === undefined && !window.killed && !crashed(job))
       problems.push(`job ${job.input.key} is ${job.seen.state}, and nobody was told`)
   return problems
+}
+
+/** Those that have begun: every running job waits at its gate. */
+function atWork(infos: readonly JobInfo[], world: World): Set<string> {
+  const begun = infos.filter((info) => info.state === 'running' && world.arrived.has(jobOf(info, world)?.input.key ?? -1))
+  return new Set(begun.map(({ id }) => id))
 }
 
 /** What is set of each queue is what was asked for, or was before when there was no answer. */

@@ -11,6 +11,14 @@ export type ModelBackoff =
   | { readonly type: 'linear'; readonly step: number }
   | { readonly type: 'exponential'; readonly base: number }
 
+/** Of an enqueue; of one whose definition says it, what it says. */
+export interface ModelUnique {
+  readonly key: string
+  readonly while: 'waiting' | 'incomplete' | 'kept'
+  /** In ms. */
+  readonly within?: number | undefined
+  readonly onConflict: 'return' | 'replace' | 'reject' | 'debounce'
+}
 export const QUEUES = ['default', 'narrow', 'other'] as const
 
 export type QueueName = (typeof QUEUES)[number]
@@ -32,6 +40,12 @@ export interface Enqueue {
   readonly delay?: number | undefined
   /** From now, in ms; negative: in the past. */
   readonly runAt?: number | undefined
+  readonly unique?: ModelUnique | undefined
+  /**
+   * By when it must begin: so long after the call, or as a span that counts from when it becomes available. Long: a thread counts by a
+   * clock of its own, which is not turned.
+   */
+  readonly startBefore?: { readonly ms: number; readonly span: boolean } | undefined
 }
 
 /** What callers do in one turn. */
@@ -69,6 +83,9 @@ export interface History {
 const maybe = <Value>(value: fc.Arbitrary<Value>): fc.Arbitrary<Value | undefined> =>
   fc.option(value, { nil: undefined, freq: 2 })
 
+/** Debouncing needs one. */
+const DEBOUNCE_MS = 5000
+
 const act = fc.oneof(
   { weight: 6, arbitrary: fc.constant<Act>('return') },
   { weight: 3, arbitrary: fc.constantFrom<Act>('gate', 'heed') },
@@ -81,11 +98,18 @@ const backoff = fc.oneof(
   fc.record({ type: fc.constant('exponential' as const), base: fc.constantFrom(2, 3, 1e300) }),
 )
 
+const unique: fc.Arbitrary<ModelUnique> = fc.record({
+  key: fc.constantFrom('x', 'x', 'y'),
+  while: fc.constantFrom('waiting', 'incomplete', 'kept'),
+  within: fc.option(fc.constantFrom(1000, 60_000), { nil: undefined, freq: 1 }),
+  onConflict: fc.constantFrom('return', 'replace', 'reject', 'debounce'),
+})
+
 const enqueue: fc.Arbitrary<Enqueue> = fc
   .record({
     do: fc.constant('enqueue' as const),
     jobs: fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.integer({ min: 2, max: 9 }) }),
-    definition: fc.constantFrom<DefinitionName>('work', 'brief', 'shaped'),
+    definition: fc.constantFrom<DefinitionName>('work', 'brief', 'shaped', 'single'),
     act,
     times: fc.integer({ min: 1, max: 3 }),
     afterMs: fc.constantFrom(0, 1000, 60_000),
@@ -95,6 +119,8 @@ const enqueue: fc.Arbitrary<Enqueue> = fc
     maxRetries: maybe(fc.constantFrom(0, 1, 4, Infinity)),
     timeout: maybe(fc.constantFrom(50, 180_000, Infinity)),
     backoff: maybe(backoff),
+    unique: maybe(unique),
+    startBefore: maybe(fc.record({ ms: fc.constantFrom(60_000, 3_600_000), span: fc.boolean() })),
     when: maybe(
       fc.oneof(
         fc.record({ delay: fc.constantFrom(0, 1, 1000, 10_000, 86_400_000) }),
@@ -104,7 +130,7 @@ const enqueue: fc.Arbitrary<Enqueue> = fc
   })
   .map(({ when, ...rest }) => ({
     ...rest,
-    ...when,
+    ...(rest.unique?.onConflict === 'debounce' ? { delay: DEBOUNCE_MS } : when),
     afterMs: rest.act === 'snooze' ? Math.max(1000, rest.afterMs) : rest.afterMs,
   }))
 

@@ -4,10 +4,10 @@
  * against that, and goes on from there.
  */
 import { isDeepStrictEqual } from 'node:util'
-import type { Attempt, JobInfo } from '../../../src/index.js'
-import type { Enqueue, ModelBackoff } from './history.js'
+import type { Attempt, JobInfo, JobState } from '../../../src/index.js'
+import type { Enqueue, ModelBackoff, ModelUnique } from './history.js'
 import type { Input } from '../../fixtures/torture/model-jobs.js'
-import { outputOf } from '../../fixtures/torture/model-jobs.js'
+import { outputOf, singleKey } from '../../fixtures/torture/model-jobs.js'
 
 /** Timeouts below this are meant to strike; those above never do. */
 export const SHORT_MS = 1000
@@ -65,6 +65,8 @@ interface Settings {
   readonly backoff: ModelBackoff
   /** From the enqueue, in ms; 0 or less: at once. */
   readonly delayMs: number
+  /** From the enqueue, in ms. */
+  readonly startBeforeMs: number
 }
 
 export function settingsOf(enqueue: Enqueue, { key, times, afterMs }: Input): Settings {
@@ -78,6 +80,7 @@ export function settingsOf(enqueue: Enqueue, { key, times, afterMs }: Input): Se
       timeoutMs: 180_000,
       backoff: { type: 'linear', step: afterMs },
     },
+    single: { queue: 'default', priority: 0, maxRetries: 2, timeoutMs: 120_000, backoff: { type: 'fixed', delay: 5000 } },
   } as const
   const { queue, priority, maxRetries, timeoutMs, backoff } = defined[enqueue.definition]
   return {
@@ -87,7 +90,13 @@ export function settingsOf(enqueue: Enqueue, { key, times, afterMs }: Input): Se
     timeoutMs: enqueue.timeout ?? timeoutMs,
     backoff: enqueue.backoff ?? backoff,
     delayMs: enqueue.delay ?? enqueue.runAt ?? 0,
+    startBeforeMs: deadlineMs(enqueue),
   }
+}
+
+function deadlineMs({ startBefore, delay, runAt }: Enqueue): number {
+  if (startBefore === undefined) return Infinity
+  return startBefore.ms + (startBefore.span ? Math.max(0, delay ?? runAt ?? 0) : 0)
 }
 
 function backoffMs(backoff: ModelBackoff, retry: number): number {
@@ -103,12 +112,24 @@ function backoffMs(backoff: ModelBackoff, retry: number): number {
 
 export type Over = 'completed' | 'cancelled' | 'discarded'
 
+function uniqueOf({ definition, unique }: Enqueue, key: number): ModelUnique | undefined {
+  if (unique !== undefined || definition !== 'single') return unique
+  return { key: singleKey(key), while: 'incomplete', onConflict: 'return' }
+}
+
 export class ModelJob {
   readonly input: Input
   readonly name: string
-  readonly settings: Settings
+  settings: Settings
+  readonly unique: ModelUnique | undefined
+  /** The enqueue says when the job is to run. */
+  readonly tellsWhen: boolean
   /** When it was enqueued: one of these, until it is seen. */
-  readonly tried: ReadonlySet<number>
+  tried: ReadonlySet<number>
+  /** Another one's input and settings have taken the place of its own; the id is that one's now. */
+  replacedBy: ModelJob | undefined
+  /** It may take the place of another one in this window. */
+  mayReplace = false
   id: string | undefined
   /** It must be there from now on. */
   acknowledged = false
@@ -130,14 +151,38 @@ export class ModelJob {
   readonly runs: number[] = []
   /** Somebody wants it back, and nobody has looked since. */
   retryAsked = false
-  /** How many attempts it had when it was brought back, each time. */
-  readonly lives: number[] = []
+  /** As what it had ended when it was brought back, and after how many attempts, each time. */
+  readonly ends: { readonly state: JobState; readonly attempts: number }[] = []
 
   constructor(enqueue: Enqueue, input: Input, walls: ReadonlySet<number>) {
     this.input = input
     this.name = enqueue.definition
     this.settings = settingsOf(enqueue, input)
+    this.unique = uniqueOf(enqueue, input.key)
+    this.tellsWhen = enqueue.delay !== undefined || enqueue.runAt !== undefined
     this.tried = walls
+  }
+
+  /** The job that has its id now. */
+  get current(): ModelJob {
+    return this.replacedBy === undefined ? this : this.replacedBy.current
+  }
+
+  /** Takes the place of a job that waits: its id, queue, priority and history, and its time unless this one tells another. */
+  replace(job: ModelJob, now: number): void {
+    const { queue, priority, delayMs } = job.settings
+    this.settings = { ...this.settings, queue, priority, ...(!this.tellsWhen && { delayMs }) }
+    this.seen = job.seen === undefined || !this.tellsWhen ? job.seen : putOff(job.seen, this.settings.delayMs, now)
+    this.tried = job.tried
+    this.runs.unshift(...job.runs)
+    this.acknowledged ||= job.acknowledged
+    this.unheard ||= job.unheard
+    this.told = job.told
+    this.toldByEvent = job.toldByEvent
+    this.ends.push(...job.ends)
+    this.retryAsked ||= job.retryAsked
+    job.absent = true
+    job.replacedBy = this
   }
 
   get isOver(): boolean {
@@ -160,6 +205,11 @@ export class ModelJob {
     return this.settings.timeoutMs < SHORT_MS || this.input.act === 'exit'
   }
 
+  /** How many attempts it had when it was brought back, each time. */
+  get lives(): number[] {
+    return this.ends.map(({ attempts }) => attempts)
+  }
+
   /** It was brought back: what was told of its end is no more. */
   forget(): void {
     this.told = undefined
@@ -175,8 +225,9 @@ export class ModelJob {
       const isSame = isDeepStrictEqual(before, info)
       if (isSame && window.retried.has(this) && !window.cancels.has(this)) return [`was brought back, and is over as before`]
       if (isSame) return []
-      if (!window.retries.has(this) || before.state === 'completed') return [`was over as ${show(before)}, and is ${show(info)}`]
-      this.lives.push(before.attempts.length)
+      if (!(window.retries.has(this) || this.retryAsked) || before.state === 'completed')
+        return [`was over as ${show(before)}, and is ${show(info)}`]
+      this.ends.push({ state: before.state, attempts: before.attempts.length })
     }
     return [
       ...this.#constants(info),
@@ -242,6 +293,7 @@ export class ModelJob {
       case 'exit':
         return again ? 'failed' : 'completed'
       case 'fatal':
+      case 'refuse':
         return 'failed'
       case 'loop':
         return again ? 'timedOut' : 'completed'
@@ -260,6 +312,7 @@ export class ModelJob {
   #state(before: JobInfo | undefined, info: JobInfo, window: Window): string[] {
     const { state, attempts, runAt, finishedAt } = info
     const problems: string[] = []
+    if (this.#beganLate(before, info, window)) problems.push('began after it had to')
     const allowed = this.#allowed(before, info, window)
     if (!allowed.includes(state)) problems.push(`is ${show(info)}; allowed: ${allowed.join(', ')}`)
     const over = state === 'completed' || state === 'cancelled' || state === 'discarded'
@@ -283,18 +336,26 @@ export class ModelJob {
     const last = attempts.at(-1)
     const asked = window.cancels.has(this) ? ['cancelled'] : []
     const { maxRetries } = this.settings
+    // It waits since it was last seen; what it waits for may have been put off, and its settings be others.
+    if (last !== undefined && before?.attempts.length === info.attempts.length)
+      return [...asked, ...this.#waiting(before, info, window, 0, this.tried)]
     const charged = attempts.filter(({ outcome }) => outcome === 'failed' || outcome === 'timedOut').length
     switch (last?.outcome) {
       case undefined:
-        if (this.lives.length > 0) return [...asked, 'available', 'running']
-        return [...asked, ...this.#waiting(before, info, window, this.settings.delayMs, this.tried)]
+        if (this.lives.length > 0 && before?.finishedAt === undefined)
+          return [...asked, ...this.#waiting(before, info, window, 0, this.tried)]
+        // Brought back, and perhaps put off for the sake of its key.
+        if (this.lives.length > 0)
+          return [...asked, 'available', 'running', ...(this.unique === undefined ? [] : ['scheduled', 'retryable'])]
+        return [...asked, ...this.#expired(window), ...this.#waiting(before, info, window, this.settings.delayMs, this.tried)]
       case 'completed':
         return ['completed']
       case 'cancelled':
         return ['cancelled']
       case 'failed':
       case 'timedOut': {
-        if (charged > maxRetries || (last.outcome === 'failed' && this.input.act === 'fatal')) return ['discarded']
+        const isFinal = ['fatal', 'refuse'].includes(this.input.act)
+        if (charged > maxRetries || (last.outcome === 'failed' && isFinal)) return ['discarded']
         const chosen = last.outcome === 'failed' && this.input.act === 'retry'
         const delayMs = chosen ? this.input.afterMs : backoffMs(this.settings.backoff, charged)
         return [...asked, ...this.#waiting(before, info, window, delayMs, window.walls)]
@@ -306,6 +367,19 @@ export class ModelJob {
       case 'crashed':
         return [...asked, info.crashes >= 3 ? 'discarded' : 'available', info.crashes >= 3 ? 'discarded' : 'running']
     }
+  }
+
+  /** Of a job that has not begun: whether it may have been too late for that. */
+  #expired({ walls }: Window): string[] {
+    return Math.max(...walls) >= Math.min(...this.tried) + this.settings.startBeforeMs ? ['discarded'] : []
+  }
+
+  /** Whether it has begun although it was too late for that. One that was in a thread already does not know of clocks that are set. */
+  #beganLate(before: JobInfo | undefined, { attempts }: JobInfo, { walls }: Window): boolean {
+    if (attempts.length === 0 || before === undefined || before.attempts.length > 0 || before.state === 'running') return false
+    // Who is brought back is not too late.
+    if (this.lives.length > 0) return false
+    return Math.min(...walls) >= Math.max(...this.tried) + this.settings.startBeforeMs
   }
 
   /**
@@ -331,6 +405,12 @@ export class ModelJob {
     if (!known.includes(runAt)) return [`due at ${known.join(' or ')} instead of ${runAt}`]
     return runAt > now ? [waiting] : left
   }
+}
+
+/** As it is shown once it waits for another instant. */
+function putOff(info: JobInfo, delayMs: number, now: number): JobInfo {
+  if (delayMs > 0) return { ...info, runAt: Math.min(Math.ceil(now + delayMs), MAX_INSTANT) }
+  return info.runAt === undefined ? info : { ...info, runAt: now }
 }
 
 function instants(walls: ReadonlySet<number>, delayMs: number): number[] {
