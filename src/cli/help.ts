@@ -26,11 +26,12 @@ has --help with its options and examples:
   status           How it stands, once or again and again (--watch)
   top              Its threads, queues and rates, live
   jobs             list, show, retry, run, cancel, discard
-  queues           What waits and runs in each queue
+  queues           What waits and runs in each queue, and how many jobs at a time
   pause, resume    Stops and goes on with a queue
-  schedules        Recurring jobs
-  threads          What each thread is doing
+  schedules        Recurring jobs: list, remove
+  threads          What each thread is doing, and how many there are (--set)
   enqueue          Hands it a job
+  metrics          Its figures, for Prometheus
   backup           Copies the store, also while it is in use
 
 Options of demo:

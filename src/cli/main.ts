@@ -3,7 +3,6 @@
 import { MAX_THREADS } from '../base/limits.js'
 import { nearestName } from '../base/problems.js'
 import { packageVersion } from '../control-socket/package-version.js'
-import { supervise } from './commands/supervise.js'
 import { printable, shorten } from './demo/format-quantity.js'
 import { COMPACT_HELP, DOCTOR_HELP, HELP } from './help.js'
 import { type CommandLine, countOf, durationOf, readOptions } from './read-options.js'
@@ -47,9 +46,12 @@ function commandLine({ values }: Parsed, folder: string): string {
 
 async function runSupervise(args: readonly string[]): Promise<number> {
   const options = superviseCommandLine(args)
-  if (options !== undefined) return await supervise(options)
-  process.stdout.write(SUPERVISE_HELP)
-  return 0
+  if (options === undefined) {
+    process.stdout.write(SUPERVISE_HELP)
+    return 0
+  }
+  const { supervise } = await import('./commands/supervise.js')
+  return await supervise(options)
 }
 
 async function run(args: readonly string[]): Promise<number> {

@@ -24,29 +24,55 @@ export interface CallOptions extends StatusFacts {
 }
 
 const INVALID = 'MILLRACE_INVALID_OPTIONS'
+const LIST_FIELDS = ['state', 'queue', 'name', 'limit', 'payloads'] as const
+const BULK_FIELDS = ['filter', 'dryRun'] as const
+const STOP_FIELDS = [...BULK_FIELDS, 'reason'] as const
+const NO_THREADS =
+  'No executor has the store open, and how many threads there are is not stored. Start the program with the option threads.'
 
 /** The calls of one executor. */
 export function controlCalls(options: CallOptions): Calls {
   const { executor } = options
   return {
     status: async () => await readStatus(executor, options),
-    jobs: async (given, reply) => await list(given as ListFilter, reply, options),
+    metrics: async () => executor.metrics(),
+    jobs: async (given, reply) => await list(fieldsOf(given, LIST_FIELDS, 'jobs') as ListFilter, reply, options),
     job: async (given) => {
       const { id } = fieldsOf(given, ['id'], 'job')
       const job = await executor.get(id as string)
       return job === undefined ? null : jobDetail(job)
     },
-    retry: async (given, reply) => await changeMany(given, reply, (filter, manner) => executor.retryMany(filter, manner)),
-    cancel: async (given, reply) => await changeMany(given, reply, (filter, manner) => executor.cancelMany(filter, manner)),
-    discard: async (given, reply) => await changeMany(given, reply, (filter, manner) => executor.discardMany(filter, manner)),
+    retry: async (given, reply) => {
+      return await changeMany(fieldsOf(given, BULK_FIELDS, 'retry'), reply, (...of) => executor.retryMany(...of))
+    },
+    cancel: async (given, reply) => {
+      return await changeMany(fieldsOf(given, STOP_FIELDS, 'cancel'), reply, (...of) => executor.cancelMany(...of))
+    },
+    discard: async (given, reply) => {
+      return await changeMany(fieldsOf(given, STOP_FIELDS, 'discard'), reply, (...of) => executor.discardMany(...of))
+    },
     queues: async () => queueRows(executor, options.queues, executor.stats()),
     pause: async (given) => {
       const { queue, interrupt } = fieldsOf(given, ['queue', 'interrupt'], 'pause')
       await executor.queue(queue as string).pause(interrupt === undefined ? {} : { interrupt: interrupt as boolean })
     },
     resume: async (given) => await executor.queue(fieldsOf(given, ['queue'], 'resume').queue as string).resume(),
+    concurrency: async (given) => {
+      const { queue, concurrency } = fieldsOf(given, ['queue', 'concurrency'], 'concurrency')
+      const found = executor.queue(queue as string)
+      const said = concurrency === 'default' ? undefined : concurrency === 'none' ? Infinity : (concurrency as number)
+      await found.setConcurrency(said)
+      return { queue: found.name, concurrency: found.concurrency === Infinity ? null : found.concurrency }
+    },
+    threads: async (given) => {
+      const { threads } = fieldsOf(given, ['threads'], 'threads')
+      if (options.running === undefined) throw new MillraceError('MILLRACE_CLOSED', NO_THREADS)
+      await executor.setThreads(threads as number)
+      return { threads }
+    },
     schedules: async () =>
       Array.from(await executor.schedules(), (schedule) => scheduleRow(schedule, options.running !== undefined)),
+    unschedule: async (given) => await executor.unschedule(fieldsOf(given, ['name'], 'unschedule').name as string),
     enqueue: async (given) => await enqueue(given, options),
     backup: async (given) => {
       const { path } = fieldsOf(given, ['path'], 'backup')
@@ -56,7 +82,11 @@ export function controlCalls(options: CallOptions): Calls {
 }
 
 /** Tells jobs in small groups. Gives how many there were. */
-async function list(filter: ListFilter, reply: Reply, { executor, clock }: CallOptions): Promise<{ readonly jobs: number }> {
+async function list(
+  { payloads = false, ...filter }: ListFilter,
+  reply: Reply,
+  { executor, clock }: CallOptions,
+): Promise<{ readonly jobs: number }> {
   let group: JobRow[] = []
   let jobs = 0
   const send = async (): Promise<void> => {
@@ -66,8 +96,8 @@ async function list(filter: ListFilter, reply: Reply, { executor, clock }: CallO
     // Also where the client takes everything at once, the host's loop turns.
     await new Promise<void>((resolve) => clock.after(1, resolve))
   }
-  for await (const job of executor.list(filter)) {
-    group.push(jobRow(job))
+  for await (const job of executor.list({ ...filter, payloads })) {
+    group.push(jobRow(job, payloads))
     if (group.length === CONTROL_ITEMS) await send()
   }
   if (group.length > 0) await send()
@@ -76,12 +106,10 @@ async function list(filter: ListFilter, reply: Reply, { executor, clock }: CallO
 
 /** Changes every job that fits, step by step. It ends when the client has gone. */
 async function changeMany(
-  given: unknown,
+  { filter, ...manner }: { readonly filter?: unknown },
   reply: Reply,
   change: (filter: BulkFilter, manner: BulkOptions) => Promise<BulkReport>,
 ): Promise<BulkReport> {
-  const { filter, dryRun } = fieldsOf(given, ['filter', 'dryRun'], 'for many jobs')
-  const manner = dryRun === undefined ? {} : { dryRun: dryRun as boolean }
   return await change(filter as BulkFilter, { ...manner, onProgress: (soFar) => reply.progress(soFar) })
 }
 

@@ -24,11 +24,14 @@ export interface JobRow {
   /** Of what ended it, or of the latest attempt that failed. */
   readonly error?: Pick<ErrorRecord, 'name' | 'message' | 'code'>
   readonly crashes: number
+  /** Of a list with payloads, as much as is shown. */
+  readonly input?: unknown
+  readonly output?: unknown
 }
 
 const finite = (value: number): number | null => (value === Infinity ? null : value)
 
-export function jobRow(job: JobInfo): JobRow {
+export function jobRow(job: JobInfo, withPayloads: boolean): JobRow {
   const { id, name, queue, priority, state, attempt, maxRetries, enqueuedAt, runAt, finishedAt, progress, crashes } = job
   const error = job.error ?? job.attempts.at(-1)?.error
   return {
@@ -47,6 +50,8 @@ export function jobRow(job: JobInfo): JobRow {
       error: { name: error.name, message: error.message, ...(error.code !== undefined && { code: error.code }) },
     }),
     crashes,
+    ...(withPayloads && { input: readable(job.input).value }),
+    ...(withPayloads && 'output' in job && { output: readable(job.output).value }),
   }
 }
 

@@ -114,7 +114,7 @@ export class Queue {
     const compiled = { ...compileBulkFilter(filter, PURGE, store.mark), queue: this.name }
     const manner = compileBulkOptions(options, PURGE.call)
     assertOpen()
-    return await changeMany({ do: 'purge' }, compiled, manner, this.#parts)
+    return await changeMany(PURGE, compiled, manner, this.#parts)
   }
 
   /** Whether it is paused, as was set last. */

@@ -16,6 +16,7 @@ import { CommandError, EXIT, EXIT_CODES_HELP, type ExitCode } from '../shell/exi
 import { JOB_CHANGES } from '../shell/job-changes.js'
 import { FILTER_HELP, FILTER_OPTIONS, readFilter } from '../shell/job-filter.js'
 import { jobDetailLines, jobLines } from '../shell/job-text.js'
+import { UsageError } from '../usage-error.js'
 
 export const JOBS_HELP = `Lists jobs, shows one, and changes what becomes of them.
 
@@ -41,6 +42,7 @@ Usage: millrace jobs list <dir> [options]
 Options:
 ${FILTER_HELP}  --limit <n>      At most so many (default: 100)
   --all            However many there are
+  --payloads       With the input and output of each, as much as is shown; with --json
 ${COMMON_HELP.replace('Print JSON for programs', 'Print JSON for programs: a job a line')}
 Examples:
   npx millrace jobs list ./data/jobs --state discarded,retryable
@@ -65,7 +67,9 @@ const DEFAULT_LIMIT = 100
 
 async function list(line: CommandLine): Promise<ExitCode> {
   const limit = line.has('all') ? undefined : (line.count('limit', 0) ?? DEFAULT_LIMIT)
-  const filter = { ...readFilter(line), ...(limit !== undefined && { limit }) }
+  const payloads = line.has('payloads')
+  if (payloads && !line.isJson) throw new UsageError('--payloads needs --json; jobs show tells all of one job.')
+  const filter = { ...readFilter(line), ...(limit !== undefined && { limit }), payloads }
   const rows: JobRow[] = []
   const onItems = (items: readonly unknown[]): void => {
     if (line.isJson) printLines(items.map((item) => JSON.stringify(item)))
@@ -95,7 +99,7 @@ export const jobsCommands: Readonly<Record<string, ShellCommand>> = {
   list: {
     name: 'jobs list',
     help: LIST_HELP,
-    options: { ...FILTER_OPTIONS, limit: { type: 'string' }, all: { type: 'boolean' } },
+    options: { ...FILTER_OPTIONS, limit: { type: 'string' }, all: { type: 'boolean' }, payloads: { type: 'boolean' } },
     takes: [],
     run: list,
   },

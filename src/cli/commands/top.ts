@@ -1,6 +1,6 @@
 /** `millrace top`: a live picture of a running executor, on the whole terminal. */
 import type { Status } from '../../control-socket/status.js'
-import { COMMON_HELP, type CommandLine, type ShellCommand, terminalPaint } from '../shell/command.js'
+import { type CommandLine, type ShellCommand, terminalPaint, TEXT_HELP } from '../shell/command.js'
 import { CommandError, EXIT, EXIT_CODES_HELP, type ExitCode } from '../shell/exit-code.js'
 import { type Operator, reachRunning } from '../shell/operator.js'
 import { Screen } from '../shell/screen.js'
@@ -17,7 +17,7 @@ Keys: q quits. An executor that ends or hangs is said so, and waited for.
 Options:
   --interval <d>   How often the picture changes (default: 1s)
   --once           One picture as text, after one interval; for pipes and logs
-${COMMON_HELP.replace(/.*--json.*\n/, '')}
+${TEXT_HELP}
 Examples:
   npx millrace top ./data/jobs
   npx millrace top ./data/jobs --once | head -20
@@ -31,6 +31,7 @@ const ONCE_SIZE = { width: 120, height: 1000 }
 export const top: ShellCommand = {
   name: 'top',
   help: HELP,
+  hasNoJson: true,
   options: { interval: { type: 'string' }, once: { type: 'boolean' } },
   takes: [],
   run: async (line) => {

@@ -16,6 +16,8 @@ export interface ShellCommand {
   readonly help: string
   /** Besides those that every command takes. */
   readonly options: OptionKinds
+  /** It prints text of a form of its own. @defaultValue false */
+  readonly hasNoJson?: true
   /** What stands behind the directory, such as `<queue>`; one that ends in `…` takes any number. */
   readonly takes: readonly string[]
   run(line: CommandLine): Promise<ExitCode>
@@ -55,6 +57,9 @@ export const COMMON_HELP = `  --json           Print JSON for programs
 
 type Given = Readonly<Record<string, string | boolean | readonly string[] | undefined>>
 
+/** The same for a command without JSON. */
+export const TEXT_HELP = COMMON_HELP.replace(/.*--json.*\n/, '')
+
 /** Resolves with the exit code. @throws UsageError */
 export async function runCommand(command: ShellCommand, args: readonly string[]): Promise<number> {
   const { positionals, values } = readOptions(args, { ...COMMON, ...command.options })
@@ -63,6 +68,8 @@ export async function runCommand(command: ShellCommand, args: readonly string[])
     process.stdout.write(command.help)
     return 0
   }
+  if (command.hasNoJson && given['json'] === true)
+    throw new UsageError(`${command.name} has no --json; status --json gives the same figures.`)
   try {
     return await command.run(commandLine(command, positionals, given))
   } catch (error) {

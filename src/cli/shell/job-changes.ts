@@ -18,6 +18,8 @@ interface Change {
   readonly states?: readonly string[]
   /** What has happened to the jobs. */
   readonly done: string
+  /** It takes a reason. */
+  readonly isStop?: true
 }
 
 const CHANGES: readonly Change[] = [
@@ -45,6 +47,7 @@ const CHANGES: readonly Change[] = [
     example: '--queue images --state available',
     call: 'cancel',
     done: 'cancelled',
+    isStop: true,
   },
   {
     name: 'discard',
@@ -53,6 +56,7 @@ const CHANGES: readonly Change[] = [
     example: '--name report --dry-run',
     call: 'discard',
     done: 'discarded',
+    isStop: true,
   },
 ]
 
@@ -69,6 +73,7 @@ export const JOB_CHANGES: Readonly<Record<string, ShellCommand>> = Object.fromEn
         limit: { type: 'string' },
         all: { type: 'boolean' },
         'dry-run': { type: 'boolean' },
+        ...(change.isStop && { reason: { type: 'string' } }),
       },
       takes: ['[<id>…]'],
       run: async (line) => await run(line, change),
@@ -76,7 +81,7 @@ export const JOB_CHANGES: Readonly<Record<string, ShellCommand>> = Object.fromEn
   ]),
 )
 
-function helpOf({ name, does, usual, example }: Change): string {
+function helpOf({ name, does, usual, example, isStop }: Change): string {
   return `${does}.
 
 Usage: millrace jobs ${name} <dir> [<id> …] [options]
@@ -90,7 +95,7 @@ ${FILTER_HELP}  --older-than <d> Enqueued longer ago than this
   --limit <n>      At most so many
   --all            All of them; needed when nothing else says which ones
   --dry-run        Say how many there are, and change nothing
-${COMMON_HELP}
+${isStop ? '  --reason <text>  Why: it is kept with each of them\n' : ''}${COMMON_HELP}
 Examples:
   npx millrace jobs ${name} ./data/jobs 04k2v3c8p1q0z5m7x9ab
   npx millrace jobs ${name} ./data/jobs ${example}
@@ -119,7 +124,9 @@ async function run(line: CommandLine, { name, call, states, done }: Change): Pro
   }
   const dryRun = line.has('dry-run')
   const report = (await withOperator(line, dryRun ? 'look' : 'change', async (operator) => {
-    return await operator.call(call, { filter, dryRun }, { onProgress: tellProgress })
+    const reason = line.text('reason')
+    const given = { filter, dryRun, ...(reason !== undefined && { reason }) }
+    return await operator.call(call, given, { onProgress: tellProgress })
   })) as BulkReport
   const { matched, changed } = report
   if (line.isJson) printJson({ matched, changed, dryRun })
