@@ -135,6 +135,8 @@ try {
 } catch (error) {
   if (!(error instanceof UsageError)) throw error
   const message = shorten(printable(error.message), MESSAGE_CHARACTERS)
-  process.stderr.write(`millrace: ${message}\nRun 'millrace --help' to see what there is.\n`)
+  process.stderr.write(
+    `millrace: ${message}\nRun '${['millrace', ...error.command.split(' ').filter(Boolean), '--help'].join(' ')}' to see what there is.\n`,
+  )
   process.exitCode = 2
 }

@@ -162,7 +162,15 @@ export class ControlClient {
     const lines = (this.#rest + text).split('\n')
     this.#rest = lines.pop() ?? ''
     if (this.#pending !== undefined) this.#awaitSound()
-    for (const line of lines) this.#onAnswer(JSON.parse(line) as Answer)
+    for (const line of lines) {
+      const answer = readAnswer(line)
+      if (answer === undefined) {
+        this.#end(new ControlError('version', `${this.#who} has answered in words that are not of the control protocol.`))
+        this.#socket.destroy()
+        return
+      }
+      this.#onAnswer(answer)
+    }
   }
 
   #onAnswer(answer: Answer): void {
@@ -173,6 +181,16 @@ export class ControlClient {
     else if ('progress' in answer) pending.onProgress?.(answer.progress)
     else if ('error' in answer) pending.reject(new ControlError('refused', answer.error.message, answer.error.code))
     else if ('result' in answer) pending.resolve(answer.result)
+  }
+}
+
+/** Undefined: it is none. */
+function readAnswer(line: string): Answer | undefined {
+  try {
+    const answer = JSON.parse(line) as Answer | null
+    return typeof answer === 'object' && answer !== null ? answer : undefined
+  } catch {
+    return undefined
   }
 }
 

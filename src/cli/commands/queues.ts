@@ -1,6 +1,7 @@
 /** `millrace queues`: what waits and runs in each queue, and how many of its jobs may run at a time. */
 import type { QueueRow } from '../../control-socket/queue-rows.js'
 import { printable } from '../demo/format-quantity.js'
+import { nearestName } from '../../base/problems.js'
 import { countOf } from '../read-options.js'
 import {
   COMMON_HELP,
@@ -45,11 +46,7 @@ export const queues: ShellCommand = {
     if (concurrency !== undefined) return await setConcurrency(line, queue, concurrency)
     const all = (await withOperator(line, 'look', async (operator) => await operator.call('queues'))) as readonly QueueRow[]
     const rows = queue === undefined ? all : all.filter(({ name }) => name === queue)
-    if (queue !== undefined && rows.length === 0)
-      throw new CommandError(
-        EXIT.notDone,
-        `There is no queue '${printable(queue)}'. There are ${all.map(({ name }) => printable(name)).join(', ')}.`,
-      )
+    if (queue !== undefined && rows.length === 0) throw noQueue(queue, all)
     if (line.isJson) printJson(rows)
     else printLines(queueLines(rows, terminalPaint(), terminalWidth()))
     return EXIT.done
@@ -79,4 +76,11 @@ async function setConcurrency(line: CommandLine, queue: string | undefined, conc
       `${printable(queue)} runs ${now.concurrency === null ? 'as many jobs as there are threads' : `${now.concurrency} at a time`}.`,
     )
   return EXIT.done
+}
+
+function noQueue(queue: string, all: readonly QueueRow[]): CommandError {
+  const names = all.map(({ name }) => printable(name))
+  const nearest = nearestName(queue, names)
+  const wayOut = nearest === undefined ? `There are ${names.join(', ')}.` : `Did you mean '${nearest}'?`
+  return new CommandError(EXIT.notDone, `There is no queue '${printable(queue)}'. ${wayOut}`)
 }

@@ -1,11 +1,11 @@
 /** `millrace status`: how an executor and its store stand, once or again and again. */
+import { systemClock } from '../../base/clock.js'
 import type { Status } from '../../control-socket/status.js'
 import {
   COMMON_HELP,
   type CommandLine,
   printJson,
   printLines,
-  print,
   type ShellCommand,
   terminalPaint,
   terminalWidth,
@@ -14,6 +14,7 @@ import {
 import { CommandError, EXIT, EXIT_CODES_HELP, type ExitCode } from '../shell/exit-code.js'
 import { Screen } from '../shell/screen.js'
 import { statusLines } from '../shell/status-text.js'
+import { untilStopped, watch } from '../shell/watch.js'
 
 const HELP = `Tells how an executor and its store stand.
 
@@ -23,7 +24,8 @@ Asks the executor that has the store open. When nobody has, the store is looked 
 nothing in it is run or changed.
 
 Options:
-  --watch          Go on telling, until Ctrl-C; with --json one line each time
+  --watch          Go on telling, until Ctrl-C or q; with --json one line each time. An executor that
+                   ends or hangs is said so, and waited for
   --interval <d>   How often, with --watch (default: 2s)
 ${COMMON_HELP}
 Examples:
@@ -41,7 +43,7 @@ export const status: ShellCommand = {
   options: { watch: { type: 'boolean' }, interval: { type: 'string' } },
   takes: [],
   run: async (line) => {
-    if (line.has('watch')) return await watch(line, line.duration('interval') ?? DEFAULT_INTERVAL_MS)
+    if (line.has('watch')) return await watchStatus(line, line.duration('interval') ?? DEFAULT_INTERVAL_MS)
     const now = await ask(line)
     if (line.isJson) printJson(now)
     else printLines(statusLines(now, terminalPaint(), terminalWidth()))
@@ -54,33 +56,25 @@ async function ask(line: CommandLine): Promise<Status> {
 }
 
 /** An executor that ends or hangs is told, and waited for: whoever watches wants to see it come back. */
-async function watch(line: CommandLine, intervalMs: number): Promise<ExitCode> {
+async function watchStatus(line: CommandLine, intervalMs: number): Promise<ExitCode> {
   const screen = process.stdout.isTTY && !line.isJson ? new Screen(process.stdout) : undefined
   const paint = terminalPaint()
-  let isOver = false
-  const stopped = new Promise<void>((resolve) => {
-    const stop = (): void => {
-      isOver = true
-      resolve()
+  const told = async (): Promise<readonly string[]> => {
+    try {
+      const now = await ask(line)
+      return line.isJson ? [JSON.stringify(now)] : statusLines(now, paint, screen?.width ?? Infinity)
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error
+      return [line.isJson ? JSON.stringify({ error: error.message, exitCode: error.exitCode }) : paint('red', error.message)]
     }
-    process.once('SIGINT', stop).once('SIGTERM', stop)
-    screen?.onKey(stop)
-  })
+  }
+  const look = async (): Promise<void> => {
+    const lines = await told()
+    if (screen !== undefined) screen.draw([...lines.slice(0, screen.height - 1), paint('dim', 'q quits')])
+    else printLines(line.isJson ? lines : [...lines, ''])
+  }
   try {
-    while (!isOver) {
-      let lines: readonly string[]
-      try {
-        const now = await ask(line)
-        lines = line.isJson ? [JSON.stringify(now)] : statusLines(now, paint, screen?.width ?? Infinity)
-      } catch (error) {
-        if (!(error instanceof CommandError)) throw error
-        lines = line.isJson ? [JSON.stringify({ error: error.message })] : [paint('red', error.message)]
-      }
-      if (screen !== undefined) screen.draw([...lines, '', paint('dim', 'q quits')])
-      else if (line.isJson) printLines(lines)
-      else print([...lines, ''].join('\n'))
-      await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, intervalMs))])
-    }
+    await watch({ clock: systemClock, intervalMs, stopped: untilStopped(screen), first: 'look', look })
   } finally {
     screen?.end()
   }

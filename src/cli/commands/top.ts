@@ -1,4 +1,5 @@
 /** `millrace top`: a live picture of a running executor, on the whole terminal. */
+import { systemClock } from '../../base/clock.js'
 import type { Status } from '../../control-socket/status.js'
 import { type CommandLine, type ShellCommand, terminalPaint, TEXT_HELP } from '../shell/command.js'
 import { CommandError, EXIT, EXIT_CODES_HELP, type ExitCode } from '../shell/exit-code.js'
@@ -6,6 +7,7 @@ import { type Operator, reachRunning } from '../shell/operator.js'
 import { Screen } from '../shell/screen.js'
 import { RateWindow } from '../shell/top-rates.js'
 import { topLines, type TopState } from '../shell/top-screen.js'
+import { untilStopped, watch } from '../shell/watch.js'
 
 const HELP = `Shows a running executor, live: its threads with their jobs and the time each has had of its
 timeout, its queues, rates, and how long the oldest job has waited.
@@ -50,7 +52,7 @@ export const top: ShellCommand = {
 }
 
 async function showOnce(watched: Watched, intervalMs: number): Promise<ExitCode> {
-  await pause(intervalMs)
+  await new Promise<void>((resolve) => systemClock.after(intervalMs, resolve).setRef(true))
   const state = await watched.look()
   process.stdout.write(
     `${topLines(state, ONCE_SIZE, (_style, text) => text)
@@ -64,25 +66,15 @@ async function showLive(watched: Watched, first: Look, intervalMs: number): Prom
   const screen = new Screen(process.stdout)
   const paint = terminalPaint()
   let state = first
-  let isOver = false
   const draw = (): void => screen.draw(topLines(state, screen, paint))
-  const stopped = new Promise<void>((resolve) => {
-    const stop = (): void => {
-      isOver = true
-      resolve()
-    }
-    process.once('SIGINT', stop).once('SIGTERM', stop)
-    screen.onKey(stop)
-  })
+  const look = async (): Promise<void> => {
+    state = await watched.look()
+    draw()
+  }
   process.stdout.on('resize', draw)
   try {
-    while (!isOver) {
-      draw()
-      await Promise.race([stopped, pause(intervalMs)])
-      const look = watched.look()
-      await Promise.race([stopped, look])
-      if (!isOver) state = await look
-    }
+    draw()
+    await watch({ clock: systemClock, intervalMs, stopped: untilStopped(screen), first: 'pause', look })
   } finally {
     process.stdout.off('resize', draw)
     screen.end()
@@ -129,8 +121,4 @@ class Watched {
   #problem(problem: string, exitCode: ExitCode = EXIT.notDone): Look {
     return { status: this.#status, rates: this.#window.rates(), problem, exitCode }
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

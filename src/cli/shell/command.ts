@@ -62,6 +62,17 @@ export const TEXT_HELP = COMMON_HELP.replace(/.*--json.*\n/, '')
 
 /** Resolves with the exit code. @throws UsageError */
 export async function runCommand(command: ShellCommand, args: readonly string[]): Promise<number> {
+  try {
+    return await runLine(command, args)
+  } catch (error) {
+    if (error instanceof UsageError) error.command = command.name
+    if (!(error instanceof CommandError)) throw error
+    process.stderr.write(`millrace ${command.name}: ${error.message}\n`)
+    return error.exitCode
+  }
+}
+
+async function runLine(command: ShellCommand, args: readonly string[]): Promise<number> {
   const { positionals, values } = readOptions(args, { ...COMMON, ...command.options })
   const given: Given = values
   if (given['help'] === true) {
@@ -70,13 +81,7 @@ export async function runCommand(command: ShellCommand, args: readonly string[])
   }
   if (command.hasNoJson && given['json'] === true)
     throw new UsageError(`${command.name} has no --json; status --json gives the same figures.`)
-  try {
-    return await command.run(commandLine(command, positionals, given))
-  } catch (error) {
-    if (!(error instanceof CommandError)) throw error
-    process.stderr.write(`millrace ${command.name}: ${error.message}\n`)
-    return error.exitCode
-  }
+  return await command.run(commandLine(command, positionals, given))
 }
 
 function commandLine({ name, takes }: ShellCommand, positionals: readonly string[], given: Given): CommandLine {

@@ -32,7 +32,7 @@ export class Screen {
   }
 
   get height(): number {
-    return Math.max(5, this.#output.rows || 24)
+    return Math.max(1, this.#output.rows || 24)
   }
 
   /** Calls `onQuit` at q, Escape and Ctrl-C. */

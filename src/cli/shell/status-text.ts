@@ -60,7 +60,7 @@ export function queueLines(queues: readonly QueueRow[], paint: Paint, width: num
 }
 
 function queueCells(queue: QueueRow): Cell[] {
-  const { name, isPaused, concurrency, running, available, scheduled, retryable, oldestWaitingMs, drainMs, lastHour } = queue
+  const { name, isPaused, concurrency, running, available, scheduled, retryable, oldestWaitingMs, lastHour } = queue
   return [
     name,
     { text: isPaused ? 'paused' : 'open', style: isPaused ? 'yellow' : undefined },
@@ -69,7 +69,7 @@ function queueCells(queue: QueueRow): Cell[] {
     formatCount(scheduled),
     formatCount(retryable),
     formatSpan(oldestWaitingMs),
-    formatSpan(drainMs),
+    drainText(queue),
     formatCount(lastHour.completed),
     { text: formatCount(lastHour.failed), style: lastHour.failed > 0 ? 'red' : undefined },
   ]
@@ -101,6 +101,11 @@ function threadCells({ threadId, state, job, jobsDone }: ThreadRow): Cell[] {
     job === undefined ? '' : formatSpan(job.timeoutMs ?? Infinity),
     formatCount(jobsDone),
   ]
+}
+
+/** In how long the queue would be empty; nothing of one that is. */
+export function drainText({ available, running, drainMs }: QueueRow): string {
+  return available + running === 0 ? '–' : formatSpan(drainMs)
 }
 
 /** How near a run is to its timeout. */

@@ -3,7 +3,7 @@ import type { QueueRow } from '../../control-socket/queue-rows.js'
 import type { Status, ThreadRow } from '../../control-socket/status.js'
 import { formatBytes, formatCount, printable, shorten } from '../demo/format-quantity.js'
 import { formatRate, formatSpan } from './format.js'
-import { urgency } from './status-text.js'
+import { drainText, urgency } from './status-text.js'
 import { type Cell, type Column, cutText, type Paint, tableLines } from './table.js'
 import type { Rates } from './top-rates.js'
 
@@ -90,7 +90,7 @@ function queueTable(queues: readonly QueueRow[], room: number, rates: Rates | un
     running * 1e12 + available + retryable + scheduled
   const shown = queues.length <= room ? queues : [...queues].sort((left, right) => load(right) - load(left)).slice(0, room)
   const rows = shown.map((queue): Cell[] => {
-    const { name, isPaused, concurrency, running, available, scheduled, retryable, oldestWaitingMs, drainMs } = queue
+    const { name, isPaused, concurrency, running, available, scheduled, retryable, oldestWaitingMs } = queue
     const rate = rates?.queues.get(name)
     return [
       shorten(name, 30),
@@ -101,7 +101,7 @@ function queueTable(queues: readonly QueueRow[], room: number, rates: Rates | un
       { text: formatCount(retryable), style: retryable > 0 ? 'yellow' : undefined },
       rate === undefined ? '–' : formatRate(rate),
       formatSpan(oldestWaitingMs),
-      formatSpan(drainMs),
+      drainText(queue),
     ]
   })
   return withRest(tableLines(QUEUE_COLUMNS, rows, paint, width), queues.length - shown.length, 'queues', width)

@@ -8,7 +8,9 @@ import type { QueueRow } from '../../../src/control-socket/queue-rows.js'
 import type { Status } from '../../../src/control-socket/status.js'
 import { SHELL_COMMANDS } from '../../../src/cli/shell/commands.js'
 import { acquireDirectoryLock } from '../../../src/store/lmdb/directory-lock.js'
+import type { ScheduleRow } from '../../../src/control-socket/shapes.js'
 import { program } from '../../support/demo-program.js'
+import { readExposition } from '../../support/exposition.js'
 import { type Operated, startOperated } from '../../support/operated.js'
 import { tempDirectory } from '../../support/temp-directory.js'
 
@@ -120,7 +122,68 @@ test('an executor at work: every command looks at it and steers it', { timeout: 
     assert.deepEqual([unknown.code, /did you mean 'images'\?/.test(unknown.stderr)], [1, true])
   })
 
-  await t.test('schedules', async () => assert.deepEqual(await json('schedules'), []))
+  await t.test('queues: one of them, and how many of its jobs run at a time', async () => {
+    assert.equal((await queueOf(operated, 'images'))?.concurrency, null)
+    assert.deepEqual(await json('queues', 'images', '--concurrency', '3'), { queue: 'images', concurrency: 3 })
+    assert.deepEqual(
+      ((await json('queues', 'images')) as QueueRow[]).map(({ name, concurrency }) => [name, concurrency]),
+      [['images', 3]],
+    )
+    assert.equal(
+      (await run('queues', 'images', '--concurrency', 'none')).stdout,
+      'images runs as many jobs as there are threads.\n',
+    )
+    assert.equal((await run('queues', 'slow', '--concurrency', 'default')).stdout, 'slow runs 1 at a time.\n')
+    for (const wrong of ['0', 'all', '1.5']) assert.equal((await run('queues', 'slow', `--concurrency=${wrong}`)).code, 2)
+    assert.equal((await run('queues', '--concurrency', '2')).code, 2)
+    const unknown = await run('queues', 'image')
+    assert.deepEqual([unknown.code, unknown.stderr], [1, "millrace queues: There is no queue 'image'. Did you mean 'images'?\n"])
+  })
+
+  await t.test('threads: how many', async () => {
+    assert.equal((await run('threads', '--set', '3')).stdout, 'Jobs run on 3 threads from now on.\n')
+    assert.equal((await statusOf(operated)).threads.length, 3)
+    assert.deepEqual(await json('threads', '--set', '2'), { threads: 2 })
+    assert.equal((await run('threads', '--set', '1025')).code, 2)
+  })
+
+  await t.test('a reason is kept with what is ended', async () => {
+    const { id } = (await json('enqueue', 'resize', '{"width":8}', '--delay', '1h')) as { id: string }
+    const { id: other } = (await json('enqueue', 'resize', '{"width":9}', '--delay', '1h')) as { id: string }
+    await json('jobs cancel', id, '--reason', 'wrong month')
+    await json('jobs discard', other, '--reason', 'no such picture')
+    const reasonOf = async (of: string): Promise<string | undefined> =>
+      ((await json('jobs show', of)) as JobDetail).error?.message
+    assert.deepEqual([await reasonOf(id), await reasonOf(other)], ['wrong month', 'no such picture'])
+    assert.equal((await run('jobs retry', id, '--reason', 'why')).code, 2)
+  })
+
+  await t.test('jobs list: inputs and outputs only for whoever asks', async () => {
+    const rowOf = ({ stdout }: { readonly stdout: string }): object => JSON.parse(stdout) as object
+    const bare = rowOf(await run('jobs list', '--state', 'completed', '--limit', '1', '--json'))
+    assert.deepEqual(['input' in bare, 'output' in bare], [false, false])
+    const full = rowOf(await run('jobs list', '--state', 'completed', '--limit', '1', '--json', '--payloads'))
+    assert.deepEqual({ ...full, ...bare }, full)
+    assert.deepEqual(['input' in full, 'output' in full], [true, true])
+    assert.equal((await run('jobs list', '--payloads')).code, 2)
+  })
+
+  await t.test('metrics, as Prometheus reads them', async () => {
+    const { code, stdout } = await run('metrics')
+    assert.equal(code, 0)
+    assert.equal(readExposition(stdout).has('millrace_jobs_completed_total'), true)
+    assert.equal((await run('metrics', '--json')).code, 2)
+  })
+
+  await t.test('schedules: listed, removed', async () => {
+    const [schedule, ...others] = (await json('schedules')) as ScheduleRow[]
+    assert.deepEqual([others, schedule?.name, schedule?.definition, schedule?.input], [[], 'leap', 'resize', { width: 1 }])
+    assert.match((await run('schedules')).stdout, /^leap +resize +0 3 29 2 \* UTC +– +– +in /m)
+    const unknown = await run('schedules remove', 'lep')
+    assert.deepEqual([unknown.code, unknown.stderr], [1, "millrace schedules remove: There is no schedule 'lep'.\n"])
+    assert.equal((await run('schedules remove', 'leap')).stdout, 'leap is removed.\n')
+    assert.deepEqual(await json('schedules'), [])
+  })
 
   await t.test('backup: a store of its own, that can be looked at', async () => {
     const target = `${path}-copy`
@@ -162,6 +225,11 @@ test(
     }
     assert.match((await run('status')).stdout, /nobody has it open[^]*jobs? ran when the process died: rescued by the next start/)
     assert.match((await run('threads')).stdout, /Nobody has the store open/)
+    const set = await run('threads', '--set', '2')
+    assert.deepEqual([set.code, /how many threads there are is not stored/.test(set.stderr)], [1, true])
+    // That it waits for a program goes without saying.
+    assert.match((await run('schedules')).stdout, /^leap .* in [^,]+$/m)
+    assert.match((await run('metrics')).stdout, /^millrace_jobs_completed_total\{/m)
     assert.match((await run('top')).stderr, /No executor has the store open/)
     assert.equal((await run('top')).code, 1)
     const refused = await run('enqueue', 'resize', '{"width":1}')
@@ -189,6 +257,18 @@ test('an executor that is stopped: said after the time given, with 4', { timeout
     assert.deepEqual([code, stdout], [4, ''])
     assert.match(stderr, /does not answer within 0\.3 s/)
   }
+})
+
+test('a watch goes on when the executor has died, until it is told to stop', { timeout: 300_000 }, async (t) => {
+  const operated = await startOperated(t)
+  const { child, line, ended } = program(['status', operated.path, '--watch', '--json', '--interval', '1ms'])
+  await line(new RegExp(`"running":\\{"pid":${operated.child.pid}`))
+  await operated.end('SIGKILL')
+  await line(/"running":null/)
+  child.kill('SIGTERM')
+  const { code, stdout, stderr } = await ended
+  assert.deepEqual([code, stderr], [0, ''])
+  for (const text of stdout.trimEnd().split('\n')) assert.equal(typeof JSON.parse(text), 'object')
 })
 
 test('an executor that takes no commands: 3, with its process', { timeout: 300_000 }, async (t) => {
@@ -263,7 +343,7 @@ describe('a command line', () => {
 
   test('every command has help, with examples and exit codes', async () => {
     for (const command of Object.values(SHELL_COMMANDS)) {
-      const commands = 'commands' in command ? Object.values(command.commands) : [command]
+      const commands = 'commands' in command ? [command.usual ?? [], ...Object.values(command.commands)].flat() : [command]
       for (const { name: words, help } of commands) {
         assert.match(help, new RegExp(`^Usage: millrace ${words} <dir>`, 'm'))
         assert.match(help, /^Examples:\n {2}(npx millrace |cat )/m)
