@@ -143,6 +143,25 @@ export const MEMORY_STEP_BYTES = 1 * MIB
 export const DEFAULT_DOCTOR_MS = 60 * 60 * 1000
 /** Progress messages of one job are sent at most this often. */
 export const PROGRESS_INTERVAL_MS = 50
+/** Clients of the control socket at a time, and calls under way for them; a person at a terminal uses one or two. */
+export const CONTROL_CLIENTS = 16
+/** One request over the control socket, in bytes: a larger input is for the program itself to enqueue. */
+export const CONTROL_REQUEST_BYTES = 1 * MIB
+/** Requests are begun so far apart, over all clients: at most 500 a second, each about as dear as an `enqueue`. */
+export const CONTROL_GAP_MS = 2
+/** A client that has not sent a whole request for so long is let go. */
+export const CONTROL_IDLE_MS = 60_000
+/** A client that has not taken an answer for so long is let go. */
+export const CONTROL_SEND_MS = 10_000
+/** A call that takes longer tells this often that it is still at work. */
+export const CONTROL_PULSE_MS = 1000
+/** Jobs that are sent together; the host's loop turns in between. */
+export const CONTROL_ITEMS = 32
+/** Of an input or output, what is shown as JSON, in characters. */
+export const CONTROL_SHOWN_CHARACTERS = 64 * KIB
+/** Longest path of a Unix socket, in bytes: 104 on macOS and 108 on Linux, with the zero at its end. */
+export const SOCKET_PATH_BYTES = 103
+
 /** Longest wait for an instant in the future: the largest date JavaScript can hold. */
 export const MAX_INSTANT = 8_640_000_000_000_000
 

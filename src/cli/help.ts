@@ -6,6 +6,7 @@ Usage: millrace demo [folder] [options]
        millrace doctor <dir> [--repair] [--json]
        millrace compact <dir> [--json]
        millrace supervise [options] -- <program> [arguments]
+       millrace <command> <dir> …
 
   demo             Measures every file of a folder (default: the current one) on all
                    cores, one durable job for each: SHA-256, entropy, and the size
@@ -19,7 +20,21 @@ Usage: millrace demo [folder] [options]
   supervise        Runs a program, and runs it again when it dies
                    (see millrace supervise --help)
 
-Options:
+For the executor that has the store <dir> open; if nobody has, for the store as it is. Each
+has --help with its options and examples:
+
+  status           How it stands, once or again and again (--watch)
+  top              Its threads, queues and rates, live
+  jobs             list, show, retry, run, cancel, discard
+  queues           What waits and runs in each queue, and how many jobs at a time
+  pause, resume    Stops and goes on with a queue
+  schedules        Recurring jobs: list, remove
+  threads          What each thread is doing, and how many there are (--set)
+  enqueue          Hands it a job
+  metrics          Its figures, for Prometheus
+  backup           Copies the store, also while it is in use
+
+Options of demo:
   --threads <n>    Threads that run jobs (default: one for each core)
   --store <dir>    Keep the progress below this directory (default: the system's
                    temporary one)
@@ -32,6 +47,7 @@ Examples:
   npx millrace demo node_modules --threads 4
   npx millrace demo ~/photos --store ~/.cache --fresh
   npx millrace doctor ./data/jobs
+  npx millrace top ./data/jobs
 
 The exit code of demo is 0 also if some of the files could not be read (they are
 listed), 1 if the folder or the store cannot be used, 2 for a wrong command line,

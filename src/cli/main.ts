@@ -1,15 +1,12 @@
 #!/usr/bin/env node
 /** The `millrace` program: reads the command line, and hands over to a command. */
-import { readFileSync } from 'node:fs'
 import { MAX_THREADS } from '../base/limits.js'
 import { nearestName } from '../base/problems.js'
-import { compact } from './commands/compact.js'
-import { demo } from './commands/demo.js'
-import { doctor } from './commands/doctor.js'
-import { supervise } from './commands/supervise.js'
+import { packageVersion } from '../control-socket/package-version.js'
 import { printable, shorten } from './demo/format-quantity.js'
 import { COMPACT_HELP, DOCTOR_HELP, HELP } from './help.js'
 import { type CommandLine, countOf, durationOf, readOptions } from './read-options.js'
+import { isShellCommand, runShellCommand, SHELL_COMMANDS } from './shell/commands.js'
 import { SUPERVISE_HELP, superviseCommandLine } from './supervise/command-line.js'
 import { UsageError } from './usage-error.js'
 
@@ -49,20 +46,24 @@ function commandLine({ values }: Parsed, folder: string): string {
 
 async function runSupervise(args: readonly string[]): Promise<number> {
   const options = superviseCommandLine(args)
-  if (options !== undefined) return await supervise(options)
-  process.stdout.write(SUPERVISE_HELP)
-  return 0
+  if (options === undefined) {
+    process.stdout.write(SUPERVISE_HELP)
+    return 0
+  }
+  const { supervise } = await import('./commands/supervise.js')
+  return await supervise(options)
 }
 
 async function run(args: readonly string[]): Promise<number> {
   // What stands behind its -- is another program's.
-  if (args[0] === 'supervise') return await runSupervise(args.slice(1))
+  const [first = '', ...others] = args
+  if (first === 'supervise') return await runSupervise(others)
+  if (isShellCommand(first)) return await runShellCommand(first, others)
   const parsed = readOptions(args, OPTIONS)
   const { positionals, values } = parsed
   const [command, ...rest] = positionals
   if (values.version === true) {
-    const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
-    process.stdout.write(`${version}\n`)
+    process.stdout.write(`${packageVersion()}\n`)
     return 0
   }
   if (command === undefined || command === 'help') {
@@ -76,7 +77,7 @@ async function run(args: readonly string[]): Promise<number> {
       process.stdout.write(HELP)
       return 0
     }
-    const nearest = nearestName(command, [...Object.keys(COMMANDS), 'supervise'])
+    const nearest = nearestName(command, [...Object.keys(COMMANDS), 'supervise', ...Object.keys(SHELL_COMMANDS)])
     throw new UsageError(`Unknown command '${command}'.${nearest === undefined ? '' : ` Did you mean '${nearest}'?`}`)
   }
   if (values.help === true) {
@@ -87,9 +88,14 @@ async function run(args: readonly string[]): Promise<number> {
   if (command === 'demo') return await runDemo(parsed, rest)
   const directory = onlyDirectory(command, rest)
   const json = values.json === true
-  if (command === 'compact') return await compact({ directory, json })
-  const timeoutMs = values.timeout === undefined ? undefined : durationOf(values.timeout, '--timeout')
-  return await doctor({ directory, repair: values.repair === true, timeoutMs, json })
+  // Each command loads what it needs: a look at an executor is not to wait for the store and the pool.
+  if (command === 'doctor') {
+    const { doctor } = await import('./commands/doctor.js')
+    const timeoutMs = values.timeout === undefined ? undefined : durationOf(values.timeout, '--timeout')
+    return await doctor({ directory, repair: values.repair === true, timeoutMs, json })
+  }
+  const { compact } = await import('./commands/compact.js')
+  return await compact({ directory, json })
 }
 
 function isCommand(name: string): name is Command {
@@ -117,6 +123,7 @@ async function runDemo(parsed: Parsed, folders: readonly string[]): Promise<numb
     throw new UsageError(`demo takes one folder, and was given ${folders.length}: '${folders.join("', '")}'.`)
   if (folder === '') throw new UsageError('demo needs the path of a folder, and was given an empty one.')
   const threads = values.threads === undefined ? undefined : countOf(values.threads, '--threads', 1, MAX_THREADS)
+  const { demo } = await import('./commands/demo.js')
   return await demo({ folder, threads, store: values.store, fresh: values.fresh === true, command: commandLine(parsed, folder) })
 }
 
@@ -128,6 +135,8 @@ try {
 } catch (error) {
   if (!(error instanceof UsageError)) throw error
   const message = shorten(printable(error.message), MESSAGE_CHARACTERS)
-  process.stderr.write(`millrace: ${message}\nRun 'millrace --help' to see what there is.\n`)
+  process.stderr.write(
+    `millrace: ${message}\nRun '${['millrace', ...error.command.split(' ').filter(Boolean), '--help'].join(' ')}' to see what there is.\n`,
+  )
   process.exitCode = 2
 }

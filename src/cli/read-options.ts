@@ -7,13 +7,21 @@ import { UsageError } from './usage-error.js'
 interface OptionKind {
   readonly type: 'string' | 'boolean'
   readonly short?: string
+  /** It may be given several times. */
+  readonly multiple?: boolean
 }
 
-type OptionKinds = Readonly<Record<string, OptionKind>>
+export type OptionKinds = Readonly<Record<string, OptionKind>>
+
+type OptionValue<Kind extends OptionKind> = Kind['type'] extends 'boolean'
+  ? boolean
+  : Kind['multiple'] extends true
+    ? readonly string[]
+    : string
 
 export interface CommandLine<Kinds extends OptionKinds> {
   readonly positionals: readonly string[]
-  readonly values: { readonly [Name in keyof Kinds]?: Kinds[Name]['type'] extends 'boolean' ? boolean : string }
+  readonly values: { readonly [Name in keyof Kinds]?: OptionValue<Kinds[Name]> }
 }
 
 /** @throws UsageError */

@@ -56,6 +56,13 @@ export interface CompiledFilter {
 export interface CompiledBulkOptions {
   readonly dryRun: boolean
   readonly onProgress: ((soFar: BulkReport) => void) | undefined
+  readonly reason: string | undefined
+}
+
+/** Options of a call that ends many jobs. */
+export interface BulkStopOptions extends BulkOptions {
+  /** Why, as for one job: it is kept with each of them, and told to whoever awaits it. */
+  readonly reason?: string
 }
 
 /** What a call can be for. */
@@ -141,11 +148,24 @@ function compileIds(ids: unknown, storeMark: number, problems: Problems): JobAdd
 
 /** @throws MillraceError `MILLRACE_INVALID_OPTIONS` */
 export function compileBulkOptions(options: unknown, call: BulkRule['call']): CompiledBulkOptions {
-  if (options === undefined) return { dryRun: false, onProgress: undefined }
+  if (options === undefined) return { dryRun: false, onProgress: undefined, reason: undefined }
   const problems = new Problems()
-  const { dryRun, onProgress } = readFields(options, ['dryRun', 'onProgress'], '', problems)
+  const known = ['dryRun', 'onProgress'] as const
+  const stops = call === 'cancelMany' || call === 'discardMany'
+  const fields: { readonly [Name in (typeof known)[number] | 'reason']?: unknown } = readFields(
+    options,
+    stops ? [...known, 'reason'] : known,
+    '',
+    problems,
+  )
+  const { dryRun, onProgress, reason } = fields
   if (dryRun !== undefined && typeof dryRun !== 'boolean') problems.refuse('dryRun', dryRun, 'true or false')
   if (onProgress !== undefined && typeof onProgress !== 'function') problems.refuse('onProgress', onProgress, 'a function')
+  if (reason !== undefined && typeof reason !== 'string') problems.refuse('reason', reason, 'a string', 'omit it or say why')
   problems.throwIfAny('MILLRACE_INVALID_OPTIONS', `The options of ${call} cannot be used`)
-  return { dryRun: dryRun === true, onProgress: onProgress as CompiledBulkOptions['onProgress'] }
+  return {
+    dryRun: dryRun === true,
+    onProgress: onProgress as CompiledBulkOptions['onProgress'],
+    reason: reason as string | undefined,
+  }
 }

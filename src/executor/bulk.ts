@@ -15,7 +15,7 @@ import type { Settlement } from './settlement.js'
 import { stopRunning, stopScheduled, stopWaiting, type StopOptions } from './stop-job.js'
 
 /** What a call does to the jobs that fit. */
-export type BulkDeed =
+type BulkDeed =
   | { readonly do: 'retry' }
   | { readonly do: 'stop'; readonly stop: Stop }
   /** They leave the store. */
@@ -43,15 +43,28 @@ export interface BulkParts extends WalkOptions, StopOptions, ReviveOptions {
 
 /** @throws MillraceError `MILLRACE_CLOSED`, `MILLRACE_STORE_FAILED`, or what `onProgress` throws */
 export async function changeMany(
-  deed: BulkDeed,
+  { call }: BulkRule,
   filter: CompiledFilter,
-  { dryRun, onProgress }: CompiledBulkOptions,
+  { dryRun, onProgress, reason }: CompiledBulkOptions,
   parts: BulkParts,
 ): Promise<BulkReport> {
-  const bulk = new Bulk(deed, filter, dryRun, parts)
+  const bulk = new Bulk(deedOf(call, reason), filter, dryRun, parts)
   while (await bulk.step()) onProgress?.(bulk.report)
   await bulk.ended()
   return bulk.report
+}
+
+function deedOf(call: BulkRule['call'], reason: string | undefined): BulkDeed {
+  switch (call) {
+    case 'retryMany':
+      return { do: 'retry' }
+    case 'cancelMany':
+      return { do: 'stop', stop: { state: 'cancelled', reason } }
+    case 'discardMany':
+      return { do: 'stop', stop: { state: 'discarded', reason } }
+    case 'purge':
+      return { do: 'purge' }
+  }
 }
 
 class Bulk {

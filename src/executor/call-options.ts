@@ -25,14 +25,15 @@ export function compileClose(options: unknown): number {
 
 export function compileFilter(filter: unknown): CompiledFilter {
   const problems = new Problems()
-  const fields = readFields(filter, ['state', 'queue', 'name', 'limit'], '', problems)
-  const { state = JOB_STATES, limit = Infinity } = fields
+  const fields = readFields(filter, ['state', 'queue', 'name', 'limit', 'payloads'], '', problems)
+  const { state = JOB_STATES, limit = Infinity, payloads = true } = fields
   const states = compileStates(state, problems)
   const queue = optionalText(fields.queue, 'queue', 'the name of a queue', problems)
   const name = optionalText(fields.name, 'name', 'the name of a definition', problems)
   const most = wholeNumber(limit, 'limit', problems, { min: 0, infinity: 'no limit' })
+  if (typeof payloads !== 'boolean') problems.refuse('payloads', payloads, 'true or false')
   problems.throwIfAny(INVALID, 'The filter of list cannot be used')
-  return { states, queue, name, limit: most ?? 0 }
+  return { states, queue, name, limit: most ?? 0, payloads: payloads === true }
 }
 
 /** One state or several. */

@@ -19,8 +19,8 @@ import {
   compileFilter,
   type CloseOptions,
 } from './call-options.js'
-import { CANCEL_MANY, changeMany, DISCARD_MANY, RETRY_MANY, type BulkDeed } from './bulk.js'
-import type { BulkFilter, BulkOptions, BulkReport, BulkRule } from './bulk-options.js'
+import { CANCEL_MANY, changeMany, DISCARD_MANY, RETRY_MANY } from './bulk.js'
+import type { BulkFilter, BulkOptions, BulkReport, BulkRule, BulkStopOptions } from './bulk-options.js'
 import { compileBulkFilter, compileBulkOptions } from './bulk-options.js'
 import type { EventListener, EventName } from './events.js'
 import type { ListFilter } from './inspect.js'
@@ -265,7 +265,7 @@ export class Executor {
    * `MILLRACE_CLOSED`, `MILLRACE_STORE_FAILED`
    */
   async retryMany(filter: BulkFilter, options?: BulkOptions): Promise<BulkReport> {
-    return await this.#many({ do: 'retry' }, filter, RETRY_MANY, options)
+    return await this.#many(RETRY_MANY, filter, options)
   }
 
   /**
@@ -274,13 +274,13 @@ export class Executor {
    *
    * @throws as {@link retryMany}
    */
-  async cancelMany(filter: BulkFilter, options?: BulkOptions): Promise<BulkReport> {
-    return await this.#many({ do: 'stop', stop: { state: 'cancelled', reason: undefined } }, filter, CANCEL_MANY, options)
+  async cancelMany(filter: BulkFilter, options?: BulkStopOptions): Promise<BulkReport> {
+    return await this.#many(CANCEL_MANY, filter, options)
   }
 
   /** As {@link discard}, in the way of {@link cancelMany}. @throws as {@link retryMany} */
-  async discardMany(filter: BulkFilter, options?: BulkOptions): Promise<BulkReport> {
-    return await this.#many({ do: 'stop', stop: { state: 'discarded', reason: undefined } }, filter, DISCARD_MANY, options)
+  async discardMany(filter: BulkFilter, options?: BulkStopOptions): Promise<BulkReport> {
+    return await this.#many(DISCARD_MANY, filter, options)
   }
 
   /**
@@ -368,10 +368,10 @@ export class Executor {
     this.#parts.queueControl.rejectDrains(error)
   }
 
-  async #many(deed: BulkDeed, filter: unknown, rule: BulkRule, options: unknown): Promise<BulkReport> {
+  async #many(rule: BulkRule, filter: unknown, options: unknown): Promise<BulkReport> {
     this.#assertOpen()
     const compiled = compileBulkFilter(filter, rule, this.#parts.store.mark)
-    return await changeMany(deed, compiled, compileBulkOptions(options, rule.call), this.#parts)
+    return await changeMany(rule, compiled, compileBulkOptions(options, rule.call), this.#parts)
   }
 
   #definition(definition: JobDefinition<never>): CompiledDefinition {

@@ -19,6 +19,11 @@ export interface InspectOptions extends LocateOptions {
   readonly registry: Registry
 }
 
+/** What is shown besides what a job's record says. */
+interface View extends InspectOptions {
+  readonly payloads: boolean
+}
+
 /** Which jobs `list` gives. */
 export interface ListFilter {
   /** One state or several. @defaultValue all */
@@ -28,6 +33,8 @@ export interface ListFilter {
   readonly name?: string
   /** At most so many. @defaultValue `Infinity` */
   readonly limit?: number
+  /** Whether inputs and outputs are read and decoded. false: `input` and `output` are undefined. @defaultValue true */
+  readonly payloads?: boolean
 }
 
 /** A filter that was checked, and copied: what the caller changes while the list is read does not matter. */
@@ -36,34 +43,37 @@ export interface CompiledFilter {
   readonly queue: string | undefined
   readonly name: string | undefined
   readonly limit: number
+  readonly payloads: boolean
 }
 
 /** Pages read per step of `list`. */
 const STEP_PAGES = 8
 
 export function inspect(address: JobAddress, options: InspectOptions): JobInfo | undefined {
+  const view = { ...options, payloads: true }
   const place = locate(address, options)
   if (place === undefined) {
     const found = options.retention.find(address.seq)
-    return found === undefined ? undefined : finishedInfo(found, options)
+    return found === undefined ? undefined : finishedInfo(found, view)
   }
-  if (place.at === 'scheduled') return waitingInfo(place.page, place.index, place.offset, place.scheduled.runAt, options)
-  return waitingInfo(place.page, place.index, place.offset, undefined, options)
+  if (place.at === 'scheduled') return waitingInfo(place.page, place.index, place.offset, place.scheduled.runAt, view)
+  return waitingInfo(place.page, place.index, place.offset, undefined, view)
 }
 
 /** Steps of a listing; each is to be called while no commit is under way, and gives some jobs. */
 export function* listSteps(filter: CompiledFilter, options: InspectOptions): Generator<JobInfo[], void> {
-  const { states } = filter
+  const { states, payloads } = filter
+  const view = { ...options, payloads }
   const fits = (info: JobInfo): boolean =>
     states.has(info.state) &&
     (filter.queue === undefined || info.queue === filter.queue) &&
     (filter.name === undefined || info.name === filter.name)
   for (const state of FINAL_STATES) {
     if (!states.has(state)) continue
-    for (const block of options.retention.blocks(state)) yield block.map((found) => finishedInfo(found, options)).filter(fits)
+    for (const block of options.retention.blocks(state)) yield block.map((found) => finishedInfo(found, view)).filter(fits)
   }
-  if (states.has('running') || states.has('available')) yield* steps((after) => waitingStep(after, options), fits)
-  if (states.has('scheduled') || states.has('retryable')) yield* steps((after) => scheduledStep(after, options), fits)
+  if (states.has('running') || states.has('available')) yield* steps((after) => waitingStep(after, view), fits)
+  if (states.has('scheduled') || states.has('retryable')) yield* steps((after) => scheduledStep(after, view), fits)
 }
 
 function* steps(step: (after: Buffer | undefined) => Step, fits: (info: JobInfo) => boolean): Generator<JobInfo[], void> {
@@ -81,7 +91,7 @@ interface Step {
   readonly last: Buffer | undefined
 }
 
-function waitingStep(after: Buffer | undefined, options: InspectOptions): Step {
+function waitingStep(after: Buffer | undefined, options: View): Step {
   const { store, dispatcher, ready } = options
   const stored = store.readPages(after, STEP_PAGES)
   const infos: JobInfo[] = []
@@ -92,7 +102,7 @@ function waitingStep(after: Buffer | undefined, options: InspectOptions): Step {
   return { infos, last: stored.length < STEP_PAGES ? undefined : stored.at(-1)?.key }
 }
 
-function scheduledStep(after: Buffer | undefined, options: InspectOptions): Step {
+function scheduledStep(after: Buffer | undefined, options: View): Step {
   const { store } = options
   const stored = store.readScheduled(after, STEP_PAGES)
   const infos: JobInfo[] = []
@@ -112,8 +122,8 @@ function eachJob(page: PageRef, bytes: Buffer, visit: (index: number, offset: nu
   }
 }
 
-function waitingInfo(page: PageRef, index: number, offset: number, runAt: number | undefined, options: InspectOptions): JobInfo {
-  const { store, registry, dispatcher } = options
+function waitingInfo(page: PageRef, index: number, offset: number, runAt: number | undefined, options: View): JobInfo {
+  const { store, registry, dispatcher, payloads } = options
   const bytes = store.bytesOf(page)
   const entry = readEntry(bytes, offset)
   const ledger = readHistory(bytes, entry) ?? EMPTY_LEDGER
@@ -141,13 +151,17 @@ function waitingInfo(page: PageRef, index: number, offset: number, runAt: number
     ...(runAt !== undefined && { runAt }),
     ...(startBefore !== undefined && { startBefore }),
     ...(overrides?.schedule !== undefined && { schedule: overrides.schedule }),
-    input: apart ? payload(store.readPayload(seq, PAYLOAD_INPUT)) : readPayload(bytes, entry.payloadFrom, entry.end),
+    input: !payloads
+      ? undefined
+      : apart
+        ? payload(store.readPayload(seq, PAYLOAD_INPUT))
+        : readPayload(bytes, entry.payloadFrom, entry.end),
     ...(progress !== undefined && { progress }),
     crashes: ledger.crashes,
   }
 }
 
-function finishedInfo({ state, finishedAt, entry }: FoundJob, { store, registry }: InspectOptions): JobInfo {
+function finishedInfo({ state, finishedAt, entry }: FoundJob, { store, registry, payloads }: View): JobInfo {
   const settings = registry.settings(entry.definitionId, entry.overrides)
   const { seq, queueId, rank, ledger } = entry
   const only: Attempt = {
@@ -157,7 +171,9 @@ function finishedInfo({ state, finishedAt, entry }: FoundJob, { store, registry 
     outcome: 'completed',
   }
   const attempts = ledger?.attempts ?? (state === 'completed' ? [only] : [])
-  const output = entry.outputApart ? payload(store.readPayload(seq, PAYLOAD_OUTPUT)) : readPayload(entry.output)
+  const readOutput = (): unknown =>
+    entry.outputApart ? payload(store.readPayload(seq, PAYLOAD_OUTPUT)) : readPayload(entry.output)
+  const readInput = (): unknown => (entry.inputApart ? payload(store.readPayload(seq, PAYLOAD_INPUT)) : readPayload(entry.input))
   return {
     id: formatJobId(seq, queueId, rank, store.mark),
     name: registry.name(entry.definitionId),
@@ -171,8 +187,8 @@ function finishedInfo({ state, finishedAt, entry }: FoundJob, { store, registry 
     enqueuedAt: entry.enqueuedAt,
     ...(entry.overrides?.schedule !== undefined && { schedule: entry.overrides.schedule }),
     finishedAt,
-    input: entry.inputApart ? payload(store.readPayload(seq, PAYLOAD_INPUT)) : readPayload(entry.input),
-    ...(state === 'completed' && { output }),
+    input: payloads ? readInput() : undefined,
+    ...(state === 'completed' && { output: payloads ? readOutput() : undefined }),
     ...(entry.error !== undefined && { error: entry.error }),
     crashes: ledger?.crashes ?? 0,
   }

@@ -36,7 +36,7 @@ import { Intake } from './intake.js'
 import { guardMemory } from './memory-guard.js'
 import type { ExecutorParts } from './parts.js'
 import { QueueControl } from './queue-control.js'
-import { recover } from './recovery.js'
+import { peek, recover } from './recovery.js'
 import { canRunHere, Recurring, waitingSchedules } from './recurring.js'
 import { Registry } from './registry.js'
 import { ResultRegistry } from './results.js'
@@ -54,6 +54,11 @@ export interface Surroundings {
   readonly engine?: Engine
   /** The resident set of the process, in bytes. */
   readonly rssBytes?: () => number
+  /**
+   * Called with an executor on a directory, unless its option `controlSocket` is false. What it gives is called when the executor has
+   * ended, while the directory is still held.
+   */
+  readonly attend?: (executor: Executor, directory: string, queues: readonly string[]) => Promise<() => Promise<void>>
 }
 
 /** What `openExecutor` opens; tests give it other surroundings. */
@@ -63,11 +68,19 @@ export async function openExecutorWith(options: ExecutorOptions, surroundings: S
   await checkModules(compiled.definitions.values())
   const clock = surroundings.clock ?? systemClock
   const { engine, where, release } = await openEngine(compiled, clock, surroundings.engine)
+  let dismiss: () => Promise<void> = async () => undefined
+  const releaseAll = async (): Promise<void> => {
+    await dismiss()
+    await release()
+  }
   try {
-    return await assemble(compiled, engine, where, release, { clock, ...surroundings })
+    const executor = await assemble(compiled, engine, where, releaseAll, { clock, ...surroundings })
+    if (surroundings.attend !== undefined && compiled.controlSocket && engine !== surroundings.engine && where !== ':memory:')
+      dismiss = await surroundings.attend(executor, where, [...compiled.queues.keys()])
+    return executor
   } catch (error) {
     await engine.close().catch(() => undefined)
-    await release()
+    await releaseAll()
     throw (error as NodeJS.ErrnoException).code === 'ERR_WORKER_INVALID_EXEC_ARGV' ? refusedFlags(compiled) : error
   }
 }
@@ -97,6 +110,13 @@ async function openEngine(
   }
 }
 
+/**
+ * How a store is opened when nothing of it may run: no thread, no claim, nothing that becomes due, no retention.
+ *
+ * - `look`: nothing is written; what a dead process had in flight stays so.
+ * - `change`: that is rescued first, as by any executor, so that what is changed is as it says.
+ */
+export type Inspection = 'look' | 'change'
 /** A store that is older than its statistics is counted first. */
 async function beginStatistics(store: JobStore, now: number): Promise<void> {
   const isOlder = store.stats.since === undefined
@@ -116,12 +136,13 @@ function residentBytes(): number {
 /** What the executor puts others in the place of. */
 const NOT_YET_WIRED = { onQuiet: (): void => undefined, onFailure: (): void => undefined, assertOpen: (): void => undefined }
 
-async function assemble(
+export async function assemble(
   options: CompiledExecutorOptions,
   engine: Engine,
   where: string,
   release: () => void | Promise<void>,
   { clock = systemClock, random = systemRandom, rssBytes = residentBytes }: Surroundings,
+  inspection?: Inspection,
 ): Promise<Executor> {
   const store = JobStore.open(engine, random, where)
   const { definitions, queues, payloadBytes, abortGraceMs, memoryBytes: limitBytes } = options
@@ -133,16 +154,13 @@ async function assemble(
   const runTimes = new RunTimes()
   const schedules = new Schedules(readSchedules(engine), canRunHere(definitions, queues))
   const due = dueTimer(clock, schedules, () => parts.turns.poke())
-  const results = new ResultRegistry(store.mark, {
-    fromStore: (id) => fromStore(id, parts),
-    assertOpen: () => parts.assertOpen(),
-    onWaiting: (waiting) => due.keepAlive(waiting),
-  })
+  const results = makeResults(store, due, () => parts)
   const settlement = { store, registry, retention, results, events, runTimes, schedules, random, maxCrashes: options.maxCrashes }
-  const recovery = await recover(settlement, now())
+  const recovery = inspection === 'look' ? peek(store) : await recover(settlement, now())
 
   const states = readQueueStates(engine)
-  const ready = makeReadyQueues(options, store, registry, runTimes, states, now, where)
+  const warn = (what: string): void => (inspection === undefined ? warnKept(what, where) : undefined)
+  const ready = makeReadyQueues(options, store, registry, runTimes, states, now, warn)
   const intake = new Intake({
     store,
     results,
@@ -163,10 +181,7 @@ async function assemble(
     ...settlement,
     ...flow,
     onFailure: (error) => onFailure(error, parts),
-    onQuiet: (isNews) => {
-      parts.onQuiet()
-      if (isNews) events.emit('idle', {})
-    },
+    onQuiet: (isNews) => onQuiet(isNews, parts),
   })
   const queueControl = new QueueControl({ ...flow, turns, abortGraceMs, states })
   const memory = guardMemory({ ...flow, turns, messages, limitBytes, rssBytes })
@@ -181,10 +196,19 @@ async function assemble(
     ...NOT_YET_WIRED,
   }
   const executor = new Executor(parts, recovery)
+  turns.draining = inspection !== undefined
   messages.rescued(recovery)
-  warnOfSchedules(schedules, where)
+  warnOfSchedules(schedules, warn)
   turns.poke()
   return executor
+}
+
+function makeResults(store: JobStore, due: DueTimer, parts: () => ExecutorParts): ResultRegistry {
+  return new ResultRegistry(store.mark, {
+    fromStore: (id) => fromStore(id, parts()),
+    assertOpen: () => parts().assertOpen(),
+    onWaiting: (waiting) => due.keepAlive(waiting),
+  })
 }
 
 function makeReadyQueues(
@@ -194,7 +218,7 @@ function makeReadyQueues(
   runTimes: RunTimes,
   states: ReadonlyMap<number, QueueState>,
   now: () => number,
-  where: string,
+  warn: (what: string) => void,
 ): ReadyQueues {
   return new ReadyQueues({
     store,
@@ -204,8 +228,8 @@ function makeReadyQueues(
     canRun: (id) => registry.canRun(id),
     definitionsExpire: registry.definitionsExpire,
     hasExpired: (page, offset, id) => (registry.startBefore(page, offset, id) ?? Infinity) <= now(),
-    onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`, where),
-    onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`, where),
+    onUnknown: (id) => warn(`jobs named "${registry.name(id)}", which no definition here can run`),
+    onUnknownQueue: (id) => warn(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`),
   })
 }
 
@@ -277,6 +301,11 @@ function shortestLimit(slices: readonly Slice[], limitsOf: (job: BatchJob) => Jo
   return shortest
 }
 
+function onQuiet(isNews: boolean, { events, onQuiet: tell }: ExecutorParts): void {
+  tell()
+  if (isNews) events.emit('idle', {})
+}
+
 /** The store has failed: nothing may run whose outcome could not be recorded. */
 function onFailure(error: Error, parts: ExecutorParts): void {
   const { results, dispatcher, events } = parts
@@ -302,9 +331,9 @@ async function fromStore(id: string, parts: ExecutorParts): Promise<unknown> {
   })
 }
 
-function warnOfSchedules(schedules: Schedules, where: string): void {
+function warnOfSchedules(schedules: Schedules, warn: (what: string) => void): void {
   const waiting = waitingSchedules(schedules)
-  if (waiting !== undefined) warnKept(waiting, where)
+  if (waiting !== undefined) warn(waiting)
 }
 
 function warnKept(what: string, where: string): void {

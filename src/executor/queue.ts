@@ -114,16 +114,25 @@ export class Queue {
     const compiled = { ...compileBulkFilter(filter, PURGE, store.mark), queue: this.name }
     const manner = compileBulkOptions(options, PURGE.call)
     assertOpen()
-    return await changeMany({ do: 'purge' }, compiled, manner, this.#parts)
+    return await changeMany(PURGE, compiled, manner, this.#parts)
+  }
+
+  /** Whether it is paused, as was set last. */
+  get paused(): boolean {
+    return this.#parts.queueControl.state(this.#queueId).paused
+  }
+
+  /** Jobs that may run at a time: what `setConcurrency` has set last, else the option. `Infinity` included. */
+  get concurrency(): number {
+    const { queueControl, options } = this.#parts
+    return queueControl.state(this.#queueId).concurrency ?? options.queues.get(this.name)?.concurrency ?? Infinity
   }
 
   /** How the queue stands. The counts are taken in steps, as many as the queue is long: while jobs move they are about right. */
   async info(): Promise<QueueInfo> {
     this.#parts.assertOpen()
-    const { queueControl, options } = this.#parts
-    const counts = await queueControl.count(this.#queueId)
-    const { paused, concurrency = options.queues.get(this.name)?.concurrency ?? Infinity } = queueControl.state(this.#queueId)
-    return { name: this.name, paused, concurrency, ...counts }
+    const counts = await this.#parts.queueControl.count(this.#queueId)
+    return { name: this.name, paused: this.paused, concurrency: this.concurrency, ...counts }
   }
 }
 

@@ -3,6 +3,7 @@ import type { ErrorRecord } from '../base/errors.js'
 import { formatJobId } from '../job/job-id.js'
 import { findInFlight } from '../maintenance/rescuer.js'
 import { WriteBatch } from '../store/engine.js'
+import type { JobStore } from '../store/job-store.js'
 import type { SettlementOptions } from './settlement.js'
 import { Settlement } from './settlement.js'
 
@@ -20,6 +21,13 @@ const CRASHED: ErrorRecord = {
   name: 'ProcessCrashError',
   code: 'MILLRACE_PROCESS_CRASHED',
   message: 'The process died while this job ran alone.',
+}
+
+/** What `recover` would find, that nobody has quarantined yet. Changes nothing. */
+export function peek(store: JobStore): Recovery {
+  const { jobs, alone } = findInFlight(store)
+  const rescued = jobs.map(({ page, index }) => formatJobId(page.seqOf(index), page.queueId, page.rank, store.mark))
+  return { rescued, suspects: alone ? [] : rescued, quarantined: [] }
 }
 
 export async function recover(options: SettlementOptions, now: number): Promise<Recovery> {

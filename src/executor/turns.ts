@@ -53,7 +53,7 @@ export interface TurnsOptions extends SettlementOptions {
 export class Turns {
   /** As of the last durable commit. */
   durable: Counters
-  /** No new claims: the executor is closing. */
+  /** No new claims, and nothing becomes due or expires: the executor is closing, or the store is only looked at. */
   draining = false
   readonly #options: TurnsOptions
   #reads: TurnRead[] = []
@@ -198,7 +198,7 @@ export class Turns {
       if (runs.length > 0) this.#store(runs, settlement, writes, now)
       recurring.stored(runs, writes)
       this.#promote(settlement, writes, now)
-      store.uniques.expire(writes, now)
+      if (!this.draining) store.uniques.expire(writes, now)
       const batches = this.draining ? [] : this.#options.claims.make(writes, now)
       for (const job of ready.takeExpired()) settlement.expire(job)
       settlement.write()
@@ -327,10 +327,10 @@ export class Turns {
   /** Arms the timer and sees whether there is more to do at once. */
   #goOn(): void {
     const { due, claims, intake, retention, dispatcher, store, onQuiet } = this.#options
-    due.arm(Math.min(this.#nextDueAt, store.uniques.nextExpiryAt))
-    const hasExpired = retention.hasExpired || due.isDue(store.uniques.nextExpiryAt)
+    const nextAt = Math.min(this.#nextDueAt, store.uniques.nextExpiryAt)
+    if (!this.draining) due.arm(nextAt)
     const more =
-      this.#isAsked || intake.hasPending || hasExpired || (!this.draining && (due.isDue(this.#nextDueAt) || claims.canMake))
+      this.#isAsked || intake.hasPending || retention.hasExpired || (!this.draining && (due.isDue(nextAt) || claims.canMake))
     if (dispatcher.inFlight > 0 || claims.hasWork) this.#wasQuiet = false
     dispatcher.setBusy(claims.hasWork)
     if (more) this.poke()

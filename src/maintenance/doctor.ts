@@ -2,7 +2,7 @@
  * The doctor: what is wrong with a store, and its repair. It looks from a process of its own and survives whatever that one comes
  * to: LMDB follows what a damaged page says, and the system ends a process that reads where nothing is.
  */
-import { type ChildProcess, fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { systemClock, type Timer } from '../base/clock.js'
@@ -35,6 +35,8 @@ export async function doctor(directory: string, options: DoctorOptions = {}): Pr
 }
 
 async function lookFromOutside(path: string, repair: boolean, timeoutMs: number): Promise<DoctorReport> {
+  // Every thread imports this package, and none of them makes a process.
+  const { fork } = await import('node:child_process')
   const child = fork(CHILD, [path, JSON.stringify({ repair })], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     serialization: 'advanced',

@@ -101,6 +101,12 @@ export interface ExecutorOptions {
   readonly env?: Readonly<Record<string, string | undefined>>
   /** Node's command line flags for the threads, such as `['--import', preloadUrl]`. @defaultValue those of this process */
   readonly execArgv?: readonly string[]
+  /**
+   * Whether the `millrace` command may look at this executor and steer it, over a Unix socket in the directory that only this user
+   * can use. It costs nothing while nobody asks, and does not keep the process alive. Not on Windows, and not for `':memory:'`.
+   * @defaultValue true
+   */
+  readonly controlSocket?: boolean
 }
 
 export interface CompiledRetain {
@@ -126,6 +132,7 @@ export interface CompiledExecutorOptions {
   readonly resourceLimits: Readonly<ResourceLimits> | undefined
   readonly env: Readonly<Record<string, string>> | undefined
   readonly execArgv: readonly string[] | undefined
+  readonly controlSocket: boolean
 }
 
 const FIELDS = [
@@ -143,6 +150,7 @@ const FIELDS = [
   'resourceLimits',
   'env',
   'execArgv',
+  'controlSocket',
 ] as const
 
 /**
@@ -180,6 +188,7 @@ export function compileExecutorOptions(options: unknown, defaults: { readonly th
     resourceLimits: compileResourceLimits(fields.resourceLimits, problems),
     env: compileEnv(fields.env, problems),
     execArgv: compileExecArgv(fields.execArgv, problems),
+    controlSocket: compileSwitch(fields.controlSocket, 'controlSocket', true, problems),
   }
   problems.throwIfAny('MILLRACE_INVALID_OPTIONS', 'The options of openExecutor cannot be used')
   return Object.freeze(compiled)
@@ -303,6 +312,12 @@ function compileDurability(value: unknown, problems: Problems): 'disk' | 'proces
   if (value === undefined || value === 'disk' || value === 'process') return value ?? 'disk'
   problems.refuse('durability', value, "'disk' or 'process'")
   return 'disk'
+}
+
+function compileSwitch(value: unknown, field: string, fallback: boolean, problems: Problems): boolean {
+  if (typeof value === 'boolean') return value
+  if (value !== undefined) problems.refuse(field, value, 'true or false')
+  return fallback
 }
 
 function compileRetain(value: unknown, problems: Problems): CompiledExecutorOptions['retain'] {

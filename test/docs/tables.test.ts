@@ -114,6 +114,7 @@ test('the defaults of an executor', () => {
     'recycle.afterJobs': options.recycle.afterJobs,
     'recycle.heapBytes': options.recycle.heapBytes,
     env: 'process.env',
+    controlSocket: options.controlSocket,
   })
   assert.equal(options.maxStuckThreads, threads)
   assert(README.includes(`at \`maxCrashes\` (${options.maxCrashes})`))

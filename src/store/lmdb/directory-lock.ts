@@ -94,6 +94,16 @@ export async function acquireDirectoryLock(directory: string): Promise<Directory
   throw taker === undefined ? unusable(directory, 'its lock file does not stay in place') : locked(directory, taker.pid)
 }
 
+/**
+ * For whoever only reads, and takes nothing.
+ *
+ * @throws MILLRACE_LOCKED when a living process holds the directory; `holderPid` tells which.
+ */
+export function requireUnlocked(directory: string): void {
+  const holder = readHolder(join(directory, LOCK_FILE))
+  if (holder !== undefined && isAlive(holder)) throw locked(directory, holder.pid)
+}
+
 /** One attempt to put a file of ours in the place of `name`. */
 function tryTake(directory: string, name: string): Take {
   const path = join(directory, name)

@@ -108,7 +108,7 @@ export function removeDraft(directory: string): void {
  * @throws MILLRACE_STORE_UNUSABLE, MILLRACE_STORE_CORRUPT
  */
 export function checkStoreFiles(directory: string, mapSize: number): void {
-  checkDataFile(join(directory, DATA_FILE), CHECKED_PAGES)
+  checkFile(directory)
   // Never opened, only looked at: to close it would drop the locks of an environment that has it open.
   checkRegular(join(directory, READERS_FILE))
   const addressBytes = addressSpaceBytes()
@@ -131,6 +131,11 @@ export function checkStoreFiles(directory: string, mapSize: number): void {
 /** Refuses a directory without a data file, which opening would make. */
 export function requireStore(directory: string): void {
   if (checkRegular(join(directory, DATA_FILE)) === 0) throw unusable(directory, `there is no store in it: it has no ${DATA_FILE}`)
+}
+
+/** What opening the data file looks for in it, without LMDB: for whoever opens it only to read. */
+export function checkFile(directory: string): void {
+  checkDataFile(join(directory, DATA_FILE), CHECKED_PAGES)
 }
 
 /** Looks through the whole data file, however large, without LMDB. */

@@ -355,6 +355,7 @@ const OPEN_OPTIONS: Readonly<Record<string, Accepts>> = {
   resourceLimits: emptyBag,
   env: emptyBag,
   execArgv: readable(isEmptyArray),
+  controlSocket: oneOf(true, false),
 }
 
 const NESTED_OPEN: Readonly<Record<string, readonly [Accepts, (value: unknown) => object]>> = {
