@@ -4,10 +4,18 @@ export type { HandlerType, JobDefinition } from './job/define-job.js'
 export { cancel, FatalError, RetryError, snooze } from './job/outcome.js'
 export type { Cancel, Snooze } from './job/outcome.js'
 export type { Backoff, BackoffFailure } from './job/backoff.js'
+export type { UniqueConflict, UniqueOptions, UniqueWhile } from './job/unique.js'
 export type { JobContext, JobLog, JobReference, ThreadInfo } from './job/job-context-types.js'
 export type { Attempt, AttemptOutcome, FinalState, JobInfo, JobProgress, JobState } from './job/job-info.js'
 export type { Duration } from './base/duration.js'
-export { InvalidInputError, isMillraceError, JobFailedError, LockedError, MillraceError } from './base/errors.js'
+export {
+  DuplicateJobError,
+  InvalidInputError,
+  isMillraceError,
+  JobFailedError,
+  LockedError,
+  MillraceError,
+} from './base/errors.js'
 export type {
   AttemptErrorCode,
   CallErrorCode,
@@ -17,7 +25,9 @@ export type {
   ResultErrorCode,
 } from './base/errors.js'
 export type { EnqueueOptions } from './options/enqueue-options.js'
-export type { ExecutorOptions, QueueOptions, RetainOptions, RetainRule } from './options/executor-options.js'
+export type { ExecutorOptions, RetainOptions, RetainRule } from './options/executor-options.js'
+export type { QueueOptions, ReserveOptions } from './options/queue-options.js'
+export type { Limit, Rate } from './job/limit.js'
 export { openExecutor } from './executor/open.js'
 export { doctor } from './maintenance/doctor.js'
 export type { DoctorOptions, DoctorProblem, DoctorReport, StoreFacts } from './maintenance/doctor-report.js'

@@ -30,6 +30,8 @@ export type CallErrorCode =
   | 'MILLRACE_OPEN_IN_THREAD'
   /** Too many calls of `enqueue` wait for the disk without being awaited. */
   | 'MILLRACE_BACKPRESSURE'
+  /** Another job holds the unique key, and `onConflict` is `'reject'`. `jobId` tells which job. */
+  | 'MILLRACE_DUPLICATE'
   /** The executor is closing or closed. */
   | 'MILLRACE_CLOSED'
   /** Another executor holds the directory. `holderPid` tells which process. */
@@ -139,6 +141,23 @@ export class LockedError extends MillraceError {
   constructor(message: string, holderPid: number) {
     super('MILLRACE_LOCKED', message)
     this.holderPid = holderPid
+  }
+}
+
+/** Another job holds the unique key. Nothing was stored. */
+export class DuplicateJobError extends MillraceError {
+  static {
+    this.prototype.name = 'DuplicateJobError'
+  }
+
+  /** The job that holds the key; undefined when two inputs of the call itself have the same. */
+  readonly jobId: string | undefined
+  readonly key: string
+
+  constructor(message: string, jobId: string | undefined, key: string) {
+    super('MILLRACE_DUPLICATE', message)
+    this.jobId = jobId
+    this.key = key
   }
 }
 

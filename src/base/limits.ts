@@ -47,6 +47,26 @@ export const WINDOW_PAGES = 64
 /** Bytes of waiting pages kept in memory over all lanes; the rest is read back when its turn comes. */
 export const WINDOW_BYTES = 16 * MIB
 
+/** A limit key's turn in a batch, in estimated run time, while other keys of its queue have work for the thread too. */
+export const KEY_TURN_MS = 4
+/** Keys of a queue that are known in memory at a time, some 400 bytes each. Those beyond it lie in the store, and are found as others have had their turn. */
+export const KEYS_KNOWN = 100_000
+/** Keys looked for in the store by one pick, until all are known: some 10 µs each. */
+export const KEYS_FOUND = 32
+/** Pages of one key's lane read at a time: most keys have few jobs, and there may be many keys. */
+export const KEYED_WINDOW_PAGES = 2
+/** Pages of keyed lanes kept in memory over all of a queue's keys. */
+export const KEYED_PAGES = 8192
+
+/** Moments kept of a rate's starts; starts of moments nearer to each other than this share of its span count as of the later one. */
+export const RATE_MOMENTS = 32
+/** Longest span of a rate: what was started is known that long. */
+export const MAX_RATE_MS = 366 * 24 * 60 * 60 * 1000
+/** Records of rates looked at for each one that is written, so that those that have run out do not gather. */
+export const RATE_SWEEP = 4
+/** Default of a queue's `ageing`. */
+export const DEFAULT_AGEING_MS = 10 * 60 * 1000
+
 /** Encoded, not yet committed input the main thread holds before `enqueue` makes its callers wait. */
 export const BACKPRESSURE_BYTES = 64 * MIB
 /** Calls of `enqueue` that may wait for that; only a loop that does not await gets there, and is refused. */
@@ -66,13 +86,22 @@ export const ATTEMPTS_KEPT = 20
 /** An error's message, stack and data as stored, in characters. */
 export const ERROR_TEXT = { message: 4 * KIB, stack: 4 * KIB, data: 4 * KIB, causes: 4 } as const
 
-/** Queues and definitions are interned as 16 bits. */
+/** Definitions are interned as 16 bits. */
 export const MAX_NAMES = 65_535
+/** Queues as 15: the first bit of a page's key says whether it lies in the lane of a limit key. */
+export const MAX_QUEUES = 32_767
 /** Longest name of a queue or a definition, in UTF-8 bytes. */
 export const NAME_BYTES = 200
 /** Priorities are stored as one byte. */
 export const PRIORITY_MIN = -128
 export const PRIORITY_MAX = 127
+
+/** Longest key of a unique job, in UTF-8 bytes: it is stored with the job, and only its hash in the index. */
+export const UNIQUE_KEY_BYTES = 512
+/** Longest `unique.within`, a year: what holds its key for the sake of time alone is nobody else's to clear away. */
+export const UNIQUE_WITHIN_MS = 365 * 24 * 60 * 60 * 1000
+/** Keys whose time is over that one commit removes. */
+export const EXPIRE_KEYS = 512
 
 /** Default of `maxCrashes`: how often a job may take the process down, alone, before it is quarantined. */
 export const DEFAULT_MAX_CRASHES = 3

@@ -9,6 +9,7 @@ import { locate } from './locate.js'
 import type { ResultRegistry } from './results.js'
 import type { Settlement } from './settlement.js'
 import type { Turns } from './turns.js'
+import { withdraw } from './withdraw.js'
 
 export interface CancelOptions extends LocateOptions {
   readonly turns: Turns
@@ -73,17 +74,11 @@ function cancelWaiting(
   place: Place & { at: 'page' },
   reason: string | undefined,
   settlement: Settlement,
-  { dispatcher, ready, store }: CancelOptions,
+  options: CancelOptions,
 ): boolean {
-  const { page, index } = place
-  const held = dispatcher.find(page, index)
-  if (held !== undefined && held.index < held.batch.limit) {
-    // From every batch of the thread: those behind this one would overtake what comes back.
-    if (held.index >= held.batch.control.taken) ready.putBack([...held.slot.takeBack().values(), held.batch.steal()].flat())
-    if (held.index < held.batch.limit) return false
-  }
+  if (!withdraw(place, options)) return false
   settlement.cancelWaiting(place, reason)
-  store.changing(page)
+  options.store.changing(place.page)
   return true
 }
 

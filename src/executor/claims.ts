@@ -21,6 +21,7 @@ import type { PageRef, Slice } from '../store/page-ref.js'
 import type { EventHub } from './events.js'
 import { pack } from './parcel.js'
 import type { Registry } from './registry.js'
+import { ANY_RANK, lastRankOf, type Reserve, ThreadBudget } from './thread-budget.js'
 
 export interface ClaimsOptions {
   readonly clock: Clock
@@ -30,6 +31,7 @@ export interface ClaimsOptions {
   readonly registry: Registry
   readonly events: EventHub
   readonly payloadBytes: number
+  readonly reserve: Reserve
 }
 
 interface Held {
@@ -46,6 +48,8 @@ export class Claims {
   readonly #held = new Map<number, Held>()
   /** Jobs to be run alone, oldest first. */
   readonly #suspects: Suspect[] = []
+  /** Slots for which nothing was found, by index, with what `ready.changes` was then. */
+  readonly #inVain = new Map<number, number>()
 
   constructor(options: ClaimsOptions) {
     this.#options = options
@@ -65,9 +69,14 @@ export class Claims {
     return this.#suspects.length
   }
 
-  /** Whether any job waits that could run here. */
+  /** Whether any job waits that could run here, also when it may not run now. */
   get hasWork(): boolean {
     return this.#suspects.length > 0 || this.#options.ready.hasWork
+  }
+
+  /** Whether any job waits that may run now. */
+  get isBusy(): boolean {
+    return this.#suspects.length > 0 || this.#options.ready.hasRunnable
   }
 
   /** Whether a thread is about to run out of work, and another turn could claim some for it. */
@@ -76,10 +85,10 @@ export class Claims {
     if (this.#suspectRuns) return false
     const nowMs = this.#nowMs
     if (this.#suspects.length > 0) return dispatcher.isIdle && dispatcher.capacity(nowMs).length > 0
-    if (!ready.hasWork) return false
+    if (!ready.hasRunnable) return false
     return dispatcher
       .capacity(nowMs)
-      .some((slot) => slot.leftMs(nowMs) <= dispatcher.pace.lowMs(slot.jobMs) && ready.hasWorkFor(slot.index))
+      .some((slot) => slot.leftMs(nowMs) <= dispatcher.pace.lowMs(slot.jobMs) && this.#mayTake(slot))
   }
 
   /**
@@ -88,14 +97,14 @@ export class Claims {
    */
   slackMs(lastTurnMs: number): number {
     const { dispatcher, ready } = this.#options
-    if (this.#suspects.length > 0 || this.#suspectRuns || !ready.hasWork) return 0
+    if (this.#suspects.length > 0 || this.#suspectRuns || !ready.hasRunnable) return 0
     const nowMs = this.#nowMs
     let slackMs = Infinity
     for (const slot of dispatcher.slots) {
       if (slot.mode !== 'open') continue
       if (slot.hasReturned(nowMs)) return 0
       if (slot.isIdle) {
-        if (ready.hasWorkFor(slot.index)) return 0
+        if (this.#mayTake(slot)) return 0
         continue
       }
       slackMs = Math.min(slackMs, lastTurnMs + gatherMs(slot.jobMs) - nowMs)
@@ -107,19 +116,23 @@ export class Claims {
   /** Claims what the threads can take. Returns what sends the batches, once the claims are durable. */
   make(writes: WriteBatch, now: number): (() => void)[] {
     const { dispatcher, ready } = this.#options
+    ready.wake(now)
     if (this.#suspectRuns) return []
     if (this.#suspects.length > 0) return this.#makeAlone(writes, now)
     const nowMs = this.#nowMs
     for (const arrival of ready.takeArrivals()) this.#makeRoom(arrival, writes, nowMs)
     const sends: (() => void)[] = []
     const taken = new Map<ThreadSlot, Filled>()
-    this.#fill(taken, sends, writes, now, nowMs)
-    const idle = dispatcher.capacity(nowMs).filter((slot) => slot.isIdle && !taken.has(slot))
-    if (idle.length > 0 && idle.length < dispatcher.slots.length && !ready.hasWork) {
-      const shared = dispatcher.share(idle.length)
+    const budget = this.#budget(nowMs)
+    this.#fill(taken, budget, sends, writes, now, nowMs)
+    const idle = dispatcher
+      .capacity(nowMs)
+      .filter((slot) => slot.isIdle && !taken.has(slot) && !budget.holdsBack(slot) && budget.lastRank(slot) === ANY_RANK)
+    if (idle.length > 0 && idle.length < dispatcher.slots.length && !ready.hasRunnable) {
+      const shared = dispatcher.share(idle.length, (batch) => this.#mayMove(batch))
       if (shared.length > 0) {
         this.#takenBack(shared, writes)
-        this.#fill(taken, sends, writes, now, nowMs)
+        this.#fill(taken, budget, sends, writes, now, nowMs)
       }
     }
     return sends
@@ -131,9 +144,13 @@ export class Claims {
     if (held === undefined) return
     const { dispatcher, ready, store } = this.#options
     // A queue counts as at work in a thread only while one of its jobs is there: it may have a bound, and others of them wait.
-    if (held.filled !== undefined && held.filled.shares.size > 0) {
-      const left = batch.end === undefined ? batch.queuesLeft() : undefined
-      ready.release(held.filled, held.slot.index, batch.usedMs, left)
+    const { filled, slot } = held
+    if (filled !== undefined && filled.shares.size > 0) {
+      const isOver = batch.end !== undefined
+      if (filled.keys.size > 0) {
+        ready.releaseKeys(filled, slot.index, batch.usedByKeyMs, isOver ? undefined : batch.keysLeft())
+      }
+      ready.release(filled, slot.index, batch.usedMs, isOver ? undefined : batch.queuesLeft())
     }
     if (batch.end === undefined) return
     this.#held.delete(batch.id)
@@ -155,7 +172,10 @@ export class Claims {
   /** Takes back work that has not been started where the newcomers come first and would have to wait behind it. */
   #makeRoom({ queue, rank, jobs }: Arrival, writes: WriteBatch, nowMs: number): void {
     const { dispatcher } = this.#options
-    const open = dispatcher.slots.filter((slot) => slot.mode === 'open' && queue.admits(slot.index))
+    const budget = this.#budget(nowMs)
+    const open = dispatcher.slots.filter(
+      (slot) => slot.mode === 'open' && queue.admits(slot.index) && rank <= budget.lastRank(slot),
+    )
     // A queue that is at work already waits for its turn; but its own jobs of less priority wait for these.
     const comesFirst = queue.held.size === 0
     const holders = open.filter((slot) => slot.leftMs(nowMs) > MAKE_ROOM_MS && (comesFirst || holdsLess(slot, queue.id, rank)))
@@ -170,11 +190,19 @@ export class Claims {
   }
 
   /** Fills every thread to the same height, or as far as what waits would reach if it were shared out. */
-  #fill(taken: Map<ThreadSlot, Filled>, sends: (() => void)[], writes: WriteBatch, now: number, nowMs: number): void {
+  #fill(
+    taken: Map<ThreadSlot, Filled>,
+    budget: ThreadBudget,
+    sends: (() => void)[],
+    writes: WriteBatch,
+    now: number,
+    nowMs: number,
+  ): void {
     const { dispatcher, ready, store } = this.#options
-    if (!ready.hasWork) return
+    if (!ready.hasRunnable) return
     const { pace } = dispatcher
     const slots = dispatcher.capacity(nowMs)
+    const sharers = budget.sharers(slots)
     const heldMs = new Map(slots.map((slot) => [slot, slot.leftMs(nowMs) + (taken.get(slot)?.estimateMs ?? 0)]))
     const allHeldMs = sum(heldMs.values())
     const readyJobs = Math.max(1, store.counters.waiting - dispatcher.claimedJobs)
@@ -183,12 +211,23 @@ export class Claims {
         const held = heldMs.get(slot) ?? 0
         if (round > 0 && slot.batchesWithWork + (taken.has(slot) ? 1 : 0) >= BATCHES_PER_THREAD) continue
         if (held > 0 && !pace.wantsMore(held, slot.jobMs)) continue
+        const before = ready.changes
+        budget.gather(ready.wanted)
+        const heavy = budget.isEnough(slot) ? ready.wanted?.queue : undefined
         const room: Room = {
+          now,
+          lastRank: budget.lastRank(slot),
+          threadsFor: (rank) => budget.threadsFor(slot, rank),
           slots: slots.length,
-          budgetMs: (each) => Math.min(pace.horizonMs(each), (readyJobs * each + allHeldMs) / slots.length) - held,
+          budgetMs: (each) => Math.min(pace.horizonMs(each), (readyJobs * each + allHeldMs) / sharers) - held,
         }
-        const filled = ready.fill(slot.index, room)
-        if (filled === undefined) continue
+        const isHeldBack = heavy === undefined && budget.holdsBack(slot)
+        const filled = isHeldBack ? undefined : ready.fill(slot.index, room, heavy)
+        if (filled === undefined) {
+          this.#inVain.set(slot.index, before)
+          continue
+        }
+        budget.took(slot, filled)
         taken.set(slot, filled)
         heldMs.set(slot, held + filled.estimateMs)
         sends.push(this.#claim(filled.slices, filled.estimateMs, slot, filled, writes, now, false))
@@ -196,8 +235,31 @@ export class Claims {
     }
   }
 
+  #budget(nowMs: number): ThreadBudget {
+    const { dispatcher, reserve } = this.#options
+    return new ThreadBudget(dispatcher, reserve, this.#heavyBatches(), nowMs)
+  }
+
+  /** Batches of heavy jobs that their threads are still at. */
+  *#heavyBatches(): Generator<Filled> {
+    for (const { filled, batch, slot } of this.#held.values())
+      if (filled !== undefined && filled.weight > 1 && batch.hasWork && slot.batches.includes(batch)) yield filled
+  }
+
+  /** Whether a slot may find work. Not if it has just found none, and nothing has changed. */
+  #mayTake(slot: ThreadSlot): boolean {
+    const { ready, dispatcher, reserve } = this.#options
+    if (this.#inVain.get(slot.index) === ready.changes) return false
+    return ready.hasWorkFor(slot.index, lastRankOf(dispatcher, reserve, slot))
+  }
+
+  #mayMove(batch: Batch): boolean {
+    const filled = this.#held.get(batch.id)?.filled
+    return filled === undefined || this.#options.ready.mayMove(filled)
+  }
+
   #makeAlone(writes: WriteBatch, now: number): (() => void)[] {
-    const { dispatcher, store, registry } = this.#options
+    const { dispatcher, store, ready, registry } = this.#options
     if (!dispatcher.isIdle) return []
     const [slot] = dispatcher.capacity(this.#nowMs)
     if (slot === undefined) return []
@@ -207,6 +269,7 @@ export class Claims {
       const page = store.readPage(suspect.key)
       // Cancelled meanwhile, or of a definition that is not here: it stays what it is, for whoever can run it.
       if (page === undefined || page.isOver || !registry.canRun(store.bytesOf(page).readUInt16LE(PAGE_HEADER_BYTES + 4))) continue
+      ready.noteStart(page, now)
       return [this.#claim([wholePage(page)], UNMEASURED_MS, slot, undefined, writes, now, true)]
     }
   }

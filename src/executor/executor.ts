@@ -56,9 +56,10 @@ export class Executor {
 
   /**
    * Stores a job. Resolves when it is durable: at `durability: 'disk'` it then survives a power loss. When it rejects, nothing was
-   * stored.
+   * stored. If another job holds its `unique` key, `onConflict` says what becomes of it; the handle's `isNew` tells.
    *
    * @throws InvalidInputError `MILLRACE_INVALID_INPUT`
+   * @throws DuplicateJobError `MILLRACE_DUPLICATE`
    * @throws MillraceError `MILLRACE_PAYLOAD_UNENCODABLE`, `MILLRACE_PAYLOAD_TOO_LARGE`, `MILLRACE_INVALID_OPTIONS`,
    * `MILLRACE_UNKNOWN_QUEUE`, `MILLRACE_UNKNOWN_DEFINITION`, `MILLRACE_BACKPRESSURE`, `MILLRACE_CLOSED`, `MILLRACE_STORE_FAILED`
    */
@@ -74,7 +75,8 @@ export class Executor {
 
   /**
    * Stores one job per input, all in one atomic commit, with the same options. The handles come in the order of the inputs. If one
-   * input is refused, none is stored; the error lists every input that is, by its index.
+   * input is refused, none is stored; the error lists every input that is, by its index. Inputs whose `unique` key is held, or that
+   * another input of the call has, give handles of the jobs that hold them.
    *
    * @throws as {@link enqueue}
    */

@@ -8,6 +8,7 @@ import type { Attempt, JobInfo, JobProgress, JobState } from '../job/job-info.js
 import { EMPTY_LEDGER, shownAttempt } from '../job/job-state.js'
 import type { FoundJob, Retention } from '../maintenance/retention.js'
 import { FINAL_STATES } from '../maintenance/retention.js'
+import type { EffectiveSettings, JobOverrides } from '../options/enqueue-options.js'
 import type { PageRef } from '../store/page-ref.js'
 import type { LocateOptions } from './locate.js'
 import { locate, scheduledPageRef } from './locate.js'
@@ -81,7 +82,7 @@ function waitingStep(after: Buffer | undefined, options: InspectOptions): Step {
   const stored = store.readPages(after, STEP_PAGES)
   const infos: JobInfo[] = []
   for (const read of stored) {
-    const page = dispatcher.findPage(read.ord, read.sub) ?? ready.findPage(read.queueId, read.rank, read.ord, read.sub) ?? read
+    const page = dispatcher.findPage(read.ord, read.sub) ?? ready.findPage(read) ?? read
     eachJob(page, store.bytesOf(page), (index, offset) => infos.push(waitingInfo(page, index, offset, undefined, options)))
   }
   return { infos, last: stored.length < STEP_PAGES ? undefined : stored.at(-1)?.key }
@@ -112,7 +113,8 @@ function waitingInfo(page: PageRef, index: number, offset: number, runAt: number
   const bytes = store.bytesOf(page)
   const entry = readEntry(bytes, offset)
   const ledger = readHistory(bytes, entry) ?? EMPTY_LEDGER
-  const settings = registry.settings(entry.definitionId, page.overrides(entry.overrides))
+  const overrides = page.overrides(entry.overrides)
+  const settings = registry.settings(entry.definitionId, overrides)
   const seq = page.seqOf(index)
   const held = runAt === undefined ? dispatcher.find(page, index) : undefined
   const running = held !== undefined && held.index < held.batch.limit
@@ -130,6 +132,7 @@ function waitingInfo(page: PageRef, index: number, offset: number, runAt: number
     attempts: ledger.attempts,
     maxRetries: settings.maxRetries,
     timeoutMs: settings.timeoutMs,
+    ...limitInfo(overrides, settings),
     enqueuedAt: page.header.enqueuedAt,
     ...(runAt !== undefined && { runAt }),
     input: apart ? payload(store.readPayload(seq, PAYLOAD_INPUT)) : readPayload(bytes, entry.payloadFrom, entry.end),
@@ -159,6 +162,7 @@ function finishedInfo({ state, finishedAt, entry }: FoundJob, { store, registry 
     attempts,
     maxRetries: settings.maxRetries,
     timeoutMs: settings.timeoutMs,
+    ...limitInfo(entry.overrides, settings),
     enqueuedAt: entry.enqueuedAt,
     finishedAt,
     input: entry.inputApart ? payload(store.readPayload(seq, PAYLOAD_INPUT)) : readPayload(entry.input),
@@ -170,4 +174,14 @@ function finishedInfo({ state, finishedAt, entry }: FoundJob, { store, registry 
 
 function payload(bytes: Buffer | undefined): unknown {
   return bytes === undefined ? undefined : readPayload(bytes, 0, bytes.length, true)
+}
+
+function limitInfo(
+  overrides: JobOverrides | undefined,
+  { weight }: EffectiveSettings,
+): { readonly limitKey?: string; readonly weight?: number } {
+  return {
+    ...(overrides?.limitKey !== undefined && { limitKey: overrides.limitKey }),
+    ...(weight > 1 && { weight }),
+  }
 }

@@ -2,34 +2,42 @@
  * The door: checks and encodes what is enqueued, and gathers it until the next commit.
  *
  * Jobs go straight from the caller's value into the bytes of a page, once. Everything enqueued between two commits becomes one
- * commit; an `enqueueMany` fills pages of its own, which join the gathering only when its last input was fine.
+ * commit; an `enqueueMany` fills pages of its own, which join the gathering only when its last input was fine. A job with a unique
+ * key goes in a page of its own, about which the turn decides.
  */
 import { assert } from '../base/assert.js'
 import type { InputIssue } from '../base/errors.js'
 import { MillraceError } from '../base/errors.js'
 import { BACKPRESSURE_BYTES, BACKPRESSURE_CALLS, COMMIT_BYTES, INLINE_PAYLOAD_BYTES } from '../base/limits.js'
 import { rankOf } from '../codec/keys.js'
+import { laneOf } from '../codec/limit-lane.js'
 import { ENTRY_EXTERNAL, ENTRY_SAME, PageBuilder } from '../codec/page.js'
 import { isSamePlain, writePayload } from '../codec/payload.js'
+import { uniqueHash } from '../codec/unique-entry.js'
 import type { CompiledDefinition } from '../job/define-job.js'
 import { toInputIssues } from '../job/input-issues.js'
-import type { CompiledEnqueueOptions, ResolvedEnqueue } from '../options/enqueue-options.js'
+import type { CompiledEnqueueOptions, JobOverrides, ResolvedEnqueue } from '../options/enqueue-options.js'
 import { resolveEnqueue } from '../options/enqueue-options.js'
 import type { JobStore } from '../store/job-store.js'
 import { accept, atIndex, MAX_ISSUES, refusal, refuseAsyncChange, runSchema, unknownQueue } from './check-input.js'
 import { JobHandle } from './job-handle.js'
 import type { ResultRegistry } from './results.js'
 import { PageHandles } from './results.js'
+import { UniqueCall, type UniqueTicket } from './unique-call.js'
 
 /** A page ready to be stored. */
 export interface GatheredPage {
   readonly queueId: number
   readonly rank: number
+  /** Of the limit key; 0 for jobs without one. */
+  readonly lane: number
   /** Epoch ms; 0 for at once. */
   readonly runAt: number
   readonly builder: PageBuilder
   readonly handles: PageHandles
   readonly externals: readonly External[]
+  /** Of the one job in it that has a unique key: it is stored only if nobody else holds the key. */
+  readonly ticket?: UniqueTicket
 }
 
 interface External {
@@ -41,15 +49,19 @@ interface External {
 interface OpenPage {
   readonly queueId: number
   readonly rank: number
+  readonly lane: number
   readonly runAt: number
   readonly builder: PageBuilder
   readonly handles: PageHandles
   readonly externals: External[]
+  ticket?: UniqueTicket
 }
 
 /** What was gathered for one commit. */
 export interface Gathered {
   readonly pages: readonly GatheredPage[]
+  /** Some of the pages have a ticket. */
+  readonly hasTickets: boolean
   resolve(): void
   reject(error: Error): void
 }
@@ -73,6 +85,7 @@ const MANY_CHUNK = 1000
 
 class Gathering {
   readonly pages: GatheredPage[] = []
+  hasTickets = false
   bytes = 0
   readonly promise: Promise<void>
   resolve!: () => void
@@ -118,6 +131,7 @@ export class Intake {
     if (this.#isCrowded) await this.#hold()
     let gathering: Gathering
     let handle: JobHandle<unknown>
+    let call: UniqueCall | undefined
     try {
       let same = true
       let parsed = input
@@ -132,15 +146,17 @@ export class Intake {
         }
       }
       const resolved = this.#resolve(definition, parsed, options)
+      if (resolved.unique !== undefined) call = new UniqueCall()
       gathering = this.#filling
-      handle = this.#write(this.#open, gathering.pages, definition, resolved, input, same, false)
+      handle = this.#write(this.#open, gathering.pages, definition, resolved, input, same, call, false)
+      gathering.hasTickets ||= call !== undefined
       this.#count(gathering, this.#written)
     } finally {
       this.#admit()
     }
     this.#options.onGathered()
     await gathering.promise
-    return handle
+    return call === undefined ? handle : (call.handles()[0] ?? handle)
   }
 
   async enqueueMany(
@@ -154,6 +170,7 @@ export class Intake {
     const open = new Map<string, OpenPage>()
     const pages: GatheredPage[] = []
     const handles: JobHandle<unknown>[] = []
+    let call: UniqueCall | undefined
     try {
       const refused: InputIssue[] = []
       let bytes = 0
@@ -181,7 +198,8 @@ export class Intake {
         if (refused.length === 0) {
           try {
             const resolved = this.#resolve(definition, parsed, options)
-            handles.push(this.#write(open, pages, definition, resolved, input, same, true))
+            if (resolved.unique !== undefined) call ??= new UniqueCall()
+            handles.push(this.#write(open, pages, definition, resolved, input, same, call, true))
           } catch (error) {
             throw atIndex(error, index)
           }
@@ -197,13 +215,14 @@ export class Intake {
       this.#seal(this.#open, gathering.pages)
       this.#seal(open, pages)
       for (const page of pages) gathering.pages.push(page)
+      gathering.hasTickets ||= call !== undefined
       this.#count(gathering, bytes)
     } finally {
       this.#admit()
     }
     this.#options.onGathered()
     await gathering.promise
-    return handles
+    return call === undefined ? handles : call.handles()
   }
 
   /** Hands over what was gathered first, for the commit being put together. */
@@ -286,7 +305,7 @@ export class Intake {
     return resolved
   }
 
-  /** Encodes a job into a page of its lane. Nothing has changed when it throws. */
+  /** Encodes a job into a page of its lane; the jobs of a page have one limit. Nothing has changed when it throws. */
   #write(
     open: Map<string, OpenPage>,
     sealed: GatheredPage[],
@@ -294,35 +313,39 @@ export class Intake {
     resolved: ResolvedEnqueue,
     input: unknown,
     same: boolean,
+    call: UniqueCall | undefined,
     together: boolean,
   ): JobHandle<unknown> {
     const { store, results, payloadBytes } = this.#options
     const queueId = store.queueId(resolved.queue)
     const rank = rankOf(resolved.priority)
     const runAt = resolved.runAt ?? 0
-    const lane = `${queueId}.${rank}.${runAt}.${together ? definition.name : ''}`
-    let page = open.get(lane)
-    if (page === undefined || page.builder.isFull) {
+    const { overrides } = resolved
+    const limit = overrides?.limitKey === undefined ? '' : limitName(overrides)
+    const place = `${queueId}.${rank}.${runAt}.${together ? definition.name : ''}${limit}`
+    let page = open.get(place)
+    if (page === undefined || page.builder.isFull || call !== undefined) {
       if (page !== undefined) sealed.push(page)
       page = {
         queueId,
         rank,
+        lane: overrides?.limitKey === undefined ? 0 : laneOf(overrides.limitKey),
         runAt,
         builder: new PageBuilder(),
         handles: new PageHandles(results, queueId, rank, together),
         externals: [],
       }
-      open.set(lane, page)
+      open.set(place, page)
     }
     const { builder } = page
-    builder.begin(store.definitionId(definition.name), same ? ENTRY_SAME : 0, resolved.overrides)
+    builder.begin(store.definitionId(definition.name), same ? ENTRY_SAME : 0, overrides)
     const { writer } = builder
     const from = writer.position
     try {
       writePayload(writer, input, payloadBytes, 'input')
     } catch (error) {
       builder.abandon()
-      if (builder.count === 0) open.delete(lane)
+      if (builder.count === 0) open.delete(place)
       throw error
     }
     const index = builder.count
@@ -336,7 +359,13 @@ export class Intake {
       this.#written = builder.entryBytes
     }
     builder.end()
-    return new JobHandle(page.handles, index, definition.name)
+    const handle = new JobHandle(page.handles, index, definition.name, true)
+    if (call === undefined || resolved.unique === undefined) return handle
+    const hash = uniqueHash(definition.name, resolved.unique.key)
+    page.ticket = call.add({ hash, unique: resolved.unique, own: handle })
+    sealed.push(page)
+    open.delete(place)
+    return handle
   }
 
   #seal(open: Map<string, OpenPage>, into: GatheredPage[]): void {
@@ -344,4 +373,9 @@ export class Intake {
     for (const page of open.values()) if (page.builder.count > 0) into.push(page)
     open.clear()
   }
+}
+
+/** What makes jobs with limit keys share a page: the key, and the same numbers. */
+function limitName({ limitKey, limitMax, limitRate }: JobOverrides): string {
+  return `\n${limitKey}\n${limitMax}.${limitRate?.max}.${limitRate?.perMs}`
 }

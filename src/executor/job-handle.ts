@@ -4,14 +4,17 @@ import type { PageHandles } from './results.js'
 export class JobHandle<Output> {
   /** The name of the job's definition. */
   readonly name: string
+  /** Whether this very enqueue stored it. False for a handle of a job that held the unique key already. */
+  readonly isNew: boolean
   readonly #handles: PageHandles
   readonly #index: number
 
   /** @internal */
-  constructor(handles: PageHandles, index: number, name: string) {
+  constructor(handles: PageHandles, index: number, name: string, isNew: boolean) {
     this.#handles = handles
     this.#index = index
     this.name = name
+    this.isNew = isNew
   }
 
   /** Finds the job again, also after a restart: `executor.get(id)`, `executor.job(id)`. 20 characters; ids sort by time of enqueueing. */

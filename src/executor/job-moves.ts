@@ -5,7 +5,16 @@
 import type { ErrorRecord } from '../base/errors.js'
 import { INDEX_SOLO, PAYLOAD_INPUT, PAYLOAD_OUTPUT } from '../codec/keys.js'
 import type { EntryView } from '../codec/page.js'
-import { buildSolo, ENTRY_EXTERNAL, ENTRY_HISTORY, ENTRY_RETRY, ENTRY_SUSPECT, readPageHeader } from '../codec/page.js'
+import {
+  buildSolo,
+  ENTRY_EXTERNAL,
+  ENTRY_HISTORY,
+  ENTRY_RETRY,
+  ENTRY_SUSPECT,
+  PAGE_HEADER_BYTES,
+  readPageHeader,
+} from '../codec/page.js'
+import { uniqueHash } from '../codec/unique-entry.js'
 import type { FinalState } from '../job/job-info.js'
 import type { JobLedger } from '../job/job-state.js'
 import type { Retention } from '../maintenance/retention.js'
@@ -14,7 +23,9 @@ import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
 import { PageRef } from '../store/page-ref.js'
 import { putSuspect } from '../store/suspects.js'
+import type { Place } from './locate.js'
 import type { ResultRegistry } from './results.js'
+import { scheduledPlace } from './scheduled-place.js'
 
 /** A job in its page. */
 export interface PlacedJob {
@@ -48,13 +59,19 @@ const NOTHING = Buffer.alloc(0)
 export class JobMoves {
   /** Pages of one that this commit puts back into their lanes. */
   readonly back: PageRef[] = []
+  /** Where this commit puts jobs that hold unique keys, by number: the store does not tell yet. */
+  readonly places = new Map<number, Place>()
+  /** Jobs that this commit ends and keeps, and that hold unique keys beyond their end. */
+  readonly ended = new Set<number>()
+  readonly #now: number
   readonly #store: JobStore
   readonly #retention: Retention
   readonly #results: ResultRegistry
   readonly #writes: WriteBatch
   readonly #dirty = new Set<PageRef>()
 
-  constructor(store: JobStore, retention: Retention, results: ResultRegistry, writes: WriteBatch) {
+  constructor(store: JobStore, retention: Retention, results: ResultRegistry, writes: WriteBatch, now: number) {
+    this.#now = now
     this.#store = store
     this.#retention = retention
     this.#results = results
@@ -76,12 +93,15 @@ export class JobMoves {
   }
 
   /** Joins the finished ones, if the job is to be kept. */
-  keep(state: FinalState, { page, index, entry, overrides }: OpenedJob, ending: Ending): void {
+  keep(state: FinalState, job: OpenedJob, ending: Ending): void {
+    const { page, index, entry } = job
+    const isPassedOver = this.#retention.passOver(state, 1) > 0
+    const overrides = job.overrides?.unique === undefined ? job.overrides : this.#afterEnd(job, !isPassedOver)
     const seq = page.seqOf(index)
     const inputApart = (entry.flags & ENTRY_EXTERNAL) !== 0
     const { ledger, startedAt, runMs, error, output = NOTHING, outputApart = false } = ending
     this.#store.counters[state]++
-    if (this.#retention.passOver(state, 1) > 0) {
+    if (isPassedOver) {
       if (inputApart) this.#store.removePayload(this.#writes, seq, PAYLOAD_INPUT)
       return
     }
@@ -106,6 +126,8 @@ export class JobMoves {
   retry(job: OpenedJob, ledger: JobLedger, runAt: number): void {
     const { page, index } = job
     const bytes = this.#solo(job, ledger, runAt, ENTRY_RETRY)
+    if (job.overrides?.unique !== undefined)
+      this.places.set(page.seqOf(index), scheduledPlace(runAt, page.queueId, page.rank, bytes))
     this.#store.putScheduled(this.#writes, runAt, page.queueId, page.rank, bytes, page.seqOf(index), true)
     this.#moveOn(page, index)
   }
@@ -116,7 +138,8 @@ export class JobMoves {
     const seq = page.seqOf(index)
     const bytes = this.#solo(job, ledger, 0, ledger.suspect ? ENTRY_SUSPECT : 0)
     const sub = page.header.solo ? page.sub : index + 1
-    const solo = new PageRef(page.queueId, page.rank, page.ord, sub, readPageHeader(bytes), bytes, -1)
+    const solo = new PageRef(page.queueId, page.rank, page.ord, sub, readPageHeader(bytes), bytes, -1, page.lane)
+    if (job.overrides?.unique !== undefined) this.places.set(seq, { at: 'page', page: solo, index: 0, offset: PAGE_HEADER_BYTES })
     this.#store.putPage(this.#writes, solo)
     this.#store.putLocation(this.#writes, INDEX_SOLO, seq, solo.key)
     if (ledger.suspect) putSuspect(this.#writes, seq, solo.key)
@@ -140,7 +163,31 @@ export class JobMoves {
     this.markDone(page, index)
   }
 
-  #solo({ page, index, entry, overrides }: OpenedJob, ledger: JobLedger, runAt: number, flag: number): Buffer {
+  /** What stays of the overrides of a job whose unique key may go with its end. */
+  #afterEnd({ page, index, entry, overrides }: OpenedJob, isKept: boolean): JobOverrides | undefined {
+    const seq = page.seqOf(index)
+    const holds = this.#settleKey(entry, overrides, (hash) =>
+      this.#store.uniques.over(this.#writes, hash, seq, isKept, this.#now),
+    )
+    if (holds) this.ended.add(seq)
+    return holds ? overrides : withoutKey(overrides)
+  }
+
+  /** The same of a job that lives on. */
+  #afterRun({ page, index, entry, overrides }: OpenedJob): JobOverrides | undefined {
+    const holds = this.#settleKey(entry, overrides, (hash) =>
+      this.#store.uniques.runEnded(this.#writes, hash, page.seqOf(index), this.#now),
+    )
+    return holds ? overrides : withoutKey(overrides)
+  }
+
+  #settleKey({ definitionId }: EntryView, overrides: JobOverrides | undefined, settle: (hash: string) => boolean): boolean {
+    return overrides?.unique !== undefined && settle(uniqueHash(this.#store.definitionName(definitionId), overrides.unique.key))
+  }
+
+  #solo(job: OpenedJob, ledger: JobLedger, runAt: number, flag: number): Buffer {
+    const { page, index, entry } = job
+    const overrides = job.overrides?.unique === undefined ? job.overrides : this.#afterRun(job)
     return buildSolo({
       seq: page.seqOf(index),
       enqueuedAt: page.header.enqueuedAt,
@@ -155,4 +202,10 @@ export class JobMoves {
       payloadTo: entry.end,
     })
   }
+}
+
+/** A job that does not hold its key any more says nothing of it. */
+function withoutKey(overrides: JobOverrides | undefined): JobOverrides | undefined {
+  const { unique: _unique, ...rest } = overrides ?? {}
+  return Object.keys(rest).length === 0 ? undefined : rest
 }

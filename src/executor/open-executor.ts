@@ -122,6 +122,7 @@ async function assemble(
     runTimes,
     queues,
     canRun: (id) => registry.canRun(id),
+    weightOf: (id) => registry.weightOf(id),
     onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`, where),
     onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`, where),
   })
@@ -137,7 +138,7 @@ async function assemble(
   })
   const messages = new ThreadMessages({ store, registry, events })
   const dispatcher = makeDispatcher(options, clock, store, registry, messages, () => parts.turns.news())
-  const claims = new Claims({ clock, store, ready, dispatcher, registry, events, payloadBytes })
+  const claims = new Claims({ clock, store, ready, dispatcher, registry, events, payloadBytes, reserve: options.reserve })
   const flow = { clock, store, registry, retention, results, events, intake, ready, due, dispatcher, claims }
   const turns = new Turns({
     ...settlement,

@@ -2,6 +2,7 @@
 import { assert } from '../base/assert.js'
 import { describeThrown } from '../base/problems.js'
 import type { StandardResult } from '../base/standard-schema.js'
+import { DEFAULT_WEIGHT } from '../job/job-settings.js'
 import type { CompiledDefinition } from '../job/define-job.js'
 import type { EffectiveSettings, JobOverrides } from '../options/enqueue-options.js'
 import { effectiveSettings } from '../options/enqueue-options.js'
@@ -45,6 +46,11 @@ export class Registry {
   settings(id: number, overrides: JobOverrides | undefined): EffectiveSettings {
     if (overrides === undefined) return (this.#settings[id] ??= effectiveSettings(undefined, undefined))
     return effectiveSettings(this.#byId[id], overrides)
+  }
+
+  /** Threads that jobs of this definition count as, unless they say otherwise. */
+  weightOf(id: number): number {
+    return this.#settings[id]?.weight ?? DEFAULT_WEIGHT
   }
 
   /** Whether inputs are checked here because the handler's module does not know the schema. */

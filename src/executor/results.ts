@@ -8,7 +8,7 @@
 import type { ErrorRecord } from '../base/errors.js'
 import { JobFailedError, MillraceError } from '../base/errors.js'
 import { readPayload } from '../codec/payload.js'
-import { formatJobId } from '../job/job-id.js'
+import { formatJobId, type JobAddress } from '../job/job-id.js'
 import type { PageRef } from '../store/page-ref.js'
 
 /** How a job ended. */
@@ -93,6 +93,11 @@ export class PageHandles {
     this.#tell(waiter, outcome, index)
   }
 
+  /** The job was over before anybody held this handle. */
+  isInStore(index: number): void {
+    this.#outcomes[index] = 'stored'
+  }
+
   /** The executor is closing, or has failed: whoever still waits is told. */
   abandon(failure?: Error): void {
     for (const [index, waiter] of this.#waiters) waiter.reject(failure ?? pendingError(this.id(index)))
@@ -174,6 +179,19 @@ export class ResultRegistry {
   register(firstSeq: number, handles: PageHandles): void {
     handles.firstSeq = firstSeq
     this.#pages.set(firstSeq, new WeakRef(handles))
+  }
+
+  /** The handles of a job that was enqueued alone in its page: those that somebody holds, or new ones. */
+  handlesOfOne({ seq, queueId, rank }: JobAddress, at: 'page' | 'solo' | 'over'): PageHandles {
+    const known = at === 'page' ? this.#pages.get(seq) : at === 'solo' ? this.#moved.get(seq)?.handles : undefined
+    const held = known?.deref()
+    if (held !== undefined) return held
+    const handles = new PageHandles(this, queueId, rank, false)
+    handles.firstSeq = seq
+    if (at === 'page') this.#pages.set(seq, new WeakRef(handles))
+    else if (at === 'solo') this.#moved.set(seq, { handles: new WeakRef(handles), index: 0 })
+    else handles.isInStore(0)
+    return handles
   }
 
   pin(handles: PageHandles): void {

@@ -66,7 +66,7 @@ export class Settlement {
     this.#now = now
     this.#passOver = retention.passOver('completed', expected)
     this.tidings = new Tidings(store, results, events)
-    this.moves = new JobMoves(store, retention, results, writes)
+    this.moves = new JobMoves(store, retention, results, writes, now)
   }
 
   /** Reads the outcomes that a batch's thread has left, and settles what its end leaves open. */
@@ -75,20 +75,20 @@ export class Settlement {
     const { control, end } = batch
     const finished = Math.min(control.finished, batch.limit)
     let definitionId = -1
-    let queueId = -1
+    let measured: PageRef | undefined
     let totalMs = 0
     let jobs = 0
     while (batch.hasNext(finished)) {
       const record = batch.nextRecord()
       const { page, pageIndex: index, entryOffset: offset } = batch
       const settledId = page.data.readUInt16LE(offset + 4)
-      if (settledId !== definitionId || page.queueId !== queueId) {
-        if (jobs > 0) {
+      if (settledId !== definitionId || page.queueId !== measured?.queueId || page.lane !== measured.lane) {
+        if (jobs > 0 && measured !== undefined) {
           runTimes.measure(definitionId, jobs, totalMs)
-          batch.addUsed(queueId, totalMs)
+          batch.addUsed(measured, totalMs)
         }
         definitionId = settledId
-        queueId = page.queueId
+        measured = page
         totalMs = 0
         jobs = 0
       }
@@ -108,9 +108,9 @@ export class Settlement {
       }
       batch.advance()
     }
-    if (jobs > 0) {
+    if (jobs > 0 && measured !== undefined) {
       runTimes.measure(definitionId, jobs, totalMs)
-      batch.addUsed(queueId, totalMs)
+      batch.addUsed(measured, totalMs)
     }
     if (end?.kind === 'died' && batch.collected < control.taken && batch.collected < batch.limit) this.#died(batch, end)
   }
@@ -179,7 +179,8 @@ export class Settlement {
     const bytes = page.data
     const isPassedOver = this.#passOver > 0
     if (isPassedOver) this.#passOver--
-    if (((bytes[offset + 6] ?? 0) & (ENTRY_HISTORY | ENTRY_EXTERNAL)) !== 0) {
+    const overrides = page.overrides(bytes[offset + 7] ?? 0)
+    if (((bytes[offset + 6] ?? 0) & (ENTRY_HISTORY | ENTRY_EXTERNAL)) !== 0 || overrides?.unique !== undefined) {
       this.#completedSpecial({ page, index, offset }, startedAt, runMs, Buffer.from(area.subarray(bodyFrom, bodyTo)), false)
       return
     }
@@ -188,7 +189,6 @@ export class Settlement {
     if (!isPassedOver) {
       const { queueId, rank, header } = page
       const { enqueuedAt } = header
-      const overrides = page.overrides(bytes[offset + 7] ?? 0)
       retention.add(
         'completed',
         { seq, enqueuedAt, startedAt, runMs, definitionId, queueId, rank, inputApart: false, outputApart: false },
@@ -225,7 +225,7 @@ export class Settlement {
     this.#completedSpecial(job, startedAt, runMs, output, output.length > INLINE_PAYLOAD_BYTES)
   }
 
-  /** A completion with a history, or with a payload that lies apart. */
+  /** A completion with a history, with a payload that lies apart, or of a job that may hold a unique key. */
   #completedSpecial(job: PlacedJob, startedAt: number, runMs: number, output: Buffer, outputApart: boolean): void {
     const { store } = this.#options
     const opened = this.#open(job)
@@ -298,7 +298,7 @@ export class Settlement {
     const { entry, overrides } = this.#open({ page, index, offset })
     const { timeoutMs } = registry.settings(entry.definitionId, overrides)
     // The thread's death costs its queue the start of the next one too: jobs that end threads at once would come first for ever.
-    batch.addUsed(page.queueId, span.endedAt - startedAt + THREAD_START_MS)
+    batch.addUsed(page, span.endedAt - startedAt + THREAD_START_MS)
     batch.collected++
     batch.advance()
     this.end({ page, index, offset }, endOfDeath(end, at, span, batch.cancelled.get(at), timeoutMs))

@@ -1,4 +1,5 @@
 /** What a commit makes true and is to be told once it is durable: results first to whoever awaits them, then events. */
+import { PAGE_HEADER_BYTES, readEntry } from '../codec/page.js'
 import { formatJobId } from '../job/job-id.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PageRef } from '../store/page-ref.js'
@@ -29,6 +30,19 @@ export class Tidings {
     const target: { handles: PageHandles; index: number } | undefined =
       handles === undefined ? this.#results.movedHandle(seq) : { handles, index }
     this.#after.push(() => this.#results.settle(seq, target, outcome))
+  }
+
+  /** The jobs of a page were stored. */
+  enqueued(page: PageRef): void {
+    if (!this.#events.has('enqueued')) return
+    const { data, header } = page
+    const runAt = header.runAt === 0 ? undefined : header.runAt
+    let offset = PAGE_HEADER_BYTES
+    for (let index = 0; index < header.count; index++) {
+      const { definitionId, end } = readEntry(data, offset)
+      this.event('enqueued', page, index, definitionId, () => ({ runAt }))
+      offset = end
+    }
   }
 
   /** An event about a job, if anybody listens. */

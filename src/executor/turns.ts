@@ -12,11 +12,12 @@
 import type { Clock, Timer } from '../base/clock.js'
 import { MillraceError } from '../base/errors.js'
 import { PROMOTE_JOBS } from '../base/limits.js'
+import { laneOfPage } from '../codec/limit-lane.js'
 import { INDEX_GROUP, INDEX_SOLO, PAYLOAD_INPUT } from '../codec/keys.js'
-import { ENTRY_RETRY, PAGE_HEADER_BYTES, readEntry } from '../codec/page.js'
+import { ENTRY_RETRY, PAGE_HEADER_BYTES } from '../codec/page.js'
 import type { Batch } from '../dispatcher/batch.js'
 import type { Dispatcher } from '../dispatcher/dispatcher.js'
-import type { DueTimer } from '../scheduler/due-timer.js'
+import { DueTimer } from '../scheduler/due-timer.js'
 import type { ReadyQueues } from '../scheduler/ready-queues.js'
 import { WriteBatch } from '../store/engine.js'
 import type { Counters, JobStore } from '../store/job-store.js'
@@ -29,6 +30,7 @@ import { scheduledPageRef } from './locate.js'
 import type { ResultRegistry } from './results.js'
 import type { SettlementOptions } from './settlement.js'
 import { Settlement } from './settlement.js'
+import { admit, holdKey } from './uniqueness.js'
 
 export interface TurnsOptions extends SettlementOptions {
   readonly clock: Clock
@@ -87,6 +89,8 @@ export class Turns {
   /** When the latest turn began, and the timer of the next one if nothing calls for it sooner. */
   #lastTurnMs = 0
   #pace: Timer | undefined
+  /** When the next job may start that waits for a rate. */
+  readonly #rates: DueTimer
   readonly #cancels = new Set<PendingCancel>()
   readonly #settledListeners = new Set<() => void>()
 
@@ -94,7 +98,8 @@ export class Turns {
     this.#options = options
     this.durable = { ...options.store.counters }
     this.#dueAt = options.store.nextDueAt()
-    options.due.arm(this.#dueAt)
+    options.due.arm(Math.min(this.#dueAt, options.store.uniques.nextExpiryAt))
+    this.#rates = new DueTimer(options.clock, () => this.poke(), true)
   }
 
   get failure(): Error | undefined {
@@ -136,6 +141,7 @@ export class Turns {
     this.#stopped = true
     this.#pace?.cancel()
     this.#options.due.stop()
+    this.#rates.stop()
     for (const pending of this.#cancels) pending.resolve(false)
     this.#cancels.clear()
     this.#refuse(new MillraceError('MILLRACE_CLOSED', 'The executor closed before it could answer.'))
@@ -188,7 +194,7 @@ export class Turns {
   }
 
   #turn(): void {
-    const { clock, store, intake, dispatcher } = this.#options
+    const { clock, store, intake, ready, dispatcher } = this.#options
     const now = clock.now()
     this.#lastTurnMs = clock.monotonicMs()
     this.#pace?.cancel()
@@ -206,7 +212,9 @@ export class Turns {
       gathered = intake.take()
       const bytes = this.#store(gathered, settlement, writes, now)
       this.#promote(settlement, writes, now)
+      store.uniques.expire(writes, now)
       const batches = this.draining ? [] : this.#options.claims.make(writes, now)
+      ready.writeRates(writes, now)
       settlement.write()
       this.#dueAt = Math.min(this.#dueAt, settlement.dueAt)
       if (writes.length === 0) {
@@ -253,15 +261,16 @@ export class Turns {
     returned.sort((left, right) => left.page.ord - right.page.ord || left.page.sub - right.page.sub || left.from - right.from)
     ready.putBack(returned)
     const back = settlement.moves.back.map((page) => ({ page, from: 0, to: 1, offset: PAGE_HEADER_BYTES }))
-    ready.putBack(back.sort((left, right) => left.page.ord - right.page.ord || left.page.sub - right.page.sub))
+    ready.putBackBegun(back.sort((left, right) => left.page.ord - right.page.ord || left.page.sub - right.page.sub))
   }
 
   /** Gives the gathered jobs their numbers and stores their pages. Returns the bytes that are pending no more afterwards. */
   #store(gathered: Gathered, settlement: Settlement, writes: WriteBatch, now: number): number {
-    const { store, ready, results, events } = this.#options
+    const { store, ready, results } = this.#options
     const { counters } = store
     let total = 0
-    for (const { queueId, rank, runAt, builder, handles, externals } of gathered.pages) {
+    for (const gatheredPage of admit(gathered, settlement, writes, now, this.#options)) {
+      const { queueId, rank, lane, runAt, builder, handles, externals, ticket } = gatheredPage
       const { count, uniformDefinition } = builder
       const firstSeq = counters.nextSeq
       counters.nextSeq += count
@@ -273,30 +282,21 @@ export class Turns {
         store.putPayload(writes, firstSeq + index, PAYLOAD_INPUT, payload)
         total += payload.length
       }
-      const page = new PageRef(queueId, rank, firstSeq, 0, header, bytes, uniformDefinition)
+      const page = new PageRef(queueId, rank, firstSeq, 0, header, bytes, uniformDefinition, lane)
+      if (ticket !== undefined) holdKey(ticket, page, store, writes)
       if (runAt > now) {
         store.putScheduled(writes, runAt, queueId, rank, bytes, firstSeq, false)
         counters.scheduled += count
         this.#dueAt = Math.min(this.#dueAt, runAt)
       } else {
         store.putPage(writes, page)
+        if (lane !== 0) store.putLocation(writes, INDEX_GROUP, firstSeq, page.key)
         counters.waiting += count
         ready.append(page)
       }
-      if (events.has('enqueued')) this.#tellEnqueued(page, settlement)
+      settlement.tidings.enqueued(page)
     }
     return total
-  }
-
-  #tellEnqueued(page: PageRef, { tidings }: Settlement): void {
-    const { data, header } = page
-    const runAt = header.runAt === 0 ? undefined : header.runAt
-    let offset = PAGE_HEADER_BYTES
-    for (let index = 0; index < header.count; index++) {
-      const { definitionId, end } = readEntry(data, offset)
-      tidings.event('enqueued', page, index, definitionId, () => ({ runAt }))
-      offset = end
-    }
   }
 
   /** Moves jobs that have become due to their queues. */
@@ -311,7 +311,7 @@ export class Turns {
       // Cancelled in this very turn: the record is on its way out.
       if (settlement.unscheduled.has(scheduled.key.toString('latin1'))) continue
       const { header, bytes, queueId, rank } = scheduled
-      const page = new PageRef(queueId, rank, counters.nextSeq++, 0, header, bytes, -1)
+      const page = new PageRef(queueId, rank, counters.nextSeq++, 0, header, bytes, -1, laneOfPage(bytes))
       if (waiting.doneCount > 0) {
         page.restoreMarks(waiting.marks())
         writes.remove('marks', scheduled.key)
@@ -356,12 +356,15 @@ export class Turns {
 
   /** Arms the timer and sees whether there is more to do at once. */
   #goOn(): void {
-    const { due, claims, intake, retention, dispatcher, onQuiet } = this.#options
-    due.arm(this.#dueAt)
+    const { due, claims, intake, retention, dispatcher, ready, onQuiet } = this.#options
+    const { nextExpiryAt } = this.#options.store.uniques
+    due.arm(Math.min(this.#dueAt, nextExpiryAt))
+    const hasExpired = retention.hasExpired || due.isDue(nextExpiryAt)
+    this.#rates.arm(this.draining ? Infinity : ready.freeAt)
     const more =
-      this.#isAsked || intake.hasPending || retention.hasExpired || (!this.draining && (due.isDue(this.#dueAt) || claims.canMake))
+      this.#isAsked || intake.hasPending || hasExpired || (!this.draining && (due.isDue(this.#dueAt) || claims.canMake))
     if (dispatcher.inFlight > 0 || claims.hasWork) this.#wasQuiet = false
-    dispatcher.setBusy(claims.hasWork)
+    dispatcher.setBusy(claims.isBusy)
     if (more) this.poke()
     else if (dispatcher.hasNews) this.news()
     else if (claims.hasWork && !this.draining) {
@@ -384,7 +387,7 @@ export class Turns {
     for (const pending of this.#cancels) pending.reject(error)
     this.#cancels.clear()
     this.#refuse(error)
-    this.#options.due.stop()
+    for (const timer of [this.#options.due, this.#rates]) timer.stop()
     this.#options.onFailure(error)
     for (const listener of this.#settledListeners) listener()
   }

@@ -17,12 +17,15 @@ import {
   DEFAULT_PRIORITY,
   DEFAULT_QUEUE,
   DEFAULT_TIMEOUT_MS,
+  DEFAULT_WEIGHT,
   SETTING_NAMES,
   SETTING_RULES,
   type SettingName,
   type SettingValues,
 } from './job-settings.js'
+import { checkLimit, type CompiledLimit, type Limit } from './limit.js'
 import type { Cancel, Snooze } from './outcome.js'
+import { checkDefinedUnique, type CompiledUnique, type UniqueOptions } from './unique.js'
 
 const DEFINITION = Symbol.for('millrace.definition')
 const HANDLER = Symbol.for('millrace.handler')
@@ -52,6 +55,15 @@ export interface JobSpecBase<Input, EnqueueInput> {
   readonly timeout?: Setting<Duration, Input>
   /** When `ctx.signal` is aborted, above 0 and shorter than `timeout`. `Infinity` or omitted: not before the run is stopped. */
   readonly softTimeout?: Setting<Duration, Input>
+  /**
+   * How its jobs are limited together with others of their key in the same queue. The key may be a function of the input, such as
+   * `({ tenant }) => tenant`; where it answers `undefined` the job has no limit. Stored with each job.
+   */
+  readonly limit?: Limit<string | ((input: Input) => string | undefined)>
+  /** How many threads a job counts as while it runs, from 1 to 1024; more than there are count as all of them. @defaultValue 1 */
+  readonly weight?: Setting<number, Input>
+  /** That only one of its jobs with the same key is there at a time. */
+  readonly unique?: UniqueOptions<Setting<string, Input>>
 }
 
 /** A definition whose handler is beside it. Write `setup` before `run`: the type of `ctx.state` flows from the one to the other. */
@@ -145,10 +157,13 @@ export interface CompiledDefinition {
   readonly timeoutMs: number | SettingFunction
   /** A function returns the raw `Duration`. */
   readonly softTimeoutMs: number | SettingFunction | undefined
+  readonly weight: number | SettingFunction
+  readonly limit?: CompiledLimit
+  readonly unique?: CompiledUnique<string | SettingFunction>
   readonly run?: (input: unknown, ctx: JobContext) => unknown
   readonly setup?: (thread: ThreadInfo) => unknown
   readonly teardown?: (state: unknown) => unknown
-  /** Whether any setting is a function of the input. */
+  /** Whether anything is to be settled for each job: a function of the input, a unique key. */
   readonly varies: boolean
 }
 
@@ -182,7 +197,18 @@ export function compiledDefinition(value: unknown): CompiledDefinition | undefin
   }
 }
 
-const SPEC_FIELDS = ['name', 'module', 'input', ...SETTING_NAMES, 'setup', 'teardown', 'run', 'handler'] as const
+const SPEC_FIELDS = [
+  'name',
+  'module',
+  'input',
+  ...SETTING_NAMES,
+  'limit',
+  'unique',
+  'setup',
+  'teardown',
+  'run',
+  'handler',
+] as const
 
 type SpecFields = Fields<(typeof SPEC_FIELDS)[number]>
 
@@ -194,6 +220,8 @@ function compileDefinition(spec: unknown): CompiledDefinition {
   const schema = checkSchema(fields.input, problems)
   const handlers = checkHandlers(fields, problems)
   const softTimeoutMs = setting(fields, 'softTimeout', undefined, problems)
+  const limit = fields.limit === undefined ? undefined : checkLimit(fields.limit, problems, true)
+  const unique = fields.unique === undefined ? undefined : checkDefinedUnique(fields.unique, problems)
   const compiled: CompiledDefinition = {
     name,
     moduleUrl,
@@ -205,8 +233,14 @@ function compileDefinition(spec: unknown): CompiledDefinition {
     backoff: setting(fields, 'backoff', DEFAULT_BACKOFF, problems),
     timeoutMs: setting(fields, 'timeout', DEFAULT_TIMEOUT_MS, problems),
     softTimeoutMs: softTimeoutMs === Infinity ? undefined : softTimeoutMs,
+    weight: setting(fields, 'weight', DEFAULT_WEIGHT, problems),
+    ...(limit !== undefined && { limit }),
+    ...(unique !== undefined && { unique }),
     ...handlers,
-    varies: SETTING_NAMES.some((field) => typeof fields[field] === 'function'),
+    varies:
+      unique !== undefined ||
+      typeof limit?.key === 'function' ||
+      SETTING_NAMES.some((field) => typeof fields[field] === 'function'),
   }
   if (typeof softTimeoutMs === 'number' && typeof compiled.timeoutMs === 'number')
     checkTimeouts(softTimeoutMs, compiled.timeoutMs, problems)

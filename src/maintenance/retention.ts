@@ -9,7 +9,9 @@ import { PRUNE_BLOCKS } from '../base/limits.js'
 import { PAYLOAD_INPUT, PAYLOAD_OUTPUT } from '../codec/keys.js'
 import type { FinishedDetails, FinishedEntry } from '../codec/finished-block.js'
 import { FinishedBlockBuilder, findInBlock, readBlock, readBlockHeader } from '../codec/finished-block.js'
+import { uniqueHash } from '../codec/unique-entry.js'
 import type { FinalState } from '../job/job-info.js'
+import type { StoredUnique } from '../job/unique.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
 
@@ -28,6 +30,14 @@ interface Block {
   readonly highestSeq: number
   /** Payloads that lie apart and go with the block. */
   readonly payloads: readonly Apart[]
+  /** Unique keys that its jobs may hold until it goes. */
+  readonly keys: readonly KeptKey[]
+}
+
+interface KeptKey {
+  readonly seq: number
+  readonly definitionId: number
+  readonly key: string
 }
 
 interface Apart {
@@ -44,6 +54,7 @@ class Shelf {
   total = 0
   builder: FinishedBlockBuilder | undefined
   payloads: Apart[] = []
+  keys: KeptKey[] = []
 
   constructor(state: FinalState, rule: RetentionRule) {
     this.state = state
@@ -121,6 +132,7 @@ export class Retention {
     shelf.builder.add(job, details, input, inputFrom, inputTo, output, outputFrom, outputTo)
     if (job.inputApart) shelf.payloads.push({ seq: job.seq, kind: PAYLOAD_INPUT })
     if (job.outputApart) shelf.payloads.push({ seq: job.seq, kind: PAYLOAD_OUTPUT })
+    if (details?.overrides?.unique?.while === 'kept') shelf.keys.push(keptKey(job, details.overrides.unique))
   }
 
   /** Writes the commit's blocks and removes, in bounded number, those that do not count any more. */
@@ -183,11 +195,14 @@ export class Retention {
       for (const { block, bytes } of found) {
         const { count, finishedAt, lowestSeq, highestSeq } = readBlockHeader(bytes)
         const payloads: Apart[] = []
-        for (const { seq, inputApart, outputApart } of readBlock(bytes)) {
+        const keys: KeptKey[] = []
+        for (const entry of readBlock(bytes)) {
+          const { seq, inputApart, outputApart, overrides } = entry
+          if (overrides?.unique?.while === 'kept') keys.push(keptKey(entry, overrides.unique))
           if (inputApart) payloads.push({ seq, kind: PAYLOAD_INPUT })
           if (outputApart) payloads.push({ seq, kind: PAYLOAD_OUTPUT })
         }
-        shelf.blocks.push({ number: block, count, finishedAt, lowestSeq, highestSeq, payloads })
+        shelf.blocks.push({ number: block, count, finishedAt, lowestSeq, highestSeq, payloads, keys })
         shelf.total += count
         from = block + 1
       }
@@ -199,10 +214,12 @@ export class Retention {
     const number = this.#store.counters.nextBlock++
     const { count, lowestSeq, highestSeq } = builder
     this.#store.putBlock(batch, shelf.state, number, builder.seal(now))
-    shelf.blocks.push({ number, count, finishedAt: now, lowestSeq, highestSeq, payloads: shelf.payloads })
+    const { payloads, keys } = shelf
+    shelf.blocks.push({ number, count, finishedAt: now, lowestSeq, highestSeq, payloads, keys })
     shelf.total += count
     shelf.builder = undefined
     shelf.payloads = []
+    shelf.keys = []
   }
 
   #removable(shelf: Shelf, now: number): boolean {
@@ -218,9 +235,15 @@ export class Retention {
       if (block === undefined) break
       this.#store.removeBlock(batch, shelf.state, block.number)
       for (const { seq, kind } of block.payloads) this.#store.removePayload(batch, seq, kind)
+      for (const { seq, definitionId, key } of block.keys)
+        this.#store.uniques.pruned(batch, uniqueHash(this.#store.definitionName(definitionId), key), seq, now)
       shelf.total -= block.count
       shelf.blocks.shift()
       removed++
     }
   }
+}
+
+function keptKey({ seq, definitionId }: Omit<KeptKey, 'key'>, { key }: StoredUnique): KeptKey {
+  return { seq, definitionId, key }
 }

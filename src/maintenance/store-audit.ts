@@ -3,7 +3,8 @@
  * of the library, so that a fault in the store's own bookkeeping cannot hide itself. Used by the doctor and by the tests.
  *
  * - A job is in exactly one place: in a page and not marked, in a scheduled page and not marked, or in a finished block.
- * - The index leads to every job that left the page it was enqueued in, to every suspect, and to nothing else.
+ * - The index leads to every job that left the page it was enqueued in, to every suspect, to every holder of a unique key, and to
+ *   nothing else.
  * - Marks belong to a page and leave at least one of its jobs. Payloads belong to a job, and every job has those it names.
  * - The counters are what a recount gives; numbers that were given out are below the next one.
  * - Nothing is claimed.
@@ -19,10 +20,11 @@ import { readBlock, readBlockHeader } from '../codec/finished-block.js'
 import {
   finishedEnd,
   finishedKey,
-  indexKey,
   INDEX_GROUP,
   INDEX_SOLO,
   INDEX_SUSPECT,
+  INDEX_UNIQUE,
+  INDEX_UNIQUE_EXPIRY,
   metaKey,
   PAYLOAD_INPUT,
   PAYLOAD_OUTPUT,
@@ -46,6 +48,10 @@ import { readScheduled } from '../codec/scheduled-record.js'
 import type { FinalState } from '../job/job-info.js'
 import { type Engine, type Entry, type Table, TABLES, type WriteBatch } from '../store/engine.js'
 import { checkCounters, type Recount } from './audit-counters.js'
+import { IndexAudit } from './audit-index.js'
+import { misplacements } from './audit-limits.js'
+import { type AuditNames, auditMeta } from './audit-meta.js'
+import { UniqueAudit } from './audit-unique.js'
 import { type FoundPage, hex, isMarked, leavePage, nameOf, type Place, removePage, setMark, sizeApart } from './found-page.js'
 
 export interface AuditOptions {
@@ -87,7 +93,6 @@ export function auditStore(engine: Engine, options: AuditOptions = {}): Audit {
 }
 
 const FINAL_STATES = ['completed', 'cancelled', 'discarded'] as const
-const KINDS = { [INDEX_SOLO]: 'solo', [INDEX_GROUP]: 'group', [INDEX_SUSPECT]: 'suspect' } as const
 const STEP = 500
 
 class StoreAudit {
@@ -100,9 +105,9 @@ class StoreAudit {
   readonly #pages = new Map<string, FoundPage>()
   /** Payloads that jobs name: the job's number and the kind; and their sizes, where the job tells. */
   readonly #payloads = new Map<string, number | undefined>()
-  /** Index entries that there must be: kind and number, and the key they lead to. */
-  readonly #index = new Map<string, Buffer>()
-  readonly #names = { queue: new Set<number>(), definition: new Set<number>() }
+  readonly #index = new IndexAudit()
+  readonly #unique: UniqueAudit
+  readonly #names: AuditNames = { queue: new Set(), definition: new Set() }
   readonly #recount = { waiting: 0, scheduled: 0, retryable: 0, completed: 0, cancelled: 0, discarded: 0 }
   /** Marked jobs, which must be somewhere else. */
   readonly #left = new Map<number, string>()
@@ -117,6 +122,7 @@ class StoreAudit {
   constructor(engine: Engine, options: AuditOptions) {
     this.#engine = engine
     this.#options = options
+    this.#unique = new UniqueAudit(engine, options.keepsAll === true)
   }
 
   run(): Audit {
@@ -173,36 +179,31 @@ class StoreAudit {
   }
 
   #readNames(): void {
-    for (const { key } of this.#entries('meta')) {
-      const [kind, id] = key.toString('utf8').split(':')
-      if (kind === 'queue' || kind === 'definition') this.#names[kind].add(Number(id))
-    }
-    const format = this.#engine.get('meta', metaKey('format'))
-    if (format === undefined) this.#problem('meta has no format')
-    else if (!/^\{"format":[1-9]\d*,"mark":\d+\}$/.test(format.toString('latin1')))
-      this.#problem(`meta format cannot be read: ${format.toString('latin1')}`)
+    for (const { text, repair } of auditMeta(this.#entries('meta'), this.#names)) this.#problem(text, repair)
   }
 
   // ---- pages ----
 
   #page({ key, value }: Entry): void {
-    const { queueId, ord, sub } = readPageKey(key)
-    const { header, suspect } = this.#readPage('pages', key, value, queueId)
+    const { queueId, rank, lane, ord, sub } = readPageKey(key)
+    const { header, suspect } = this.#readPage('pages', key, value, queueId, rank)
     const { solo, firstSeq } = header
     this.#highest.seq = Math.max(this.#highest.seq, ord)
     if (!solo && sub !== 0) this.#problem(`pages ${hex(key)} holds a page of several jobs behind another page`)
-    if (!solo && ord !== firstSeq) this.#expectIndex(INDEX_GROUP, firstSeq, key, 0)
-    if (solo) this.#expectIndex(INDEX_SOLO, firstSeq, key, 0)
-    if (suspect) this.#expectIndex(INDEX_SUSPECT, firstSeq, key, 0)
+    for (const text of misplacements(value, lane)) this.#problem(`pages ${hex(key)} ${text}`)
+    if (!solo && (ord !== firstSeq || lane !== 0)) this.#index.expect(INDEX_GROUP, firstSeq, key, 0)
+    if (solo) this.#index.expect(INDEX_SOLO, firstSeq, key, 0)
+    if (suspect) this.#index.expect(INDEX_SUSPECT, firstSeq, key, 0)
   }
 
   #scheduled({ key, value }: Entry): void {
-    const { queueId, bytes } = readScheduled(key, value)
-    const { header, suspect } = this.#readPage('scheduled', key, bytes, queueId)
+    const { queueId, rank, bytes } = readScheduled(key, value)
+    const { header, suspect } = this.#readPage('scheduled', key, bytes, queueId, rank)
+    for (const text of misplacements(bytes)) this.#problem(`scheduled ${hex(key)} ${text}`)
     if (!scheduledKey(header.runAt, header.firstSeq).equals(key))
       this.#problem(`scheduled ${hex(key)} holds a page that is due at ${header.runAt} and begins with job ${header.firstSeq}`)
     if (suspect) this.#problem(`scheduled ${hex(key)} holds a suspect`)
-    this.#expectIndex(header.solo ? INDEX_SOLO : INDEX_GROUP, header.firstSeq, key, 1)
+    this.#index.expect(header.solo ? INDEX_SOLO : INDEX_GROUP, header.firstSeq, key, 1)
   }
 
   #readPage(
@@ -210,6 +211,7 @@ class StoreAudit {
     key: Buffer,
     bytes: Buffer,
     queueId: number,
+    rank: number,
   ): { readonly header: PageHeader; readonly suspect: boolean } {
     const header = readPageHeader(bytes)
     const where = `${table} ${hex(key)}`
@@ -219,13 +221,13 @@ class StoreAudit {
     if (!this.#names.queue.has(queueId)) this.#problem(`${where} is of the unknown queue ${queueId}`)
     if (header.count === 0 || (header.solo && header.count !== 1)) this.#problem(`${where} holds ${header.count} jobs`)
     const overridesAt = bytes.readUInt32LE(4)
-    const overrides = readOverrides(bytes).length
+    const overrides = readOverrides(bytes)
     let suspect = false
     let offset = PAGE_HEADER_BYTES
     for (let index = 0; index < header.count; index++) {
       const entry = readEntry(bytes, offset)
       const seq = header.firstSeq + index
-      const isSuspect = this.#readJob(`${where}, job ${seq}`, bytes, entry, header.solo, overrides)
+      const isSuspect = this.#readJob(`${where}, job ${seq}`, bytes, entry, header.solo, overrides.length)
       this.#highest.seq = Math.max(this.#highest.seq, seq)
       if (isMarked(page.marks, index)) {
         done++
@@ -233,6 +235,8 @@ class StoreAudit {
       } else {
         suspect ||= isSuspect
         this.#place(seq, place)
+        const job = { seq, definitionId: entry.definitionId, queueId, rank, over: false, hasRun: header.solo }
+        this.#unique.add(job, overrides[entry.overrides - 1]?.unique)
         this.#oldestAt = Math.min(this.#oldestAt, header.enqueuedAt)
         if ((entry.flags & ENTRY_EXTERNAL) !== 0)
           this.#payloads.set(`${seq}.${PAYLOAD_INPUT}`, sizeApart(bytes.subarray(entry.payloadFrom, entry.end)))
@@ -319,8 +323,10 @@ class StoreAudit {
     const jobs = Array.from(readBlock(value))
     this.#highest.block = Math.max(this.#highest.block, key.readUIntBE(1, 6))
     const place: Place = { where, stage: 2 }
-    for (const { seq, queueId, definitionId, inputApart, outputApart, input, output } of jobs) {
+    for (const job of jobs) {
+      const { seq, queueId, definitionId, inputApart, outputApart, input, output } = job
       this.#place(seq, place)
+      this.#unique.add({ ...job, over: true, hasRun: true }, job.overrides?.unique)
       this.#highest.seq = Math.max(this.#highest.seq, seq)
       if (!inputApart) this.#decode(`${where}, job ${seq}`, 'input', input)
       this.#decode(`${where}, job ${seq}`, 'output', output)
@@ -347,35 +353,24 @@ class StoreAudit {
     const repair = (batch: WriteBatch): void => batch.remove('claims', key)
     if (this.#options.crashed !== true) this.#problem(`batch ${claim.batchId} is claimed`, repair)
     for (const { key: page, from, to } of claim.slices) {
-      const count = this.#pages.get(nameOf(page))?.header.count ?? Infinity
+      const { count, firstSeq } = this.#pages.get(nameOf(page))?.header ?? { count: Infinity, firstSeq: 0 }
       this.#claimed += Math.max(0, Math.min(to, count) - from)
+      this.#unique.claim(firstSeq + from, firstSeq + to)
       if (from >= to || to > count)
         this.#problem(`batch ${claim.batchId} claims jobs ${from} to ${to} of a page of ${count}`, repair)
     }
   }
 
-  #expectIndex(kind: keyof typeof KINDS, seq: number, key: Buffer, table: 0 | 1): void {
-    this.#index.set(`${kind}.${seq}`, Buffer.concat([Buffer.of(table), key]))
-  }
-
   #checkIndex(): void {
-    for (const { key, value } of this.#entries('index')) {
-      const kind = key.readUInt8(0) as keyof typeof KINDS
-      const seq = key.readUIntBE(1, 6)
-      const name = `index ${KINDS[kind] ?? `kind ${kind}`} ${seq}`
-      const expected = this.#index.get(`${kind}.${seq}`)
-      this.#index.delete(`${kind}.${seq}`)
-      if (expected === undefined)
-        this.#problem(`${name} is stray: it leads to ${hex(value)}`, (batch) => batch.remove('index', key))
-      else if (!expected.equals(value))
-        this.#problem(`${name} leads to ${hex(value)} instead of ${hex(expected)}`, (batch) => batch.put('index', key, expected))
+    const tell = this.#problem.bind(this)
+    for (const entry of this.#entries('index')) {
+      const [kind] = entry.key
+      if (kind === INDEX_UNIQUE) this.#try('index', entry, () => this.#unique.readHolder(entry))
+      else if (kind === INDEX_UNIQUE_EXPIRY) this.#unique.readExpiry(entry)
+      else this.#index.check(entry, tell)
     }
-    for (const [name, key] of this.#index) {
-      const [kind, seq] = name.split('.').map(Number) as [keyof typeof KINDS, number]
-      this.#problem(`index ${KINDS[kind]} ${seq} is missing: nothing leads to ${hex(key)}`, (batch) =>
-        batch.put('index', indexKey(kind, seq), key),
-      )
-    }
+    this.#index.checkMissing(tell)
+    this.#unique.check(tell)
   }
 
   #checkPayloads(): void {

@@ -10,12 +10,16 @@ import { builtinTag, describeThrown, describeValue, Problems, readFields } from 
 import { durationMs } from '../base/rules.js'
 import { DEFAULT_BACKOFF, type Backoff, type BackoffSource, type StoredBackoff } from '../job/backoff.js'
 import type { CompiledDefinition, SettingFunction } from '../job/define-job.js'
+import { checkAnsweredKey, checkLimit, storedLimit, type CompiledLimit, type Limit, type StoredLimit } from '../job/limit.js'
+import { checkDebounce, checkUnique, checkUniqueKey } from '../job/unique.js'
+import type { CompiledUnique, ResolvedUnique, StoredUnique, UniqueOptions } from '../job/unique.js'
 import {
   checkTimeouts,
   DEFAULT_MAX_RETRIES,
   DEFAULT_PRIORITY,
   DEFAULT_QUEUE,
   DEFAULT_TIMEOUT_MS,
+  DEFAULT_WEIGHT,
   SETTING_NAMES,
   SETTING_RULES,
   type SettingName,
@@ -40,10 +44,16 @@ export interface EnqueueOptions {
   readonly delay?: Duration
   /** When the job becomes available: a `Date` or epoch ms. In the past: at once. Not together with `delay`. */
   readonly runAt?: Date | number
+  /** The key under which the job is limited together with others, and their limit. Instead of the definition's, as a whole. */
+  readonly limit?: Limit
+  /** How many threads the job counts as while it runs; more than there are count as all of them. From 1 to 1024. */
+  readonly weight?: number
+  /** That only one job of this definition and key is there at a time. The definition's counts as a whole when this is omitted. */
+  readonly unique?: UniqueOptions
 }
 
 /** The settings stored with a job: those that came from the enqueue or from a function of the input. */
-export interface JobOverrides {
+export interface JobOverrides extends StoredLimit {
   /** `Infinity` included. */
   readonly maxRetries?: number
   readonly backoff?: StoredBackoff
@@ -51,6 +61,9 @@ export interface JobOverrides {
   readonly timeoutMs?: number
   /** `Infinity`: none, although the definition has one. */
   readonly softTimeoutMs?: number
+  readonly weight?: number
+  /** The key that the job was enqueued with. Whether it still holds it, the unique index says. */
+  readonly unique?: StoredUnique
 }
 
 /** Checked {@link EnqueueOptions}, for any number of inputs. */
@@ -62,6 +75,7 @@ export interface CompiledEnqueueOptions {
   readonly runAt: number | undefined
   /** Shared by all jobs enqueued with these options. */
   readonly overrides: JobOverrides | undefined
+  readonly unique?: CompiledUnique
 }
 
 /** Where and when one job waits, and what is stored with it. */
@@ -71,9 +85,10 @@ export interface ResolvedEnqueue {
   /** Epoch ms, always in the future; `undefined`: available at once. */
   readonly runAt: number | undefined
   readonly overrides: JobOverrides | undefined
+  readonly unique?: ResolvedUnique
 }
 
-const OPTION_FIELDS = [...SETTING_NAMES, 'delay', 'runAt'] as const
+const OPTION_FIELDS = [...SETTING_NAMES, 'delay', 'runAt', 'limit', 'unique'] as const
 
 /**
  * Checks the options once, at the call.
@@ -97,10 +112,14 @@ export function compileEnqueueOptions(options: unknown): CompiledEnqueueOptions 
   if (checked.timeout !== undefined) checkTimeouts(checked.softTimeout, checked.timeout, problems)
   const delayMs = fields.delay === undefined ? undefined : durationMs(fields.delay, 'delay', problems, { zero: true })
   const runAt = fields.runAt === undefined ? undefined : checkInstant(fields.runAt, problems)
+  const limit = fields.limit === undefined ? undefined : checkLimit(fields.limit, problems, false)
   if (fields.delay !== undefined && fields.runAt !== undefined)
     problems.add('runAt', 'is given together with delay; give one of the two')
+  const unique = fields.unique === undefined ? undefined : checkUnique(fields.unique, problems)
+  if (unique !== undefined) checkDebounce(unique, delayMs, problems)
   problems.throwIfAny('MILLRACE_INVALID_OPTIONS', 'The enqueue options cannot be used')
-  return Object.freeze({ queue, priority, delayMs, runAt, overrides: overridesOf(checked) })
+  const overrides = withLimit(overridesOf(checked, unique), limit)
+  return Object.freeze({ queue, priority, delayMs, runAt, overrides, ...(unique && { unique }) })
 }
 
 function checkInstant(value: unknown, problems: Problems): number | undefined {
@@ -121,14 +140,36 @@ function instantOf(value: unknown): unknown {
 
 type Checked = { readonly [Name in SettingName]?: SettingValues[Name] }
 
-function overridesOf({ maxRetries, backoff, timeout, softTimeout }: Checked): JobOverrides | undefined {
-  if (maxRetries === undefined && backoff === undefined && timeout === undefined && softTimeout === undefined) return undefined
+function overridesOf(
+  { maxRetries, backoff, timeout, softTimeout, weight }: Checked,
+  unique?: CompiledUnique,
+): JobOverrides | undefined {
+  const given = maxRetries ?? backoff ?? timeout ?? softTimeout ?? weight ?? unique
+  if (given === undefined) return undefined
   return Object.freeze({
     ...(maxRetries !== undefined && { maxRetries }),
     ...(backoff !== undefined && { backoff: storedBackoff(backoff) }),
     ...(timeout !== undefined && { timeoutMs: timeout }),
     ...(softTimeout !== undefined && { softTimeoutMs: softTimeout }),
+    ...(weight !== undefined && { weight }),
+    ...(unique !== undefined && { unique: Object.freeze({ key: unique.key, while: unique.while }) }),
   })
+}
+
+function withLimit(
+  overrides: JobOverrides | undefined,
+  limit: CompiledLimit | undefined,
+  key = limit?.key,
+): JobOverrides | undefined {
+  if (limit === undefined || typeof key !== 'string') return overrides
+  return Object.freeze({ ...overrides, ...storedLimit(limit, key) })
+}
+
+/** What the options give over what the definition asks for. A limit is taken as a whole. */
+function merged(asked: JobOverrides | undefined, given: JobOverrides | undefined): JobOverrides | undefined {
+  if (asked === undefined || given === undefined) return given ?? asked
+  const { limitKey: _key, limitMax: _max, limitRate: _rate, ...rest } = asked
+  return Object.freeze({ ...(given.limitKey === undefined ? asked : rest), ...given })
 }
 
 function storedBackoff(backoff: Backoff): StoredBackoff {
@@ -154,8 +195,9 @@ export function resolveEnqueue(
   if (definition.varies) return resolveVarying(definition, input, options, now)
   let resolved = plain.get(definition)
   if (resolved === undefined) {
-    const { queue, priority } = definition
-    resolved = Object.freeze({ queue: queue as string, priority: priority as number, runAt: undefined, overrides: undefined })
+    const { queue, priority, limit } = definition
+    const overrides = withLimit(undefined, limit)
+    resolved = Object.freeze({ queue: queue as string, priority: priority as number, runAt: undefined, overrides })
     plain.set(definition, resolved)
   }
   if (options === undefined) return resolved
@@ -164,7 +206,8 @@ export function resolveEnqueue(
     queue: options.queue ?? resolved.queue,
     priority: options.priority ?? resolved.priority,
     runAt: dueAt(options, now),
-    overrides: options.overrides,
+    overrides: merged(resolved.overrides, options.overrides),
+    ...(options.unique && { unique: resolvedUnique(options.unique, options) }),
   }
 }
 
@@ -188,20 +231,51 @@ function resolveVarying(
   const backoff = ask('backoff', definition.backoff, given?.backoff)
   const timeout = ask('timeout', definition.timeoutMs, given?.timeoutMs)
   const softTimeout = ask('softTimeout', definition.softTimeoutMs, given?.softTimeoutMs)
+  const weight = ask('weight', definition.weight, given?.weight)
+  const limitKey = given?.limitKey === undefined ? askLimitKey(definition, input, problems) : undefined
+  const unique = options?.unique ?? definedUnique(definition, input, options, problems)
   throwIfAny(definition, problems)
-  const asked = overridesOf({
+  const settings = {
     ...(maxRetries !== undefined && { maxRetries }),
     ...(backoff !== undefined && { backoff }),
     ...(timeout !== undefined && { timeout }),
     ...(softTimeout !== undefined && { softTimeout }),
-  })
-  const overrides = asked === undefined ? given : given === undefined ? asked : Object.freeze({ ...asked, ...given })
+    ...(weight !== undefined && { weight }),
+  }
+  const asked = withLimit(overridesOf(settings, unique), limitKey === undefined ? undefined : definition.limit, limitKey)
+  const overrides = merged(asked, given)
   if (overrides !== undefined) checkTogether(definition, overrides)
   return {
     queue: options?.queue ?? queue ?? constant(definition.queue, DEFAULT_QUEUE),
     priority: options?.priority ?? priority ?? constant(definition.priority, DEFAULT_PRIORITY),
     runAt: options === undefined ? undefined : dueAt(options, now),
     overrides,
+    ...(unique && { unique: resolvedUnique(unique, options) }),
+  }
+}
+
+function resolvedUnique(unique: CompiledUnique, options: CompiledEnqueueOptions | undefined): ResolvedUnique {
+  return { ...unique, tellsWhen: options !== undefined && (options.delayMs !== undefined || options.runAt !== undefined) }
+}
+
+function definedUnique(
+  { unique }: CompiledDefinition,
+  input: unknown,
+  options: CompiledEnqueueOptions | undefined,
+  problems: Problems,
+): CompiledUnique | undefined {
+  if (unique === undefined) return undefined
+  const field = typeof unique.key === 'function' ? "unique.key (the definition's function of the input)" : 'unique.key'
+  try {
+    const given = typeof unique.key === 'function' ? unique.key(input) : unique.key
+    const key = checkUniqueKey(given, field, problems)
+    if (key === undefined) return undefined
+    const resolved = { ...unique, key }
+    checkDebounce(resolved, options?.delayMs, problems)
+    return resolved
+  } catch (thrown) {
+    problems.add(field, `threw ${describeThrown(thrown)}`)
+    return undefined
   }
 }
 
@@ -214,6 +288,18 @@ function askFunction<Name extends SettingName>(
   const field = `${name} (the definition's function of the input)`
   try {
     return SETTING_RULES[name](source(input), field, problems)
+  } catch (thrown) {
+    problems.add(field, `threw ${describeThrown(thrown)}`)
+    return undefined
+  }
+}
+
+/** The key under which the definition limits the job, if it does. */
+function askLimitKey({ limit }: CompiledDefinition, input: unknown, problems: Problems): string | undefined {
+  if (typeof limit?.key !== 'function') return limit?.key
+  const field = "limit.key (the definition's function of the input)"
+  try {
+    return checkAnsweredKey(limit.key(input), field, problems)
   } catch (thrown) {
     problems.add(field, `threw ${describeThrown(thrown)}`)
     return undefined
@@ -247,6 +333,8 @@ export interface EffectiveSettings {
   /** `undefined`: none. */
   readonly softTimeoutMs: number | undefined
   readonly backoff: BackoffSource
+  /** Threads it counts as. */
+  readonly weight: number
 }
 
 /**
@@ -263,6 +351,7 @@ export function effectiveSettings(
     timeoutMs: overrides?.timeoutMs ?? constant(definition?.timeoutMs, DEFAULT_TIMEOUT_MS),
     softTimeoutMs: softTimeoutMs === Infinity ? undefined : softTimeoutMs,
     backoff: effectiveBackoff(definition?.backoff, overrides?.backoff),
+    weight: overrides?.weight ?? constant(definition?.weight, DEFAULT_WEIGHT),
   }
 }
 

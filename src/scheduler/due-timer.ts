@@ -10,9 +10,11 @@ export class DueTimer {
   readonly #onDue: () => void
   #timer: Timer | undefined
   #armedFor = Infinity
-  #keepsAlive = false
+  #keepsAlive: boolean
 
-  constructor(clock: Clock, onDue: () => void) {
+  /** @param keepsAlive - as {@link keepAlive} says */
+  constructor(clock: Clock, onDue: () => void, keepsAlive = false) {
+    this.#keepsAlive = keepsAlive
     this.#clock = clock
     this.#onDue = onDue
   }

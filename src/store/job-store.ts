@@ -7,7 +7,7 @@
  *   pages      waiting and running jobs, in run order
  *   marks      which jobs of a page are over, while others are not
  *   scheduled  delayed pages and retries, in due order
- *   index      the way to jobs that left the page in which they were enqueued
+ *   index      the way to jobs that left the page in which they were enqueued, and to the holders of unique keys
  *   claims     what is handed to threads: one record a batch
  *   finished   jobs that are over, in blocks
  *   payloads   inputs and outputs too large to be carried along
@@ -20,8 +20,10 @@ import {
   INDEX_GROUP,
   INDEX_SOLO,
   indexKey,
+  isKeyed,
   keyAfter,
   laneEnd,
+  lanePageKey,
   metaKey,
   numberKey,
   pageKey,
@@ -40,6 +42,7 @@ import { type Counters, firstCounters, storedCounters } from './counters.js'
 
 import { type Engine, TABLES, type WriteBatch } from './engine.js'
 import { Names } from './names.js'
+import { UniqueIndex } from './unique-index.js'
 import { PageRef } from './page-ref.js'
 
 export type { Counters } from './counters.js'
@@ -55,6 +58,7 @@ export class JobStore {
   readonly engine: Engine
   readonly mark: number
   readonly counters: Counters
+  readonly uniques: UniqueIndex
   readonly #names = { queue: new Names('queue'), definition: new Names('definition') }
   #newMeta: { key: string; value: string }[] = []
   /** Pages that the commit under way changes: what is read meanwhile must not be older than that. */
@@ -66,6 +70,7 @@ export class JobStore {
     this.engine = engine
     this.mark = mark
     this.counters = counters
+    this.uniques = new UniqueIndex(engine)
   }
 
   /**
@@ -153,20 +158,22 @@ export class JobStore {
     }
     batch.remove('pages', page.key)
     if (page.marked) batch.remove('marks', page.key)
-    if (!page.header.solo && page.header.firstSeq !== page.ord) batch.remove('index', indexKey(INDEX_GROUP, page.header.firstSeq))
+    const { solo, firstSeq } = page.header
+    if (!solo && (firstSeq !== page.ord || page.lane !== 0)) batch.remove('index', indexKey(INDEX_GROUP, firstSeq))
   }
 
   /** The pages of a lane behind `after`, in order, with their marks. */
-  readLane(queueId: number, rank: number, after: { ord: number; sub: number }, limit: number): PageRef[] {
-    const entries = this.engine.range('pages', { start: keyAfter(queueId, rank, after), end: laneEnd(queueId, rank), limit })
+  readLane(queueId: number, rank: number, after: { ord: number; sub: number }, limit: number, lane = 0): PageRef[] {
+    const start = keyAfter(queueId, rank, after, lane)
+    const entries = this.engine.range('pages', { start, end: laneEnd(queueId, rank, lane), limit })
     return entries.map(({ key, value }) => this.#pageOf(key, value))
   }
 
   /** Jobs put back behind a page that lie behind `after`, which has the same `ord`. */
-  readPlace(queueId: number, rank: number, after: { ord: number; sub: number }, limit: number): PageRef[] {
+  readPlace(queueId: number, rank: number, after: { ord: number; sub: number }, limit: number, lane = 0): PageRef[] {
     const entries = this.engine.range('pages', {
-      start: keyAfter(queueId, rank, after),
-      end: pageKey(queueId, rank, after.ord + 1, 0),
+      start: keyAfter(queueId, rank, after, lane),
+      end: lanePageKey(queueId, rank, lane, after.ord + 1, 0),
       limit,
     })
     return entries.map(({ key, value }) => this.#pageOf(key, value))
@@ -183,10 +190,10 @@ export class JobStore {
     return last === undefined ? 0 : readPageKey(last.key).ord
   }
 
-  /** The first lane at or behind a place in the run order. */
+  /** The first lane of jobs without a limit key at or behind a place in the run order. */
   nextLane(queueId: number, rank: number): { queueId: number; rank: number } | undefined {
     const [first] = this.engine.range('pages', { start: pageKey(queueId, rank, 0, 0), limit: 1 })
-    return first === undefined ? undefined : readPageKey(first.key)
+    return first === undefined || isKeyed(first.key) ? undefined : readPageKey(first.key)
   }
 
   readPage(key: Buffer): PageRef | undefined {
@@ -226,6 +233,7 @@ export class JobStore {
 
   /** The commit under way has become durable. */
   committed(): void {
+    this.uniques.committed()
     this.#changing.clear()
     this.#changingScheduled.clear()
   }
@@ -235,10 +243,10 @@ export class JobStore {
   }
 
   #pageOf(key: Buffer, value: Buffer): PageRef {
-    const { queueId, rank, ord, sub } = readPageKey(key)
+    const { queueId, rank, lane, ord, sub } = readPageKey(key)
     const changing = this.#changing.get(`${ord}.${sub}`)
     if (changing !== undefined) return changing
-    const page = new PageRef(queueId, rank, ord, sub, readPageHeader(value), value, -1)
+    const page = new PageRef(queueId, rank, ord, sub, readPageHeader(value), value, -1, lane)
     const marks = this.engine.get('marks', key)
     if (marks !== undefined) page.restoreMarks(marks)
     return page
@@ -294,6 +302,11 @@ export class JobStore {
     batch.remove('index', indexKey(INDEX_SOLO, seq))
   }
 
+  /** Whether a job goes its own way, with a history, as of the last commit. */
+  isSolo(seq: number): boolean {
+    return this.engine.get('index', indexKey(INDEX_SOLO, seq)) !== undefined
+  }
+
   /** The place of a job that has a page of its own, or was delayed with others. */
   locate(seq: number): Location | undefined {
     const solo = this.engine.get('index', indexKey(INDEX_SOLO, seq))
@@ -310,7 +323,7 @@ export class JobStore {
     return page !== undefined && seq < page.firstSeq + page.count ? location : undefined
   }
 
-  /** The page of its lane in which a job was enqueued, if it is still there. */
+  /** The page of its lane in which a job without a limit key was enqueued, if it is still there. */
   homePage(queueId: number, rank: number, seq: number): Buffer | undefined {
     const [entry] = this.engine.range('pages', {
       start: pageKey(queueId, rank, 0, 0),

@@ -26,6 +26,8 @@ const PROOFS: Readonly<Record<Fault, Proof>> = {
   'loses the removal of pages': { kills: 2, seenBy: ['ran after over', 'store'] },
   'loses outcomes': { kills: 2, seenBy: ['lost', 'store'] },
   'loses index entries': { kills: 2, seenBy: ['store'] },
+  'loses unique keys': { kills: 2, seenBy: ['store'] },
+  'keeps unique keys': { kills: 2, seenBy: ['store'] },
   'loses counters': { kills: 2, seenBy: ['store'] },
   'garbles large payloads': { kills: 2, seenBy: ['content'] },
 }

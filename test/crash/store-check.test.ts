@@ -10,19 +10,25 @@ import {
   INDEX_SOLO,
   INDEX_SUSPECT,
   indexKey,
+  lanePageKey,
   metaKey,
   numberKey,
   pageKey,
   payloadKey,
   scheduledKey,
 } from '../../src/codec/keys.js'
+import { laneOf } from '../../src/codec/limit-lane.js'
 import type { SoloParts } from '../../src/codec/page.js'
 import { buildSolo, ENTRY_EXTERNAL, ENTRY_RETRY, ENTRY_SUSPECT, PageBuilder } from '../../src/codec/page.js'
 import { writeScheduled } from '../../src/codec/scheduled-record.js'
+import { type KeyHolder, uniqueExpiryKey, uniqueHash, uniqueIndexKey, writeHolder } from '../../src/codec/unique-entry.js'
 import { EMPTY_LEDGER } from '../../src/job/job-state.js'
+import type { JobOverrides } from '../../src/options/enqueue-options.js'
 import type { Engine } from '../../src/store/engine.js'
 import { WriteBatch } from '../../src/store/engine.js'
+import { putRate } from '../../src/store/rates.js'
 import { createMemoryEngine } from '../../src/store/memory-engine.js'
+import { planRepair } from '../../src/maintenance/repair.js'
 import type { AuditOptions } from '../../src/maintenance/store-audit.js'
 import { checkStore } from '../support/store-check.js'
 
@@ -31,7 +37,11 @@ const RANK = 127
 const BEGUN_AT = 1000
 const DUE_AT = 5000
 
+const LIMITED: JobOverrides = { limitKey: 'tenant', limitMax: 1 }
+
 const keys = {
+  /** Job 12, in the lane of its limit key. */
+  keyed: lanePageKey(QUEUE, RANK, laneOf('tenant'), 12, 0),
   /** Jobs 1 to 3; the second is over, the third has a page of its own. */
   page: pageKey(QUEUE, RANK, 1, 0),
   /** Job 3, put back behind its page. */
@@ -40,29 +50,45 @@ const keys = {
   promoted: pageKey(QUEUE, RANK, 9, 0),
   /** Jobs 6 and 7, delayed together; the first was cancelled. */
   delayed: scheduledKey(DUE_AT, 6),
-  /** Job 8, waiting for its second attempt. */
+  /** Job 8, waiting for its second attempt; it holds a unique key. */
   retry: scheduledKey(DUE_AT + 1, 8),
+  /** Job 10, alone in its page for the sake of its unique key. */
+  unique: pageKey(QUEUE, RANK, 10, 0),
   completed: finishedKey('completed', 1),
   cancelled: finishedKey('cancelled', 2),
+  /** Job 11, whose key is held as long as it is kept. */
+  kept: finishedKey('completed', 3),
+}
+
+const hashes = {
+  waiting: uniqueHash('job', 'w'),
+  retry: uniqueHash('job', 'r'),
+  kept: uniqueHash('job', 'k'),
+  timed: uniqueHash('job', 't'),
+}
+
+function holder(change: Partial<KeyHolder>): Buffer {
+  const plain = { seq: 10, queueId: QUEUE, rank: RANK, while: 'incomplete', released: false, over: false, expiresAt: 0 } as const
+  return writeHolder({ ...plain, ...change })
 }
 
 const counters = {
-  nextSeq: 10,
+  nextSeq: 13,
   nextBatch: 4,
-  nextBlock: 3,
+  nextBlock: 4,
   epoch: 2,
-  waiting: 4,
+  waiting: 6,
   scheduled: 1,
   retryable: 1,
-  completed: 1,
+  completed: 2,
   cancelled: 1,
   discarded: 0,
 }
 
-function page(firstSeq: number, flags: readonly number[], runAt = 0): Buffer {
+function page(firstSeq: number, flags: readonly number[], runAt = 0, overrides?: JobOverrides): Buffer {
   const builder = new PageBuilder()
   for (const flag of flags) {
-    builder.begin(0, flag, undefined)
+    builder.begin(0, flag, overrides)
     if ((flag & ENTRY_EXTERNAL) === 0) builder.writer.bytes(Buffer.from([1, 0x31]))
     builder.end()
   }
@@ -88,11 +114,17 @@ function solo(seq: number, change: Partial<SoloParts>): Buffer {
 
 function block(
   seq: number,
-  change: { inputApart?: boolean; outputApart?: boolean; definitionId?: number; output?: Buffer },
+  change: {
+    inputApart?: boolean
+    outputApart?: boolean
+    definitionId?: number
+    output?: Buffer
+    overrides?: JobOverrides
+  },
 ): Buffer {
   const builder = new FinishedBlockBuilder()
   const nothing = Buffer.alloc(0)
-  const { output = nothing, ...rest } = change
+  const { output = nothing, overrides, ...rest } = change
   const job = {
     seq,
     enqueuedAt: BEGUN_AT,
@@ -104,7 +136,7 @@ function block(
     inputApart: false,
     outputApart: false,
   }
-  builder.add({ ...job, ...rest }, undefined, nothing, 0, 0, output, 0, output.length)
+  builder.add({ ...job, ...rest }, overrides && { overrides }, nothing, 0, 0, output, 0, output.length)
   return builder.seal(BEGUN_AT)
 }
 
@@ -134,12 +166,25 @@ async function goodStore(): Promise<Engine> {
   batch.put('scheduled', keys.delayed, writeScheduled(QUEUE, RANK, page(6, [0, 0], DUE_AT)))
   batch.put('marks', keys.delayed, Buffer.of(0b01))
   batch.put('index', indexKey(INDEX_GROUP, 6), leadTo(1, keys.delayed))
-  const retry = solo(8, { runAt: DUE_AT + 1, flags: ENTRY_RETRY, ledger: { ...EMPTY_LEDGER, charged: 1 } })
+  const ledger = { ...EMPTY_LEDGER, charged: 1 }
+  const retry = solo(8, { runAt: DUE_AT + 1, flags: ENTRY_RETRY, ledger, overrides: { unique: { key: 'r', while: 'kept' } } })
   batch.put('scheduled', keys.retry, writeScheduled(QUEUE, RANK, retry))
   batch.put('index', indexKey(INDEX_SOLO, 8), leadTo(1, keys.retry))
   batch.put('finished', keys.completed, block(2, { outputApart: true }))
   batch.put('payloads', payloadKey(2, 1), Buffer.of(1, 0x31))
   batch.put('finished', keys.cancelled, block(6, {}))
+  batch.put('pages', keys.unique, page(10, [0], 0, { unique: { key: 'w', while: 'waiting' } }))
+  batch.put('pages', keys.keyed, page(12, [0], 0, LIMITED))
+  batch.put('index', indexKey(INDEX_GROUP, 12), leadTo(0, keys.keyed))
+  putRate(batch, '0', { spanMs: 1000, moments: [[BEGUN_AT, 2]] })
+  batch.put('finished', keys.kept, block(11, { overrides: { unique: { key: 'k', while: 'kept' } } }))
+  batch.put('index', uniqueIndexKey(hashes.waiting), holder({ while: 'waiting', expiresAt: 70 }))
+  batch.put('index', uniqueExpiryKey(70, hashes.waiting), Buffer.alloc(0))
+  batch.put('index', uniqueIndexKey(hashes.retry), holder({ seq: 8, while: 'kept' }))
+  batch.put('index', uniqueIndexKey(hashes.kept), holder({ seq: 11, while: 'kept', over: true }))
+  // Held by its time alone, by a job that is gone.
+  batch.put('index', uniqueIndexKey(hashes.timed), holder({ seq: 9, released: true, over: true, expiresAt: 80 }))
+  batch.put('index', uniqueExpiryKey(80, hashes.timed), Buffer.alloc(0))
   await engine.commit(batch)
   return engine
 }
@@ -163,7 +208,7 @@ async function problemsOf(plant: Fault['plant'], options: AuditOptions = {}): Pr
 const faults: Readonly<Record<string, Fault>> = {
   'a page that is gone': {
     plant: (batch) => batch.remove('pages', keys.promoted),
-    sees: /counter waiting is 4, a recount gives 2/,
+    sees: /counter waiting is 6, a recount gives 4/,
   },
   'a page that stayed': {
     plant: (batch) => batch.put('marks', keys.page, Buffer.of(0b111)),
@@ -213,6 +258,70 @@ const faults: Readonly<Record<string, Fault>> = {
   'an index entry that leads elsewhere': {
     plant: (batch) => batch.put('index', indexKey(INDEX_SOLO, 8), leadTo(1, keys.delayed)),
     sees: /index solo 8 leads to/,
+  },
+  'a page that no limit key leads to': {
+    plant: (batch) => batch.remove('index', indexKey(INDEX_GROUP, 12)),
+    sees: /index group 12 is missing/,
+  },
+  'a page in the lane of another limit key': {
+    plant: (batch) => {
+      batch.remove('pages', keys.keyed)
+      batch.put('pages', lanePageKey(QUEUE, RANK, 5, 12, 0), page(12, [0], 0, LIMITED))
+    },
+    sees: /lies in lane 5, and its limit key has lane/,
+  },
+  'a page with a limit key among those without': {
+    plant: (batch) => batch.put('pages', keys.promoted, page(4, [0, ENTRY_EXTERNAL], 0, LIMITED)),
+    sees: /lies in lane 0, and its limit key has lane/,
+  },
+  'a rate of a queue that is not there': {
+    plant: (batch) => putRate(batch, '7', { spanMs: 10, moments: [[1, 1]] }),
+    sees: /meta rate "7" is of an unknown queue/,
+  },
+  'a rate that cannot be read': {
+    plant: (batch) => batch.put('meta', metaKey('rate:0'), Buffer.from('{}')),
+    sees: /meta rate "0" cannot be read/,
+  },
+  'a unique key that nobody holds': {
+    plant: (batch) => batch.remove('index', uniqueIndexKey(hashes.retry)),
+    sees: /job 8 does not hold its unique key "r"$/m,
+  },
+  'a kept unique key that nobody holds': {
+    plant: (batch) => batch.remove('index', uniqueIndexKey(hashes.kept)),
+    sees: /job 11 does not hold its unique key "k"$/m,
+  },
+  'a unique key that another job holds': {
+    plant: (batch) => batch.put('index', uniqueIndexKey(hashes.retry), holder({ seq: 3 })),
+    sees: /index unique of job 3 is stray: no such job names its key\njob 8 does not hold its unique key "r": job 3 does/,
+  },
+  'a unique key of a job that is over': {
+    plant: (batch) => batch.put('index', uniqueIndexKey(uniqueHash('job', 'x')), holder({ seq: 2 })),
+    sees: /index unique of job 2 is stray: no such job/,
+  },
+  'a unique key of a job that ran since': {
+    plant: (batch) => {
+      const overrides: JobOverrides = { unique: { key: 'r', while: 'waiting' } }
+      const ledger = { ...EMPTY_LEDGER, charged: 1 }
+      const retry = solo(8, { runAt: DUE_AT + 1, flags: ENTRY_RETRY, ledger, overrides })
+      batch.put('scheduled', keys.retry, writeScheduled(QUEUE, RANK, retry))
+    },
+    sees: /index unique of job 8 is stray: the job has let go of its key/,
+  },
+  'a holder that says something else than its job': {
+    plant: (batch) => batch.put('index', uniqueIndexKey(hashes.retry), holder({ seq: 8, while: 'kept', rank: 3 })),
+    sees: /index unique of job 8 says something else/,
+  },
+  'a holder that cannot be read': {
+    plant: (batch) => batch.put('index', uniqueIndexKey(hashes.retry), Buffer.of(1)),
+    sees: /index 03.* cannot be read/,
+  },
+  'a time that nothing tells': {
+    plant: (batch) => batch.remove('index', uniqueExpiryKey(80, hashes.timed)),
+    sees: /index unique expiry of job 9 is missing/,
+  },
+  'a stray time': {
+    plant: (batch) => batch.put('index', uniqueExpiryKey(81, hashes.timed), Buffer.alloc(0)),
+    sees: /index unique expiry 81 is stray/,
   },
   'half a suspect': {
     plant: (batch) => batch.put('pages', keys.suspect, solo(3, { flags: ENTRY_SUSPECT })),
@@ -275,7 +384,7 @@ const faults: Readonly<Record<string, Fault>> = {
   'no format': { plant: (batch) => batch.remove('meta', metaKey('format')), sees: /no format/ },
 }
 
-const miscounts = { waiting: 5, scheduled: 0, retryable: 0, completed: 2, cancelled: 0, discarded: 1, nextSeq: 9, nextBlock: 2 }
+const miscounts = { waiting: 7, scheduled: 0, retryable: 0, completed: 3, cancelled: 0, discarded: 1, nextSeq: 12, nextBlock: 3 }
 
 describe('checkStore', () => {
   it('finds nothing in a store that is whole', async () => {
@@ -290,6 +399,39 @@ describe('checkStore', () => {
     batch.remove('finished', keys.cancelled)
     await engine.commit(batch)
     assert.deepEqual(checkStore(engine, { crashed: true }), [])
+  })
+
+  it('allows a key that a job handed to a thread gave up, and one that outlived the record of its job', async () => {
+    const engine = await goodStore()
+    const batch = new WriteBatch()
+    batch.put('claims', numberKey(3), writeClaim({ ...claim, slices: [{ key: keys.unique, from: 0, to: 1 }] }))
+    batch.put('index', uniqueIndexKey(hashes.waiting), holder({ seq: 9, released: true, over: true, expiresAt: 70 }))
+    batch.remove('index', uniqueIndexKey(hashes.kept))
+    await engine.commit(batch)
+    assert.deepEqual(checkStore(engine, { crashed: true }), [])
+  })
+
+  it('puts right what follows from the jobs: keys that are astray, missing, or lead elsewhere', async () => {
+    for (const plant of [
+      (batch: WriteBatch) => batch.remove('index', uniqueIndexKey(hashes.retry)),
+      (batch: WriteBatch) => batch.put('index', uniqueIndexKey(hashes.retry), holder({ seq: 3 })),
+      (batch: WriteBatch) => batch.put('index', uniqueIndexKey(hashes.retry), holder({ seq: 8 })),
+      (batch: WriteBatch) => batch.put('index', uniqueIndexKey(uniqueHash('job', 'x')), holder({ seq: 2, expiresAt: 90 })),
+      (batch: WriteBatch) => batch.remove('index', uniqueExpiryKey(80, hashes.timed)),
+      (batch: WriteBatch) => batch.put('index', uniqueExpiryKey(81, hashes.timed), Buffer.alloc(0)),
+    ]) {
+      const engine = await goodStore()
+      const batch = new WriteBatch()
+      plant(batch)
+      await engine.commit(batch)
+      const { writes, repaired } = planRepair(engine, { keepsAll: true })
+      assert.ok(repaired.length > 0)
+      await engine.commit(writes)
+      assert.deepEqual(checkStore(engine, { keepsAll: true }), [])
+      const whole = await goodStore()
+      const all = { start: Buffer.of(0), limit: 100 }
+      assert.deepEqual(engine.range('index', all), whole.range('index', all))
+    }
   })
 
   for (const [name, { plant, sees, options }] of Object.entries(faults)) {

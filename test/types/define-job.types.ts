@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { defineJob, handlerOf, type JobDefinition } from '../../src/job/define-job.js'
 import type { JobContext } from '../../src/job/job-context-types.js'
 import { cancel, snooze } from '../../src/job/outcome.js'
+import type { EnqueueOptions } from '../../src/options/enqueue-options.js'
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 function expectType<_Check extends true>(): void {}
@@ -40,6 +41,33 @@ export const full = defineJob({
 })
 expectType<Equal<InputOf<typeof full>, { file: string; width: string }>>()
 expectType<Equal<OutputOf<typeof full>, { bytes: number }>>()
+
+/** A key is a text, or a function of the input as the schema gives it. */
+export const unique = defineJob({
+  name: 'unique',
+  module,
+  input: z.object({ file: z.string(), width: z.string().transform(Number) }),
+  unique: {
+    key: (input) => {
+      expectType<Equal<typeof input, { file: string; width: number }>>()
+      return input.file
+    },
+    while: 'waiting',
+    within: '5m',
+    onConflict: 'debounce',
+  },
+  run: ({ width }) => width,
+})
+expectType<Equal<typeof unique, JobDefinition<{ file: string; width: string }, number>>>()
+export const uniqueAnnotated = defineJob({
+  name: 'uniqueAnnotated',
+  module,
+  unique: { key: (input) => input.q },
+  run(input: { q: string }) {
+    return input.q
+  },
+})
+expectType<Equal<InputOf<typeof uniqueAnnotated>, { q: string }>>()
 
 /** No setup: the state is undefined. */
 export const stateless = defineJob({
@@ -181,5 +209,29 @@ defineJob({ name: 'x', module, setup: () => 1, run: (_input, ctx) => ctx.state.l
 defineJob({ name: 'x', module, handler: handlerOf<Module>(), run() {} })
 // @ts-expect-error The setup of a handler apart lies there too.
 defineJob({ name: 'x', module, setup: () => 1, handler: handlerOf<Module>() })
+export const limited = defineJob({
+  name: 'limited',
+  module,
+  input: z.object({ tenant: z.string() }),
+  limit: { key: ({ tenant }) => tenant, max: 2, rate: { max: 10, per: '1m' } },
+  weight: ({ tenant }) => tenant.length,
+  run() {},
+})
+defineJob({ name: 'x', module, limit: { key: 'api', max: Infinity }, weight: 2, run() {} })
+// @ts-expect-error A limit says how many.
+defineJob({ name: 'x', module, limit: { key: 'api' }, run() {} })
+// @ts-expect-error A key is a string.
+defineJob({ name: 'x', module, input: z.number(), limit: { key: (input) => input, max: 1 }, run() {} })
+// @ts-expect-error The key of an enqueue is no function.
+export const limitedEnqueue: EnqueueOptions = { limit: { key: () => 'a', max: 1 } }
+
+// @ts-expect-error A unique job has a key.
+defineJob({ name: 'x', module, unique: { while: 'kept' }, run() {} })
+// @ts-expect-error No such span.
+defineJob({ name: 'x', module, unique: { key: 'a', while: 'running' }, run() {} })
+// @ts-expect-error A key is a text.
+defineJob({ name: 'x', module, unique: { key: () => 5 }, run() {} })
+// @ts-expect-error The key of an enqueue is no function.
+export const enqueued: EnqueueOptions = { unique: { key: () => 'a' } }
 // @ts-expect-error A module without run is no handler.
 handlerOf<{ setup(): void }>()

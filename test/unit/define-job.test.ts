@@ -36,6 +36,7 @@ test('the least definition has the documented defaults', () => {
     backoff: DEFAULT_BACKOFF,
     timeoutMs: 15_000,
     softTimeoutMs: undefined,
+    weight: 1,
     run,
     varies: false,
   })
@@ -69,6 +70,15 @@ test('functions of the input stay functions', () => {
   const timeout = () => 5
   const compiled = compiledDefinition(defineJob({ name: 'f', module, timeout, softTimeout: 10, run() {} }))
   assert.deepEqual([compiled?.timeoutMs, compiled?.softTimeoutMs, compiled?.varies], [timeout, 10, true])
+})
+
+test('a unique key, also as a function of the input', () => {
+  const key = () => 'a'
+  const compiled = compiledDefinition(defineJob({ name: 'u', module, unique: { key, while: 'kept', within: '1m' }, run() {} }))
+  assert.deepEqual(compiled?.unique, { key, while: 'kept', withinMs: 60_000, onConflict: 'return' })
+  assert.equal(compiled.varies, true)
+  assert.match(refused({ name: 'x', module, unique: { key: 5 }, run() {} }), /unique\.key: 5 \(number\) is not a key/)
+  assert.match(refused({ name: 'x', module, unique: 'a', run() {} }), /unique: 'a' \(string\) is not an object/)
 })
 
 test('a handler apart', () => {

@@ -197,7 +197,13 @@ test('timeouts must fit together, wherever they come from', () => {
 })
 
 test('effectiveSettings: stored over constant over default', () => {
-  const defaults = { maxRetries: 5, timeoutMs: 15_000, softTimeoutMs: undefined, backoff: { type: 'exponential', base: 2 } }
+  const defaults = {
+    maxRetries: 5,
+    timeoutMs: 15_000,
+    softTimeoutMs: undefined,
+    backoff: { type: 'exponential', base: 2 },
+    weight: 1,
+  }
   assert.deepEqual(effectiveSettings(undefined, undefined), defaults)
   assert.deepEqual(effectiveSettings(varying, undefined), defaults)
   const constants = compiled(
@@ -208,6 +214,7 @@ test('effectiveSettings: stored over constant over default', () => {
     timeoutMs: 9,
     softTimeoutMs: 3,
     backoff: { type: 'fixed', delay: 1 },
+    weight: 1,
   })
   assert.deepEqual(
     effectiveSettings(constants, { maxRetries: 0, timeoutMs: Infinity, softTimeoutMs: 4, backoff: { type: 'linear', step: 2 } }),
@@ -216,6 +223,74 @@ test('effectiveSettings: stored over constant over default', () => {
       timeoutMs: Infinity,
       softTimeoutMs: 4,
       backoff: { type: 'linear', step: 2 },
+      weight: 1,
     },
   )
+})
+
+const keyed = compiled(
+  defineJob({
+    name: 'keyed',
+    module,
+    unique: { key: (input) => input.key, within: '1m' },
+    run(input: { key: string }) {
+      return input
+    },
+  }),
+)
+
+test('a unique key comes from the option, else from the definition, and is stored with its span', () => {
+  const defined = { key: 'a', while: 'incomplete', withinMs: 60_000, onConflict: 'return', tellsWhen: false }
+  const first = resolve(keyed, { key: 'a' })
+  assert.deepEqual([first.unique, first.overrides], [defined, { unique: { key: 'a', while: 'incomplete' } }])
+  const second = resolve(keyed, { key: 'a' }, { unique: { key: 'b', while: 'kept', onConflict: 'reject' }, maxRetries: 1 })
+  const given = { key: 'b', while: 'kept', withinMs: 0, onConflict: 'reject', tellsWhen: false }
+  assert.deepEqual([second.unique, second.overrides], [given, { maxRetries: 1, unique: { key: 'b', while: 'kept' } }])
+  const third = resolve(plain, 1, { unique: { key: 'ä'.repeat(256), onConflict: 'debounce' }, delay: 5 })
+  assert.deepEqual([third.unique?.onConflict, third.unique?.tellsWhen, third.runAt], ['debounce', true, now + 5])
+  for (const options of [{ delay: 0 }, { runAt: 0 }])
+    assert.equal(resolve(keyed, { key: 'a' }, options).unique?.tellsWhen, true, 'at once is a time too')
+  assert.equal(resolve(plain, 1, { delay: 5 }).unique, undefined)
+})
+
+test('everything wrong with a unique key is told at once', () => {
+  const message = refused(() =>
+    compileEnqueueOptions({ unique: { key: '', while: 'runing', within: '2h', onConflict: 'ignore', keys: 1 }, delay: -1 }),
+  )
+  for (const part of [
+    /delay: -1 \(number\) is not a duration/,
+    /unique\.keys: is not a known field; did you mean 'key'\?/,
+    /unique\.key: '' \(string\) is not a key: a string of 1 to 512 bytes/,
+    /unique\.while: 'runing' \(string\) is not one of waiting, incomplete, kept/,
+    /unique\.onConflict: 'ignore' \(string\) is not one of return, replace, reject, debounce/,
+  ])
+    assert.match(message, part)
+  const cases: readonly (readonly [unknown, RegExp])[] = [
+    ['a', /unique: 'a' \(string\) is not an object; known fields are key, while, within, onConflict/],
+    [{ key: () => 'a' }, /unique\.key: a function is not a key/],
+    [{ key: 'ä'.repeat(257) }, /it has 514 bytes as UTF-8, the limit is 512; give a hash of it/],
+    [{ key: 'a\ud800' }, /half a surrogate pair/],
+    [{ key: 'a', within: '53w' }, /unique\.within: '53w' \(string\) is not a duration of at most 365 d/],
+    [{ key: 'a', within: 0 }, /unique\.within: 0 \(number\) is not a duration above 0/],
+    [{ key: 'a', within: Infinity }, /unique\.within: Infinity/],
+    [{ key: 'a', onConflict: 'debounce' }, /delay: is missing/],
+  ]
+  for (const [unique, expected] of cases)
+    assert.match(
+      refused(() => compileEnqueueOptions({ unique })),
+      expected,
+    )
+})
+
+test('a function that gives no key is refused', () => {
+  const message = refused(() => resolve(keyed, { key: 5 }))
+  assert.match(
+    message,
+    /A job of 'keyed' cannot be enqueued: unique\.key \(the definition's function of the input\): 5 \(number\)/,
+  )
+  assert.match(
+    refused(() => resolve(keyed, undefined)),
+    /threw TypeError/,
+  )
+  assert.equal(resolve(keyed, undefined, { unique: { key: 'b' } }).unique?.key, 'b', 'an option needs no function')
 })

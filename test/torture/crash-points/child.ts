@@ -80,6 +80,7 @@ class Script {
       () => this.#acts('snoozes', 'withdraws', 'bulky'),
       () => this.#acts('exits', 'freezes'),
       () => this.#cancels(),
+      () => this.#uniques(),
       () => this.#reopens(),
       () => this.#prunes(),
     ]
@@ -126,6 +127,27 @@ class Script {
     const [id] = calls.ids.slice(-1)
     await begun
     if (id !== undefined) await calls.cancel(id)
+  }
+
+  /** Keys that are held until a run begins, until the end, beyond it, and for a time; enqueues that meet them, and that replace and put off. */
+  async #uniques(): Promise<void> {
+    const calls = this.#calls
+    const { incarnation } = this.#config
+    const once = { key: `once ${incarnation}`, within: '10m' } as const
+    const brief = { key: `brief ${incarnation}`, within: 40 } as const
+    const key = this.#keyOf('plain')
+    await Promise.all([
+      calls.one({ unique: once, delay: 30 }, key),
+      calls.again({ unique: { ...once, onConflict: 'replace' }, delay: 50 }, key),
+      calls.one({ unique: { key: 'first', while: 'waiting' } }, this.#keyOf('fails')),
+      calls.one({ unique: { key: 'first', while: 'waiting' } }, this.#keyOf('plain')),
+      calls.one({ unique: { key: 'kept', while: 'kept' } }, this.#keyOf('fails')),
+      calls.one({ unique: { key: 'ended' } }, this.#keyOf('fatal')),
+      calls.one({ unique: brief }, this.#keyOf('plain')),
+    ])
+    await calls.again({ unique: { ...once, onConflict: 'debounce' }, delay: 20 }, key)
+    await calls.one({ unique: { key: 'ended' } }, this.#keyOf('plain'))
+    await calls.one({ unique: { key: 'first', while: 'waiting' } }, this.#keyOf('plain'))
   }
 
   /** With something running, something waiting, and a call that is cut off. */

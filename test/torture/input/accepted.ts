@@ -36,6 +36,10 @@ export const emptyBag: Accepts = (value) => {
 export const printable: Accepts = (value) =>
   typeof value === 'string' && value !== '' && Buffer.byteLength(value) <= 200 && !/[\p{Cc}\p{Cs}]/u.test(value)
 
+/** The key of a unique job. */
+export const uniqueKey: Accepts = (value) =>
+  typeof value === 'string' && value !== '' && Buffer.byteLength(value) <= 512 && !/\p{Cs}/u.test(value)
+
 export const instant: Accepts = (value) =>
   value instanceof Date ? !Number.isNaN(Number(value)) : typeof value === 'number' && Math.abs(value) <= 8.64e15
 

@@ -14,6 +14,7 @@ import {
   orAbsent,
   printable,
   text,
+  uniqueKey,
   whole,
 } from './accepted.js'
 import { echo, nothing, type Library, type World } from './world.js'
@@ -42,6 +43,24 @@ const ENQUEUE_OPTIONS: Readonly<Record<string, Accepts>> = {
   softTimeout: (value) => value === Infinity || (typeof value === 'number' && value > 0 && value < 15_000),
   delay: duration({ zero: true, infinity: false }),
   runAt: instant,
+  // The key is missing.
+  unique: never,
+  weight: whole(1, 1024),
+  // Its fields are missing.
+  limit: never,
+}
+
+const UNIQUES: Readonly<Record<string, readonly [Accepts, (value: unknown) => object]>> = {
+  key: [uniqueKey, (value) => ({ key: value })],
+  while: [orAbsent(oneOf('waiting', 'incomplete', 'kept')), (value) => ({ key: 'a', while: value })],
+  within: [
+    orAbsent(
+      (value) => duration({ zero: false, infinity: false })(value) && (value === '15s' || Number(value) <= 31_536_000_000),
+    ),
+    (value) => ({ key: 'a', within: value }),
+  ],
+  onConflict: [orAbsent(oneOf('return', 'replace', 'reject', 'debounce')), (value) => ({ key: 'a', onConflict: value })],
+  unknown: [never, (value) => ({ key: 'a', keys: value })],
 }
 
 const BACKOFFS: Readonly<Record<string, (value: unknown) => object>> = {
@@ -69,6 +88,14 @@ function optionCalls(): Call[] {
     refuses: 'rejects',
     call: (world, value) => world.executor.enqueue(echo, 1, { [field]: value }),
   }))
+  for (const [field, [takes, make]] of Object.entries(UNIQUES)) {
+    calls.push({
+      name: `enqueue(…, { unique.${field} })`,
+      takes,
+      refuses: 'rejects',
+      call: (world, value) => world.executor.enqueue(echo, 1, { unique: make(value) }),
+    })
+  }
   for (const [field, make] of Object.entries(BACKOFFS)) {
     calls.push({
       name: `enqueue(…, { backoff: ${field} })`,
@@ -229,6 +256,18 @@ const NESTED_OPEN: Readonly<Record<string, readonly [Accepts, (value: unknown) =
     whole(1, Number.MAX_SAFE_INTEGER, true),
     (value) => ({ queues: { images: { concurrency: value } } }),
   ],
+  'queues.images.rate': [never, (value) => ({ queues: { images: { rate: value } } })],
+  'queues.images.rate.max': [
+    whole(1, Number.MAX_SAFE_INTEGER),
+    (value) => ({ queues: { images: { rate: { max: value, per: 1000 } } } }),
+  ],
+  'queues.images.rate.per': [
+    (value) => duration({ zero: false, infinity: false })(value) && !(typeof value === 'number' && value > 366 * 86_400_000),
+    (value) => ({ queues: { images: { rate: { max: 1, per: value } } } }),
+  ],
+  'queues.images.ageing': [duration({ zero: false, infinity: true }), (value) => ({ queues: { images: { ageing: value } } })],
+  'reserve.threads': [never, (value) => ({ threads: 1, reserve: { threads: value, priority: 0 } })],
+  'reserve.priority': [whole(-128, 127), (value) => ({ threads: 2, reserve: { threads: 1, priority: value } })],
   'resourceLimits.maxOldGenerationSizeMb': [
     (value) => typeof value === 'number' && value >= 16 && value < Infinity,
     (value) => ({ resourceLimits: { maxOldGenerationSizeMb: value } }),
@@ -277,6 +316,9 @@ const DEFINE_OPTIONS: Readonly<Record<string, Accepts>> = {
   backoff: aFunction,
   timeout: either(duration({ zero: false, infinity: true }), aFunction),
   softTimeout: either((value) => value === Infinity || (typeof value === 'number' && value > 0 && value < 15_000), aFunction),
+  unique: never,
+  weight: either(whole(1, 1024), aFunction),
+  limit: never,
 }
 
 /** These need no executor, and throw at the call. */
@@ -293,6 +335,11 @@ function pureCalls(): Call[] {
     ...Object.entries(DEFINE_OPTIONS).map(([field, takes]) =>
       pure(`defineJob({ ${field} })`, field === 'name' || field === 'module' ? takes : orAbsent(takes), (library, value) =>
         library.defineJob({ name: 'a', module, run: () => 1, [field]: value }),
+      ),
+    ),
+    ...Object.entries(UNIQUES).map(([field, [takes, make]]) =>
+      pure(`defineJob({ unique.${field} })`, field === 'key' ? either(takes, aFunction) : takes, (library, value) =>
+        library.defineJob({ name: 'a', module, run: () => 1, unique: make(value) }),
       ),
     ),
     pure('defineJob({ unknown })', never, (library, value) =>

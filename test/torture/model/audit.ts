@@ -15,13 +15,16 @@ const STILL = 2
 /**
  * Waits until nothing moves: each running job waits at its gate, and no job waits that could run. Gives the jobs, or what hangs.
  */
-export async function settle(world: World, { threads }: History): Promise<JobInfo[] | string> {
+export async function settle(world: World, { threads }: History, window: Window): Promise<JobInfo[] | string> {
   const startedMs = performance.now()
   let still = 0
   let before: JobInfo[] = []
   for (;;) {
     const commits = world.commits
     const infos = await world.listed()
+    world.observe(infos, (job, by) => {
+      if (window.cancels.has(job)) window.cancels.add(by)
+    })
     const moves = whatMoves(infos, world, threads)
     still = commits === world.commits && moves === undefined && isDeepStrictEqual(infos, before) ? still + 1 : 0
     if (still >= STILL) return infos
@@ -65,7 +68,7 @@ function ended({ attempts }: JobInfo): number {
 
 /** Everything that is wrong. */
 export async function audit(world: World, history: History, window: Window): Promise<string[]> {
-  const infos = await settle(world, history)
+  const infos = await settle(world, history, window)
   if (typeof infos === 'string') return [infos]
   const problems = world.problems.splice(0)
   const listed = new Set<ModelJob>()

@@ -1,5 +1,5 @@
 /** Faults that the model must see: in the store, and between the callers and the executor. */
-import type { Executor, JobInfo } from '../../../src/index.js'
+import type { EnqueueOptions, Executor, JobInfo } from '../../../src/index.js'
 import { FAULT_NAMES, withFault } from '../../fixtures/crash/faults.js'
 import type { WorldOptions } from './world.js'
 
@@ -31,6 +31,17 @@ function shown(executor: Executor, change: (info: JobInfo) => readonly JobInfo[]
   })
 }
 
+function withoutUnique({ unique: _unique, ...options }: EnqueueOptions): EnqueueOptions {
+  return options
+}
+
+function returning(options: EnqueueOptions): EnqueueOptions {
+  const { unique } = options
+  return unique === undefined || unique.onConflict === 'reject'
+    ? options
+    : { ...options, unique: { ...unique, onConflict: 'return' } }
+}
+
 export const FAULTS: readonly ModelFault[] = [
   ...FAULT_NAMES.map(
     (fault) =>
@@ -49,6 +60,32 @@ export const FAULTS: readonly ModelFault[] = [
           await executor.cancel(handle.id)
           return handle
         },
+      }),
+  },
+  {
+    name: 'executor that stores duplicates',
+    spoilExecutor: (executor) =>
+      changed(executor, {
+        enqueue: async (...[definition, input, options]: Parameters<Executor['enqueue']>) =>
+          await executor.enqueue(definition, input, withoutUnique(options as EnqueueOptions)),
+      }),
+  },
+  {
+    name: 'executor that says of every job that it is new',
+    spoilExecutor: (executor) =>
+      changed(executor, {
+        enqueue: async (...args: Parameters<Executor['enqueue']>) => {
+          const handle = await executor.enqueue(...args)
+          return { id: handle.id, isNew: true, result: () => handle.result() }
+        },
+      }),
+  },
+  {
+    name: 'executor that returns where it was to replace',
+    spoilExecutor: (executor) =>
+      changed(executor, {
+        enqueue: async (...[definition, input, options]: Parameters<Executor['enqueue']>) =>
+          await executor.enqueue(definition, input, returning(options as EnqueueOptions)),
       }),
   },
   {

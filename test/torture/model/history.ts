@@ -11,6 +11,15 @@ export type ModelBackoff =
   | { readonly type: 'linear'; readonly step: number }
   | { readonly type: 'exponential'; readonly base: number }
 
+/** Of an enqueue; of one whose definition says it, what it says. */
+export interface ModelUnique {
+  readonly key: string
+  readonly while: 'waiting' | 'incomplete' | 'kept'
+  /** In ms. */
+  readonly within?: number | undefined
+  readonly onConflict: 'return' | 'replace' | 'reject' | 'debounce'
+}
+
 export interface Enqueue {
   readonly do: 'enqueue'
   /** 1: `enqueue`. Else `enqueueMany`. */
@@ -28,6 +37,7 @@ export interface Enqueue {
   readonly delay?: number | undefined
   /** From now, in ms; negative: in the past. */
   readonly runAt?: number | undefined
+  readonly unique?: ModelUnique | undefined
 }
 
 /** What callers do in one turn. */
@@ -57,6 +67,9 @@ export interface History {
 const maybe = <Value>(value: fc.Arbitrary<Value>): fc.Arbitrary<Value | undefined> =>
   fc.option(value, { nil: undefined, freq: 2 })
 
+/** Debouncing needs one. */
+const DEBOUNCE_MS = 5000
+
 const act = fc.oneof(
   { weight: 6, arbitrary: fc.constant<Act>('return') },
   { weight: 3, arbitrary: fc.constantFrom<Act>('gate', 'heed') },
@@ -69,11 +82,18 @@ const backoff = fc.oneof(
   fc.record({ type: fc.constant('exponential' as const), base: fc.constantFrom(2, 3, 1e300) }),
 )
 
+const unique: fc.Arbitrary<ModelUnique> = fc.record({
+  key: fc.constantFrom('x', 'x', 'y'),
+  while: fc.constantFrom('waiting', 'incomplete', 'kept'),
+  within: fc.option(fc.constantFrom(1000, 60_000), { nil: undefined, freq: 1 }),
+  onConflict: fc.constantFrom('return', 'replace', 'reject', 'debounce'),
+})
+
 const enqueue: fc.Arbitrary<Enqueue> = fc
   .record({
     do: fc.constant('enqueue' as const),
     jobs: fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.integer({ min: 2, max: 9 }) }),
-    definition: fc.constantFrom<DefinitionName>('work', 'brief', 'shaped'),
+    definition: fc.constantFrom<DefinitionName>('work', 'brief', 'shaped', 'single'),
     act,
     times: fc.integer({ min: 1, max: 3 }),
     afterMs: fc.constantFrom(0, 1000, 60_000),
@@ -83,6 +103,7 @@ const enqueue: fc.Arbitrary<Enqueue> = fc
     maxRetries: maybe(fc.constantFrom(0, 1, 4, Infinity)),
     timeout: maybe(fc.constantFrom(50, 180_000, Infinity)),
     backoff: maybe(backoff),
+    unique: maybe(unique),
     when: maybe(
       fc.oneof(
         fc.record({ delay: fc.constantFrom(0, 1, 1000, 10_000, 86_400_000) }),
@@ -92,7 +113,7 @@ const enqueue: fc.Arbitrary<Enqueue> = fc
   })
   .map(({ when, ...rest }) => ({
     ...rest,
-    ...when,
+    ...(rest.unique?.onConflict === 'debounce' ? { delay: DEBOUNCE_MS } : when),
     afterMs: rest.act === 'snooze' ? Math.max(1000, rest.afterMs) : rest.afterMs,
   }))
 

@@ -5,9 +5,9 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { Attempt, JobInfo } from '../../../src/index.js'
-import type { Enqueue, ModelBackoff } from './history.js'
+import type { Enqueue, ModelBackoff, ModelUnique } from './history.js'
 import type { Input } from '../../fixtures/torture/model-jobs.js'
-import { outputOf } from '../../fixtures/torture/model-jobs.js'
+import { outputOf, singleKey } from '../../fixtures/torture/model-jobs.js'
 
 /** Timeouts below this are meant to strike; those above never do. */
 export const SHORT_MS = 1000
@@ -53,6 +53,7 @@ export function settingsOf(enqueue: Enqueue, { key, times, afterMs }: Input): Se
       timeoutMs: 180_000,
       backoff: { type: 'linear', step: afterMs },
     },
+    single: { queue: 'default', priority: 0, maxRetries: 2, timeoutMs: 120_000, backoff: { type: 'fixed', delay: 5000 } },
   } as const
   const { queue, priority, maxRetries, timeoutMs, backoff } = defined[enqueue.definition]
   return {
@@ -78,12 +79,24 @@ function backoffMs(backoff: ModelBackoff, retry: number): number {
 
 export type Over = 'completed' | 'cancelled' | 'discarded'
 
+function uniqueOf({ definition, unique }: Enqueue, key: number): ModelUnique | undefined {
+  if (unique !== undefined || definition !== 'single') return unique
+  return { key: singleKey(key), while: 'incomplete', onConflict: 'return' }
+}
+
 export class ModelJob {
   readonly input: Input
   readonly name: string
-  readonly settings: Settings
+  settings: Settings
+  readonly unique: ModelUnique | undefined
+  /** The enqueue says when the job is to run. */
+  readonly tellsWhen: boolean
   /** When it was enqueued: one of these, until it is seen. */
-  readonly tried: ReadonlySet<number>
+  tried: ReadonlySet<number>
+  /** Another one's input and settings have taken the place of its own; the id is that one's now. */
+  replacedBy: ModelJob | undefined
+  /** It may take the place of another one in this window. */
+  mayReplace = false
   id: string | undefined
   /** It must be there from now on. */
   acknowledged = false
@@ -108,7 +121,29 @@ export class ModelJob {
     this.input = input
     this.name = enqueue.definition
     this.settings = settingsOf(enqueue, input)
+    this.unique = uniqueOf(enqueue, input.key)
+    this.tellsWhen = enqueue.delay !== undefined || enqueue.runAt !== undefined
     this.tried = walls
+  }
+
+  /** The job that has its id now. */
+  get current(): ModelJob {
+    return this.replacedBy === undefined ? this : this.replacedBy.current
+  }
+
+  /** Takes the place of a job that waits: its id, queue, priority and history, and its time unless this one tells another. */
+  replace(job: ModelJob, now: number): void {
+    const { queue, priority, delayMs } = job.settings
+    this.settings = { ...this.settings, queue, priority, ...(!this.tellsWhen && { delayMs }) }
+    this.seen = job.seen === undefined || !this.tellsWhen ? job.seen : putOff(job.seen, this.settings.delayMs, now)
+    this.tried = job.tried
+    this.runs.unshift(...job.runs)
+    this.acknowledged ||= job.acknowledged
+    this.unheard ||= job.unheard
+    this.told = job.told
+    this.toldByEvent = job.toldByEvent
+    job.absent = true
+    job.replacedBy = this
   }
 
   get isOver(): boolean {
@@ -235,6 +270,9 @@ export class ModelJob {
     const last = info.attempts.at(-1)
     const asked = window.cancels.has(this) ? ['cancelled'] : []
     const { maxRetries } = this.settings
+    // It waits since it was last seen; what it waits for may have been put off, and its settings be others.
+    if (last !== undefined && before?.attempts.length === info.attempts.length)
+      return [...asked, ...this.#waiting(before, info, window, 0, this.tried)]
     const charged = info.attempts.filter(({ outcome }) => outcome === 'failed' || outcome === 'timedOut').length
     switch (last?.outcome) {
       case undefined:
@@ -280,6 +318,12 @@ export class ModelJob {
     if (!known.includes(runAt)) return [`due at ${known.join(' or ')} instead of ${runAt}`]
     return runAt > now ? [waiting] : left
   }
+}
+
+/** As it is shown once it waits for another instant. */
+function putOff(info: JobInfo, delayMs: number, now: number): JobInfo {
+  if (delayMs > 0) return { ...info, runAt: Math.min(Math.ceil(now + delayMs), MAX_INSTANT) }
+  return info.runAt === undefined ? info : { ...info, runAt: now }
 }
 
 function instants(walls: ReadonlySet<number>, delayMs: number): number[] {

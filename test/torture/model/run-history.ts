@@ -1,10 +1,12 @@
 /** Performs a history on the real thing and on the model, and looks at everything after each command. */
-import { isMillraceError, type EnqueueOptions, type JobDefinition, type JobHandle } from '../../../src/index.js'
+import type { DuplicateJobError, EnqueueOptions, JobDefinition, JobHandle, UniqueOptions } from '../../../src/index.js'
+import { isMillraceError } from '../../../src/index.js'
 import { checkStore } from '../../support/store-check.js'
 import { audit, settle } from './audit.js'
-import type { Call, Command, Enqueue, History } from './history.js'
+import type { Call, Command, Enqueue, History, ModelUnique } from './history.js'
 import type { Input } from '../../fixtures/torture/model-jobs.js'
 import { DEFINITIONS } from '../../fixtures/torture/model-jobs.js'
+import { type Fate, ModelKeys, nameOf } from './keys.js'
 import { ModelJob, newWindow, settingsOf, SHORT_MS, type Window } from './model.js'
 import { World, type WorldOptions } from './world.js'
 
@@ -47,8 +49,16 @@ export async function runHistory(options: WorldOptions, tally: Tally): Promise<v
 class Performer {
   readonly #world: World
   readonly #history: History
+  readonly #keys = new ModelKeys()
   #window: Window
   #problems: string[] = []
+  /** The enqueues of this command, each with its jobs, in their order. */
+  #enqueues: (readonly ModelJob[])[] = []
+  #fates: Map<ModelJob, Fate> | undefined
+  /** Jobs whose cancellation this command asked for, whatever the answer. */
+  readonly #asked = new Set<ModelJob>()
+  /** Jobs, and who was to take their places last. */
+  readonly #changes = new Map<ModelJob, ModelJob>()
 
   constructor(world: World, history: History) {
     this.#world = world
@@ -61,10 +71,14 @@ class Performer {
     this.#window = newWindow(now)
     // A thread may be ended for such a job, and what runs beside it in its batch be interrupted.
     this.#window.disturbed = this.#world.jobs.some((job) => job.disturbs && !job.isOver)
+    this.#enqueues = []
+    this.#fates = undefined
+    this.#asked.clear()
     await this.#perform(command)
     this.#window.now = this.#world.clock.now()
     this.#window.walls.add(this.#window.now)
     this.#problems.push(...(await audit(this.#world, this.#history, this.#window)))
+    this.#checkChanges()
     if (this.#history.retain === 'all') this.#checkGroups()
     if (command.do === 'cancel')
       for (const { input, isOver, seen } of this.#refusedCancels)
@@ -132,8 +146,9 @@ class Performer {
 
   async #enqueue(given: Enqueue): Promise<void> {
     const { executor, jobs } = this.#world
-    const enqueue = bounded(given)
+    const enqueue = this.#ending ? this.#plainer(bounded(given)) : bounded(given)
     const made: ModelJob[] = []
+    this.#enqueues.push(made)
     for (let count = 0; count < enqueue.jobs; count++) {
       const job = new ModelJob(enqueue, this.#input(enqueue, jobs.length), this.#window.walls)
       made.push(job)
@@ -149,17 +164,104 @@ class Performer {
           ? [await executor.enqueue(definition, inputs[0], options)]
           : await executor.enqueueMany(definition, inputs, options)
       if (handles.length !== made.length) this.#problems.push(`${made.length} inputs gave ${handles.length} handles`)
-      for (const [index, handle] of handles.entries()) this.#world.acknowledged(made[index] as ModelJob, handle)
+      for (const [index, handle] of handles.entries()) this.#answered(made[index] as ModelJob, handle)
     } catch (error) {
-      this.#cutOff('enqueue', error)
-      this.#cutOffCalls.push(made)
-      // Only a death leaves it open whether they were stored.
-      if (!this.#window.killed) for (const job of made) job.absent = true
+      if (isMillraceError(error, 'MILLRACE_DUPLICATE')) this.#rejected(made, error as DuplicateJobError)
+      else this.#cutOffEnqueue(made, error)
     }
   }
 
+  // ---- unique keys ----
+
+  /** Of calls that are cut off it is not seen which was last: only one of a key may replace. */
+  #plainer(enqueue: Enqueue): Enqueue {
+    const { unique, definition } = enqueue
+    if (unique === undefined || unique.onConflict === 'reject') return enqueue
+    const name = `${definition} ${unique.key}`
+    const isFirst = enqueue.jobs === 1 && !this.#enqueues.flat().some((job) => job.unique !== undefined && nameOf(job) === name)
+    return isFirst ? enqueue : { ...enqueue, unique: { ...unique, onConflict: 'return' } }
+  }
+
+  /** What the documents say of it, decided when all calls of the turn have been made. */
+  #fateOf(job: ModelJob): Fate {
+    if (this.#ending) return { is: 'unknown' }
+    if (this.#fates === undefined) {
+      const turn = {
+        now: this.#world.clock.now(),
+        cancelled: this.#asked,
+        stored: new Set<ModelJob>(),
+        keeps: this.#history.retain !== 0,
+      }
+      this.#fates = new Map()
+      for (const made of this.#enqueues) {
+        const fates = this.#keys.decide(made, turn)
+        for (const [index, each] of made.entries()) this.#fates.set(each, fates[index] as Fate)
+      }
+    }
+    return this.#fates.get(job) ?? { is: 'unknown' }
+  }
+
+  #answered(job: ModelJob, handle: JobHandle<unknown>): void {
+    const world = this.#world
+    const { key } = job.input
+    const fate = this.#fateOf(job)
+    const holder = world.byId.get(handle.id)
+    if (handle.isNew) {
+      if (fate.is !== 'new' && fate.is !== 'unknown') this.#problems.push(`job ${key} is new, and was to be ${fate.is}`)
+      world.acknowledged(job, handle)
+    } else if (job.unique === undefined || holder === undefined || nameOf(holder) !== nameOf(job)) {
+      this.#problems.push(`job ${key} got a handle of ${handle.id}, which has another key`)
+      return
+    } else {
+      if (fate.is === 'new' || fate.is === 'refused') this.#problems.push(`job ${key} was to be ${fate.is}, and is ${handle.id}`)
+      if ('job' in fate && fate.job.id !== handle.id) this.#problems.push(`job ${key} is ${handle.id} instead of ${fate.job.id}`)
+      job.mayReplace = fate.is === 'changed' || (fate.is === 'unknown' && isChange(job))
+      if (fate.is === 'changed') this.#changes.set(fate.job, job)
+      world.returned(holder, handle)
+    }
+    if (fate.is === 'unknown') this.#keys.learn(job, handle.isNew ? job : (holder ?? job), world.clock.now())
+  }
+
+  #rejected(made: readonly ModelJob[], { jobId }: DuplicateJobError): void {
+    for (const job of made) {
+      const fate = this.#fateOf(job)
+      const wasMeant = job.unique?.onConflict === 'reject' && (fate.is === 'refused' || fate.is === 'unknown')
+      if (!wasMeant) this.#problems.push(`job ${job.input.key} was refused, and was to be ${fate.is}`)
+      const holder = jobId === undefined ? undefined : this.#world.byId.get(jobId)
+      if (jobId !== undefined && (holder === undefined || nameOf(holder) !== nameOf(job)))
+        this.#problems.push(`job ${job.input.key} was refused for the sake of ${jobId}, which has another key`)
+      job.absent = true
+    }
+  }
+
+  #cutOffEnqueue(made: readonly ModelJob[], error: unknown): void {
+    this.#cutOff('enqueue', error)
+    if (made.every(({ unique }) => unique === undefined)) this.#cutOffCalls.push(made)
+    for (const job of made) {
+      job.mayReplace = isChange(job)
+      // Only a death leaves it open whether they were stored.
+      if (!this.#window.killed) job.absent = true
+    }
+  }
+
+  /** Whoever was to take another one's place has, unless it is over and gone already. */
+  #checkChanges(): void {
+    for (const [job, by] of this.#changes)
+      if (job.current !== by && !job.current.pruned)
+        this.#problems.push(`job ${by.input.key} was to take the place of ${job.input.key}`)
+    this.#changes.clear()
+    for (const made of this.#enqueues) {
+      for (const job of made) {
+        job.mayReplace = false
+        if (this.#window.killed || this.#hasEnded) this.#keys.forget(job)
+      }
+    }
+    this.#hasEnded = false
+    this.#keys.expire(this.#window.now)
+  }
+
   /** Jobs of calls that were cut off: all of them are there, or none. */
-  #cutOffCalls: ModelJob[][] = []
+  #cutOffCalls: (readonly ModelJob[])[] = []
 
   #input({ act, times, afterMs, large }: Enqueue, key: number): Input {
     const bytes = large === true ? new Uint8Array(LARGE_BYTES).fill(key) : undefined
@@ -183,6 +285,7 @@ class Performer {
     const wasOver = job.isOver
     const waited = job.seen !== undefined && !wasOver
     this.#window.cancels.add(job)
+    this.#asked.add(job)
     if (job.seen?.state === 'running' || job.seen === undefined) this.#window.disturbed = true
     try {
       const answer = await this.#world.executor.cancel(job.id, 'by the test')
@@ -206,6 +309,8 @@ class Performer {
   }
 
   #ending = false
+  /** The executor of this command was closed, or died. */
+  #hasEnded = false
 
   async #reopen(graceMs: number, calls: readonly Call[]): Promise<void> {
     const world = this.#world
@@ -219,6 +324,7 @@ class Performer {
     })
     await called
     this.#ending = false
+    this.#hasEnded = true
     await world.open()
     const { rescued, quarantined } = world.executor.recovery
     if (rescued.length + quarantined.length > 0) this.#problems.push(`closed in order, and ${rescued.length} jobs are rescued`)
@@ -240,7 +346,7 @@ class Performer {
     const died = world.doom(commit, durable)
     const known = world.jobs.length
     const called = Promise.all(calls.map((call) => this.#call(call)))
-    await Promise.race([died, called.then(() => settle(world, this.#history)).catch(() => undefined)])
+    await Promise.race([died, called.then(() => settle(world, this.#history, this.#window)).catch(() => undefined)])
     await world.bury()
     await called
     for (const job of world.jobs.slice(known)) job.unheard = true
@@ -277,7 +383,18 @@ function bounded(enqueue: Enqueue): Enqueue {
   }
 }
 
-function optionsOf({ queue, priority, maxRetries, timeout, backoff, delay, runAt }: Enqueue, now: number): EnqueueOptions {
+function isChange({ unique }: ModelJob): boolean {
+  return unique?.onConflict === 'replace' || unique?.onConflict === 'debounce'
+}
+
+function uniqueOptions({ within, ...unique }: ModelUnique): UniqueOptions {
+  return { ...unique, ...(within !== undefined && { within }) }
+}
+
+function optionsOf(
+  { queue, priority, maxRetries, timeout, backoff, delay, runAt, unique }: Enqueue,
+  now: number,
+): EnqueueOptions {
   return {
     ...(queue !== undefined && { queue }),
     ...(priority !== undefined && { priority }),
@@ -286,5 +403,6 @@ function optionsOf({ queue, priority, maxRetries, timeout, backoff, delay, runAt
     ...(backoff !== undefined && { backoff }),
     ...(delay !== undefined && { delay }),
     ...(runAt !== undefined && { runAt: now + runAt }),
+    ...(unique !== undefined && { unique: uniqueOptions(unique) }),
   }
 }

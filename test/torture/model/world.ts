@@ -14,6 +14,7 @@ import { lasting, type StoreKind } from '../../support/executor.js'
 import type { History } from './history.js'
 import type { Release, Witness } from '../../fixtures/torture/model-jobs.js'
 import { DEFINITIONS } from '../../fixtures/torture/model-jobs.js'
+import { nameOf } from './keys.js'
 import type { ModelJob, Over } from './model.js'
 import { TurnedClock } from './turned-clock.js'
 
@@ -180,6 +181,24 @@ export class World {
     this.#early.delete(id)
   }
 
+  /** A job whose id is another one's now: that one's input and settings have been seen in its place. */
+  observe(infos: readonly JobInfo[], onReplaced: (job: ModelJob, by: ModelJob) => void): void {
+    for (const { id, input } of infos) {
+      const job = this.byId.get(id)
+      const by = this.jobs[(input as { readonly key?: number }).key ?? -1]
+      if (job === undefined || by === undefined || job === by || !by.mayReplace || nameOf(job) !== nameOf(by)) continue
+      by.replace(job, this.clock.now())
+      by.id = id
+      this.byId.set(id, by)
+      onReplaced(job, by)
+    }
+  }
+
+  /** A handle of a job that held the key. */
+  returned(job: ModelJob, handle: JobHandle<unknown>): void {
+    this.#follow(job, handle.result())
+  }
+
   acknowledged(job: ModelJob, handle: JobHandle<unknown>): void {
     job.acknowledged = true
     this.know(job, handle.id)
@@ -190,10 +209,11 @@ export class World {
   #follow(job: ModelJob, result: Promise<unknown>): void {
     const hears = this.#hears
     const ended = (state: Over): void => {
-      const { told } = job
+      const { current } = job
+      const { told } = current
       if (hears.on && told !== undefined && told !== state)
-        this.problems.push(`result() of job ${job.input.key} says ${state}, an event said ${told}`)
-      if (hears.on) job.told = state
+        this.problems.push(`result() of job ${current.input.key} says ${state}, an event said ${told}`)
+      if (hears.on) current.told = state
     }
     result.then(
       () => ended('completed'),
@@ -225,6 +245,7 @@ export class World {
       job.runs.push(attempt)
       this.arrived.delete(key)
       if (job.isOver) this.problems.push(`job ${key} was over, and ran attempt ${attempt}`)
+      if (job.replacedBy !== undefined) this.problems.push(`job ${key} ran attempt ${attempt} with an input that was replaced`)
     } else if (job.released) this.#post(key)
     else if (job.waitsAtGate) this.arrived.add(key)
     this.stir()
