@@ -1,6 +1,7 @@
 /** The second argument of a handler. Made per job, its costly parts only when they are asked for. */
 import { formatJobId } from '../src/job/job-id.js'
 import type { JobContext, JobLog, JobReference } from '../src/job/job-context-types.js'
+import type { ScheduledRun } from '../src/job/job-info.js'
 import type { LogLevel } from '../src/protocol/messages.js'
 import { PROGRESS_INTERVAL_MS } from '../src/base/limits.js'
 import { send } from './channel.js'
@@ -19,6 +20,7 @@ export class HandlerContext implements JobContext<unknown> {
   readonly #enqueuedAt: number
   readonly #batchId: number
   readonly #index: number
+  readonly #scheduled: ScheduledRun | undefined
   #controller: AbortController | undefined
   #abortReason: string | undefined
   #job: JobReference | undefined
@@ -39,7 +41,9 @@ export class HandlerContext implements JobContext<unknown> {
     enqueuedAt: number,
     batchId: number,
     index: number,
+    scheduled: ScheduledRun | undefined,
   ) {
+    this.#scheduled = scheduled
     this.#thread = thread
     this.state = state
     this.#definitionId = definitionId
@@ -53,12 +57,14 @@ export class HandlerContext implements JobContext<unknown> {
   }
 
   get job(): JobReference {
+    const scheduled = this.#scheduled
     this.#job ??= Object.freeze({
       id: formatJobId(this.#seq, this.#queueId, this.#rank, this.#thread.storeMark),
       name: this.#thread.definitionName(this.#definitionId),
       queue: this.#thread.queueName(this.#queueId),
       attempt: this.attempt,
       enqueuedAt: this.#enqueuedAt,
+      ...(scheduled !== undefined && { schedule: Object.freeze({ name: scheduled.name, plannedAt: scheduled.plannedAt }) }),
     })
     return this.#job
   }

@@ -16,6 +16,7 @@ export interface Handler {
   readonly run: (input: unknown, context: JobContext<unknown>) => unknown
   readonly setup: ((thread: ThreadInfo) => unknown) | undefined
   readonly teardown: ((state: unknown) => unknown) | undefined
+  readonly retryIf: ((error: unknown) => unknown) | undefined
   readonly schema: StandardSchema | undefined
 }
 
@@ -60,6 +61,7 @@ export async function loadHandler(ref: DefinitionRef): Promise<Handler> {
       run: module['run'] as Handler['run'],
       setup: typeof module['setup'] === 'function' ? (module['setup'] as Handler['setup']) : undefined,
       teardown: typeof module['teardown'] === 'function' ? (module['teardown'] as Handler['teardown']) : undefined,
+      retryIf: typeof module['retryIf'] === 'function' ? (module['retryIf'] as Handler['retryIf']) : undefined,
       // The main thread has checked the input: it holds the definition, this module does not.
       schema: undefined,
     }
@@ -71,7 +73,8 @@ export async function loadHandler(ref: DefinitionRef): Promise<Handler> {
       `The module ${ref.moduleUrl} does not define job "${ref.name}" when a thread loads it. Export the definition, and do not make it conditional.`,
     )
   }
-  return { run: definition.run, setup: definition.setup, teardown: definition.teardown, schema: definition.schema }
+  const { run, setup, teardown, retryIf, schema } = definition
+  return { run, setup, teardown, retryIf, schema }
 }
 
 function findDefinition(module: Record<string, unknown>, ref: DefinitionRef): CompiledDefinition | undefined {

@@ -13,6 +13,7 @@ import {
   OUTCOME_CANCELLED,
   OUTCOME_COMPLETED,
   OUTCOME_COMPLETED_APART,
+  OUTCOME_EXPIRED,
   OUTCOME_FAILED,
   OUTCOME_FAILED_BESIDE,
   OUTCOME_FATAL,
@@ -32,6 +33,7 @@ import { isCancel, isFatalError, isRetryError, isSnooze } from '../src/job/outco
 import { monotonicOffsetMs } from '../src/base/clock.js'
 import { MillraceError } from '../src/base/errors.js'
 import { ERROR_TEXT } from '../src/base/limits.js'
+import { describeThrown, describeValue } from '../src/base/problems.js'
 import type { BatchResult, BatchTask, OutcomeBody, UncaughtCode } from '../src/protocol/messages.js'
 import { send } from './channel.js'
 import { HandlerContext } from './job-context.js'
@@ -105,10 +107,11 @@ export class BatchRunner {
       if (!control.take(now - base)) break
       const startMs = now - base
       reader.advance()
-      if (task.announceStarts) send({ type: 'started', batchId: task.batchId, index, at: Date.now() })
+      const isLate = task.deadlines?.some((deadline) => deadline.index === index && startMs >= deadline.afterMs) === true
+      if (task.announceStarts && !isLate) send({ type: 'started', batchId: task.batchId, index, at: Date.now() })
 
       // A handler that returns no promise is not awaited: most of the cost of a short job would be that.
-      const running = this.#runJob(task, reader, control, index)
+      const running = isLate ? encodeBody(OUTCOME_EXPIRED, {}) : this.#runJob(task, reader, control, index)
       let kind = typeof running === 'number' ? running : await running
 
       now = performance.now() + offsetMs
@@ -138,6 +141,7 @@ export class BatchRunner {
   /** Runs the job the reader is at. Its outcome's body is left in `scratch`, its kind returned. */
   #runJob(task: BatchTask, reader: BatchReader, control: BatchControl, index: number): number | Promise<number> {
     scratch.position = 0
+    let asked: Asked | undefined
     try {
       const entry = readEntry(reader.bytes, reader.entry)
       const loaded = this.#thread.ready(entry.definitionId)
@@ -147,11 +151,14 @@ export class BatchRunner {
       }
       const input = readInput(task, index, reader.bytes, entry)
       const context = this.#contextOf(task, reader, index, entry, loaded.state)
-      const output = owner.run(context, loaded.handler.run, input, context)
-      if (isThenable(output)) return this.#awaited(context, output)
+      const { run, retryIf } = loaded.handler
+      if (retryIf !== undefined) asked = { context, retryIf }
+      const output = owner.run(context, run, input, context)
+      if (isThenable(output)) return this.#awaited(context, output, asked)
+      asked = undefined
       return encodeOutput(output, this.#thread.payloadBytes)
     } catch (error) {
-      return encodeFailure(error)
+      return encodeFailure(error, asked)
     }
   }
 
@@ -164,6 +171,7 @@ export class BatchRunner {
     entry: EntryView,
   ): Promise<number> {
     const elapsedMs = (): number => performance.now() + offsetMs - control.baseMs
+    let asked: Asked | undefined
     try {
       const thread = this.#thread
       let loaded = thread.ready(entry.definitionId)
@@ -177,27 +185,33 @@ export class BatchRunner {
         control.enter(PHASE_RUNNING, elapsedMs())
       }
       let input = readInput(task, index, reader.bytes, entry)
-      const { schema, run } = loaded.handler
+      const { schema, run, retryIf } = loaded.handler
       if (schema !== undefined) {
         const result = await schema['~standard'].validate(input)
         if (result.issues !== undefined) throw new UnfitInput(formatIssues(toInputIssues(result.issues)))
         input = result.value
       }
       const context = this.#contextOf(task, reader, index, entry, loaded.state)
+      if (retryIf !== undefined) asked = { context, retryIf }
       const output = owner.run(context, run, input, context)
-      return isThenable(output) ? await this.#awaited(context, output) : encodeOutput(output, thread.payloadBytes)
+      if (isThenable(output)) return await this.#awaited(context, output, asked)
+      asked = undefined
+      return encodeOutput(output, thread.payloadBytes)
     } catch (error) {
       // The phase holds for the jobs that follow as well.
       control.enter(PHASE_RUNNING, elapsedMs())
-      return encodeFailure(error)
+      return encodeFailure(error, asked)
     }
   }
 
-  async #awaited(context: HandlerContext, output: PromiseLike<unknown>): Promise<number> {
+  async #awaited(context: HandlerContext, output: PromiseLike<unknown>, asked: Asked | undefined): Promise<number> {
+    let unsettled = asked
     try {
-      return encodeOutput(await this.#guard(context, output), this.#thread.payloadBytes)
+      const value = await this.#guard(context, output)
+      unsettled = undefined
+      return encodeOutput(value, this.#thread.payloadBytes)
     } catch (error) {
-      return encodeFailure(error)
+      return encodeFailure(error, unsettled)
     }
   }
 
@@ -214,6 +228,7 @@ export class BatchRunner {
       enqueuedAt,
       task.batchId,
       index,
+      task.scheduled?.find((candidate) => candidate.index === index),
     )
     this.#lastContext = context
     if (this.#aborted !== undefined) context.abort(this.#aborted.batchId, this.#aborted.index, this.#aborted.reason)
@@ -286,8 +301,26 @@ function encodeOutput(output: unknown, maxBytes: number): number {
   return OUTCOME_COMPLETED
 }
 
+/** Who is to be asked whether another run may help, while the handler itself is at work. */
+interface Asked {
+  readonly context: HandlerContext
+  readonly retryIf: (error: unknown) => unknown
+}
+
+/** What `retryIf` says of an error. In doubt the job is retried. */
+function verdict({ context, retryIf }: Asked, thrown: unknown): Pick<OutcomeBody, 'final' | 'problem'> {
+  try {
+    const answer: unknown = owner.run(context, retryIf, thrown)
+    if (answer === false) return { final: true }
+    if (isThenable(answer)) answer.then(undefined, () => undefined)
+    return answer === true ? {} : { problem: `it returned ${describeValue(answer)}, neither true nor false; the job is retried` }
+  } catch (error) {
+    return { problem: `it threw ${describeThrown(error)}; the job is retried` }
+  }
+}
+
 /** Leaves the failure in `scratch`. */
-function encodeFailure(thrown: unknown): number {
+function encodeFailure(thrown: unknown, asked?: Asked): number {
   scratch.position = 0
   if (isA(UnfitInput, thrown)) {
     return encodeBody(OUTCOME_UNFIT, {
@@ -302,12 +335,14 @@ function encodeFailure(thrown: unknown): number {
     return encodeBody(OUTCOME_FAILED_BESIDE, { error: { ...errorRecord(thrown.error), code: thrown.code } })
   const error = errorRecord(thrown)
   if (isFatalError(thrown)) return encodeBody(OUTCOME_FATAL, { error })
-  if (isRetryError(thrown) && thrown.afterMs !== undefined) return encodeBody(OUTCOME_FAILED, { error, afterMs: thrown.afterMs })
-  return encodeBody(OUTCOME_FAILED, { error })
+  if (isRetryError(thrown))
+    return encodeBody(OUTCOME_FAILED, { error, ...(thrown.afterMs !== undefined && { afterMs: thrown.afterMs }) })
+  return encodeBody(OUTCOME_FAILED, { error, ...(asked !== undefined && verdict(asked, thrown)) })
 }
 
 /** Never more than `FAILURE_BYTES`: characters that JSON escapes take six times their number. */
 function encodeBody(kind: number, body: OutcomeBody): number {
+  scratch.position = 0
   let bytes = Buffer.from(JSON.stringify(body), 'utf8')
   if (bytes.length > FAILURE_BYTES) bytes = Buffer.from(JSON.stringify(shortened(body)), 'utf8')
   scratch.bytes(bytes)

@@ -86,8 +86,12 @@ export type AttemptErrorCode =
   | 'MILLRACE_PROCESS_CRASHED'
   /** The job took the process down `maxCrashes` times. */
   | 'MILLRACE_QUARANTINED'
+  /** Somebody ended the job by `discard()` or `discardMany()`. */
+  | 'MILLRACE_DISCARDED'
   /** The stored input does not fit the definition's schema any more. */
   | 'MILLRACE_INPUT_MISMATCH'
+  /** The job had not begun its first run by its `startBefore`. */
+  | 'MILLRACE_EXPIRED'
 
 export type MillraceErrorCode = CallErrorCode | ResultErrorCode | AttemptErrorCode
 

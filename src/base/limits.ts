@@ -49,10 +49,12 @@ export const WINDOW_BYTES = 16 * MIB
 
 /** A limit key's turn in a batch, in estimated run time, while other keys of its queue have work for the thread too. */
 export const KEY_TURN_MS = 4
-/** Keys of a queue that are known in memory at a time, some 400 bytes each. Those beyond it lie in the store, and are found as others have had their turn. */
+/** Keys of a queue that are known in memory at a time, some 600 bytes each. Those beyond it lie in the store, and are found as others have had their turn. */
 export const KEYS_KNOWN = 100_000
 /** Keys looked for in the store by one pick, until all are known: some 10 µs each. */
 export const KEYS_FOUND = 32
+/** Fronts of keyed lanes looked at to tell which job waits longest: more have changed only if that many were not asked about. */
+export const FRONT_LOOKS = 32
 /** Pages of one key's lane read at a time: most keys have few jobs, and there may be many keys. */
 export const KEYED_WINDOW_PAGES = 2
 /** Pages of keyed lanes kept in memory over all of a queue's keys. */
@@ -78,6 +80,32 @@ export const COMMIT_BYTES = 4 * MIB
 export const PROMOTE_JOBS = 512
 /** Blocks of finished jobs removed in one commit. */
 export const PRUNE_BLOCKS = 64
+/** Waiting jobs discarded in one commit because their `startBefore` has passed. */
+export const EXPIRE_JOBS = 512
+/** Schedules of a store: all of them are kept in memory, a few KB each at most, and looked through when one is due. */
+export const MAX_SCHEDULES = 10_000
+/** Longest name of a schedule, in UTF-8 bytes: with `schedule:` in front it is a key of the store. */
+export const SCHEDULE_NAME_BYTES = 55
+/** Largest encoded input of a schedule: it is kept in memory, and stored again at each run. */
+export const SCHEDULE_INPUT_BYTES = 4 * KIB
+/** Longest cron pattern, in characters. */
+export const CRON_CHARACTERS = 200
+/** Shortest period of a schedule: below it, what is meant is a loop in a handler. */
+export const EVERY_MIN_MS = 1000
+/** Runs that schedules enqueue in one commit: computing the next instant takes about 0.1 ms. */
+export const SCHEDULE_RUNS = 16
+/** Missed runs that `misfire: 'all'` makes up for. */
+export const MISFIRE_RUNS = 100
+/** How late a run may be with `misfire: 'skip'`: longer than a restart takes, and than the due timer may sleep. */
+export const MISFIRE_GRACE_MS = 60_000
+/** Jobs that one step of a call for many jobs changes, and with them one commit. A page or a block is not cut for it. */
+export const BULK_JOBS = 512
+/** Pages, or blocks of finished jobs, that one step reads when nothing in them fits: about a megabyte. */
+export const BULK_RECORDS = 64
+/** Finished jobs that one step looks at. */
+export const BULK_LOOKS = 16_384
+/** Ids that one call takes: they are checked before its first step. */
+export const BULK_IDS = 10_000
 /** The longest sleep of the due timer: a wall clock that jumps is noticed within this. */
 export const MAX_TIMER_MS = 30_000
 
@@ -90,6 +118,8 @@ export const ERROR_TEXT = { message: 4 * KIB, stack: 4 * KIB, data: 4 * KIB, cau
 export const MAX_NAMES = 65_535
 /** Queues as 15: the first bit of a page's key says whether it lies in the lane of a limit key. */
 export const MAX_QUEUES = 32_767
+/** Pairs of a queue and a definition that have statistics of their own; the others share one. Each holds up to 25 KB, 8 KB when little happens. */
+export const MAX_SERIES = 4096
 /** Longest name of a queue or a definition, in UTF-8 bytes. */
 export const NAME_BYTES = 200
 /** Priorities are stored as one byte. */
@@ -133,6 +163,8 @@ export const MEMORY_RESUME_LOOKS = 10
 export const MEMORY_THREAD_BYTES = 16 * MIB
 /** What a thread holds is told when it has changed by this much. */
 export const MEMORY_STEP_BYTES = 1 * MIB
+/** Default of `doctor`'s `timeout`. It reads some 200 MB/s, so this is enough for a store of hundreds of GB; what takes longer hangs. */
+export const DEFAULT_DOCTOR_MS = 60 * 60 * 1000
 /** Progress messages of one job are sent at most this often. */
 export const PROGRESS_INTERVAL_MS = 50
 /** Longest wait for an instant in the future: the largest date JavaScript can hold. */

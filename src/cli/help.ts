@@ -40,7 +40,7 @@ and 130 after Ctrl-C.
 
 export const DOCTOR_HELP = `Tells what is wrong with a store.
 
-Usage: millrace doctor <dir> [--repair] [--json]
+Usage: millrace doctor <dir> [--repair] [--json] [--timeout <d>]
 
 Looks through the data file, page by page without LMDB, and through every record in
 it: whether each can be read, the index leads to each job, the counters are what a
@@ -56,6 +56,7 @@ Options:
                    as it was is made beside the directory first. What cannot be put
                    right is left as it is
   --json           Print the report as JSON
+  --timeout <d>    Give up after so long, such as 30m (default: 1h)
   --help           Show this
 
 Examples:

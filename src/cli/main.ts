@@ -1,13 +1,15 @@
 #!/usr/bin/env node
 /** The `millrace` program: reads the command line, and hands over to a command. */
 import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
+import { MAX_THREADS } from '../base/limits.js'
 import { nearestName } from '../base/problems.js'
 import { compact } from './commands/compact.js'
 import { demo } from './commands/demo.js'
 import { doctor } from './commands/doctor.js'
 import { supervise } from './commands/supervise.js'
+import { printable, shorten } from './demo/format-quantity.js'
 import { COMPACT_HELP, DOCTOR_HELP, HELP } from './help.js'
+import { type CommandLine, countOf, durationOf, readOptions } from './read-options.js'
 import { SUPERVISE_HELP, superviseCommandLine } from './supervise/command-line.js'
 import { UsageError } from './usage-error.js'
 
@@ -17,6 +19,7 @@ const OPTIONS = {
   fresh: { type: 'boolean' },
   repair: { type: 'boolean' },
   json: { type: 'boolean' },
+  timeout: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
 } as const
@@ -24,49 +27,23 @@ const OPTIONS = {
 /** What each command takes besides --help and --version. */
 const COMMANDS = {
   demo: { help: HELP, takes: ['threads', 'store', 'fresh'] },
-  doctor: { help: DOCTOR_HELP, takes: ['repair', 'json'] },
+  doctor: { help: DOCTOR_HELP, takes: ['repair', 'json', 'timeout'] },
   compact: { help: COMPACT_HELP, takes: ['json'] },
 } as const
 
 type Command = keyof typeof COMMANDS
 
-type Parsed = ReturnType<typeof parse>
+type Parsed = CommandLine<typeof OPTIONS>
 
-/** As `parseArgs` is strict, but with words that help. */
-function parse(args: readonly string[]) {
-  const { tokens, positionals, values } = parseArgs({
-    args: [...args],
-    options: OPTIONS,
-    allowPositionals: true,
-    strict: false,
-    tokens: true,
-  })
-  for (const token of tokens) {
-    if (token.kind !== 'option') continue
-    const { name, rawName, value } = token
-    if (!Object.hasOwn(OPTIONS, name)) {
-      const nearest = nearestName(name, Object.keys(OPTIONS))
-      throw new UsageError(`Unknown option '${rawName}'.${nearest === undefined ? '' : ` Did you mean '--${nearest}'?`}`)
-    }
-    const takesValue = OPTIONS[name as keyof typeof OPTIONS].type === 'string'
-    if (takesValue && (value === undefined || value === '')) throw new UsageError(`Option '${rawName}' needs a value.`)
-    if (!takesValue && value !== undefined) throw new UsageError(`Option '${rawName}' takes no value.`)
-  }
-  return { positionals, values: values as { [Name in keyof typeof OPTIONS]?: string | boolean } }
-}
-
-function threadCount(value: string | boolean | undefined): number | undefined {
-  if (value === undefined) return undefined
-  const threads = Number(value)
-  if (Number.isSafeInteger(threads) && threads >= 1) return threads
-  throw new UsageError(`Option '--threads' takes a whole number of 1 or more, not '${String(value)}'.`)
-}
+/** Characters of a message on the terminal: an argument may be as long as the system allows. */
+const MESSAGE_CHARACTERS = 1000
 
 /** The same command line for the next time, fit for a shell. */
 function commandLine({ values }: Parsed, folder: string): string {
   const words = ['npx', 'millrace', 'demo', ...(folder === '.' ? [] : [folder.startsWith('-') ? `./${folder}` : folder])]
-  if (values.threads !== undefined) words.push('--threads', String(values.threads))
-  if (values.store !== undefined) words.push('--store', String(values.store))
+  if (values.threads !== undefined) words.push('--threads', values.threads)
+  if (values.store !== undefined)
+    words.push(...(values.store.startsWith('-') ? [`--store=${values.store}`] : ['--store', values.store]))
   return words.map((word) => (/^[\w./:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ')
 }
 
@@ -80,7 +57,7 @@ async function runSupervise(args: readonly string[]): Promise<number> {
 async function run(args: readonly string[]): Promise<number> {
   // What stands behind its -- is another program's.
   if (args[0] === 'supervise') return await runSupervise(args.slice(1))
-  const parsed = parse(args)
+  const parsed = readOptions(args, OPTIONS)
   const { positionals, values } = parsed
   const [command, ...rest] = positionals
   if (values.version === true) {
@@ -89,6 +66,8 @@ async function run(args: readonly string[]): Promise<number> {
     return 0
   }
   if (command === undefined || command === 'help') {
+    const [stray] = Object.keys(values).filter((name) => name !== 'help')
+    if (stray !== undefined) throw new UsageError(`'--${stray}' is an option of a command; name the command before it.`)
     process.stdout.write(HELP)
     return 0
   }
@@ -108,9 +87,9 @@ async function run(args: readonly string[]): Promise<number> {
   if (command === 'demo') return await runDemo(parsed, rest)
   const directory = onlyDirectory(command, rest)
   const json = values.json === true
-  return command === 'doctor'
-    ? await doctor({ directory, repair: values.repair === true, json })
-    : await compact({ directory, json })
+  if (command === 'compact') return await compact({ directory, json })
+  const timeoutMs = values.timeout === undefined ? undefined : durationOf(values.timeout, '--timeout')
+  return await doctor({ directory, repair: values.repair === true, timeoutMs, json })
 }
 
 function isCommand(name: string): name is Command {
@@ -136,9 +115,9 @@ async function runDemo(parsed: Parsed, folders: readonly string[]): Promise<numb
   const [folder = '.'] = folders
   if (folders.length > 1)
     throw new UsageError(`demo takes one folder, and was given ${folders.length}: '${folders.join("', '")}'.`)
-  const threads = threadCount(values.threads)
-  const store = values.store === undefined ? undefined : String(values.store)
-  return await demo({ folder, threads, store, fresh: values.fresh === true, command: commandLine(parsed, folder) })
+  if (folder === '') throw new UsageError('demo needs the path of a folder, and was given an empty one.')
+  const threads = values.threads === undefined ? undefined : countOf(values.threads, '--threads', 1, MAX_THREADS)
+  return await demo({ folder, threads, store: values.store, fresh: values.fresh === true, command: commandLine(parsed, folder) })
 }
 
 // Whoever read the output has gone, as in `| head`. What is done is in the store.
@@ -148,6 +127,7 @@ try {
   process.exitCode = await run(process.argv.slice(2))
 } catch (error) {
   if (!(error instanceof UsageError)) throw error
-  process.stderr.write(`millrace: ${error.message}\nRun 'millrace --help' to see what there is.\n`)
+  const message = shorten(printable(error.message), MESSAGE_CHARACTERS)
+  process.stderr.write(`millrace: ${message}\nRun 'millrace --help' to see what there is.\n`)
   process.exitCode = 2
 }

@@ -39,6 +39,9 @@ export const OUTCOME_UNFIT = 7
 /** Failed by something beside the handler, which may still be running. Always the last record of a batch, after which the thread is ended. */
 export const OUTCOME_FAILED_BESIDE = 8
 
+/** Not begun, because it was too late for that: no run. */
+export const OUTCOME_EXPIRED = 9
+
 /** The position of one record, filled by `readRecord`. */
 export interface OutcomeRecord {
   kind: number

@@ -101,6 +101,63 @@ export function findInBlock(bytes: Buffer, seq: number, skip = 0): FinishedEntry
   return undefined
 }
 
+/** What can be asked of an entry without reading what is kept of it. */
+export interface EntryHead {
+  readonly seq: number
+  readonly enqueuedAt: number
+  readonly definitionId: number
+  readonly queueId: number
+}
+
+/** The heads of the block's entries from the `skip`-th on. */
+export function* readHeads(bytes: Buffer, skip = 0): Generator<EntryHead> {
+  const { count } = readBlockHeader(bytes)
+  let at = BLOCK_HEADER_BYTES
+  for (let index = 0; index < count; index++) {
+    const end = entryEnd(bytes, at)
+    if (index >= skip) {
+      yield {
+        seq: bytes.readDoubleLE(at + 4),
+        enqueuedAt: bytes.readDoubleLE(at + 12),
+        definitionId: bytes.readUInt16LE(at + 32),
+        queueId: bytes.readUInt16LE(at + 34),
+      }
+    }
+    at = end
+  }
+}
+
+/** The block without its first `skip` entries and those of some jobs; undefined when none is left. */
+export function withoutEntries(bytes: Buffer, skip: number, seqs: ReadonlySet<number>): Buffer | undefined {
+  const { count: before } = readBlockHeader(bytes)
+  const kept = Buffer.allocUnsafe(bytes.length)
+  let to = bytes.copy(kept, 0, 0, BLOCK_HEADER_BYTES)
+  let count = 0
+  let lowest = Infinity
+  let highest = -Infinity
+  let at = BLOCK_HEADER_BYTES
+  for (let index = 0; index < before; index++) {
+    const end = entryEnd(bytes, at)
+    const seq = bytes.readDoubleLE(at + 4)
+    if (index >= skip && !seqs.has(seq)) {
+      to += bytes.copy(kept, to, at, end)
+      count++
+      lowest = Math.min(lowest, seq)
+      highest = Math.max(highest, seq)
+    }
+    at = end
+  }
+  if (count === 0) return undefined
+  writeCounts(kept, count, lowest, highest)
+  return kept.subarray(0, to)
+}
+
+function writeCounts(block: Buffer, count: number, lowest: number, highest: number): void {
+  block.writeUInt32LE(count, 4)
+  block.writeDoubleLE(lowest, 16)
+  block.writeDoubleLE(highest, 24)
+}
+
 function entryEnd(bytes: Buffer, at: number): number {
   if (at + ENTRY_BYTES > bytes.length) throw cutShort(at, at + ENTRY_BYTES, bytes)
   const end = at + 4 + bytes.readUInt32LE(at)
@@ -230,10 +287,8 @@ export class FinishedBlockBuilder {
     const { buffer } = this.#writer
     buffer.fill(0, 0, BLOCK_HEADER_BYTES)
     buffer[0] = VERSION
-    buffer.writeUInt32LE(this.#count, 4)
     buffer.writeDoubleLE(finishedAt, 8)
-    buffer.writeDoubleLE(this.#lowest, 16)
-    buffer.writeDoubleLE(this.#highest, 24)
+    writeCounts(buffer, this.#count, this.#lowest, this.#highest)
     return this.#writer.finish()
   }
 }

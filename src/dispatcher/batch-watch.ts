@@ -23,13 +23,19 @@ export interface BatchWatchOptions {
 export interface Watched {
   /** The running one first. */
   readonly batches: () => readonly Batch[]
-  /** The job's time is up. No look follows until the next batch begins. */
-  timedOut(batch: Batch, index: number): void
+  /**
+   * The job's time is up. True when its worker is being ended: no look follows until the next batch begins. False when the job has
+   * ended after all, and the worker may be at the next one.
+   */
+  timedOut(batch: Batch, index: number): boolean
   /** The job's soft timeout has passed. */
   warn(batch: Batch, index: number): void
   /** Outcomes can be read, or jobs are to be taken back. */
   news(): void
 }
+
+/** A job that has begun at this very moment is looked at soon: its own limits are not known yet. */
+const NEXT_JOB_MS = 1
 
 export class BatchWatch {
   readonly #options: BatchWatchOptions
@@ -70,13 +76,10 @@ export class BatchWatch {
     this.#lookIn(Math.max(1, Math.min(nextMs, limitMs)))
   }
 
-  /** Keeps the running job to its limits. Returns when the next one is up, in ms; 0 when its time is up. */
+  /** Keeps the running job to its limits. Returns when the next one is up, in ms; 0 when its time is up and its worker is ended. */
   #checkLimits(batch: Batch, running: number, elapsedMs: number): number {
     const { timeoutMs, softTimeoutMs } = this.#options.limitsOf(batch.job(running))
-    if (elapsedMs >= timeoutMs) {
-      this.#watched.timedOut(batch, running)
-      return 0
-    }
+    if (elapsedMs >= timeoutMs) return this.#watched.timedOut(batch, running) ? 0 : NEXT_JOB_MS
     const leftMs = timeoutMs - elapsedMs
     // While the handler is being loaded there is no signal yet that could be aborted.
     if (batch.control.phase === PHASE_LOADING || batch.control.phase === PHASE_SETUP) return Math.min(leftMs, softTimeoutMs)

@@ -14,7 +14,13 @@ import type { PageRef, Slice } from '../store/page-ref.js'
 const OVERRUN = 0.9
 
 /** Why a thread was terminated. */
-export type TerminationCause = 'timeout' | 'cancel' | 'close' | 'recycle'
+export type TerminationCause = 'timeout' | 'cancel' | 'pause' | 'close' | 'recycle'
+
+/** What a job is to become that is ended from outside. */
+export interface Stop {
+  readonly state: 'cancelled' | 'discarded'
+  readonly reason: string | undefined
+}
 
 /** How a batch left its thread. */
 export type BatchEnd =
@@ -57,10 +63,10 @@ export class Batch {
   /** Outcomes read so far. */
   collected = 0
   end: BatchEnd | undefined
-  /** Jobs whose cancellation was asked for while they ran, with the reason. */
-  readonly cancelled = new Map<number, string>()
-  /** The job that was asked to stop because the executor closes. */
-  interrupted = -1
+  /** Jobs that are to end because somebody asked for it while they ran. The first word holds. */
+  readonly stops = new Map<number, Stop>()
+  /** Jobs that were asked to stop for a reason that is not theirs: the executor closes, or their queue is paused. */
+  readonly interrupted = new Set<number>()
   /** The latest progress that each job reported. */
   readonly progress = new Map<number, { readonly fraction: number; readonly message?: string }>()
   /** The job whose soft timeout has been told to the thread. */
@@ -101,6 +107,16 @@ export class Batch {
   /** Whether jobs are left that the thread has not started, and that could be taken back. */
   get hasUntaken(): boolean {
     return this.end === undefined && this.control.hasUntaken
+  }
+
+  /** Whether jobs of the queue are left that the thread has not started. */
+  hasUntakenOf(queueId: number): boolean {
+    if (!this.hasUntaken) return false
+    const { taken } = this.control
+    return this.slices.some(({ page, from, to }, number) => {
+      const start = this.#starts[number] ?? 0
+      return page.queueId === queueId && start < this.limit && start + to - from > taken
+    })
   }
 
   /** The queues of its jobs that still belong to the thread and have not been settled. */

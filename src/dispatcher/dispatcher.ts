@@ -42,6 +42,9 @@ export interface DispatcherEvents {
 export interface Parcel {
   readonly entries: ArrayBuffer
   readonly externals: BatchTask['externals']
+  readonly scheduled: BatchTask['scheduled']
+  /** Epoch ms by which jobs must begin, by index in the batch. */
+  readonly deadlines: readonly { readonly index: number; readonly startBefore: number }[]
   readonly definitions: readonly DefinitionRef[]
   readonly queues: readonly { readonly id: number; readonly name: string }[]
   readonly announceStarts: boolean
@@ -56,6 +59,7 @@ export interface Collected {
 }
 
 export class Dispatcher {
+  /** Those that are to end when they have finished what they hold are among them until they are gone. */
   readonly slots: ThreadSlot[] = []
   readonly pace = new Pace()
   /** The executor is closing: what was claimed and not sent yet is not sent any more. */
@@ -68,6 +72,8 @@ export class Dispatcher {
   #hasNews = false
   #isBusy = false
   readonly #inFlight = new Map<number, { batch: Batch; slot: ThreadSlot }>()
+  /** Never given twice: what a slot that has ended held may be settled later. */
+  #nextSlot = 0
   #stuckThreads = 0
   /** Those of them in whose place another one works. */
   #replacedThreads = 0
@@ -75,32 +81,51 @@ export class Dispatcher {
   constructor(options: DispatcherOptions, events: DispatcherEvents) {
     this.#options = options
     this.#events = events
-    for (let index = 0; index < options.threads; index++) {
-      this.slots.push(
-        new ThreadSlot(
-          index,
-          {
-            clock: options.clock,
-            pool: options.pool,
-            recycle: options.recycle,
-            limitsOf: options.limitsOf,
-            shortestLimitMs: options.shortestLimitMs,
-            lookMs: (batch) => (this.#isBusy ? gatherMs(batch.jobMs) : SLOW_MS),
-          },
-          {
-            news: () => this.#tell(),
-            message: (slot, message) => events.message(slot, message),
-            stuck: (slot, batch) => this.#onStuck(slot, batch),
-            unstuck: (wasReplaced) => {
-              this.#stuckThreads--
-              if (wasReplaced) this.#replacedThreads--
-              this.#tell()
-            },
-            startFailed: (exitCode, error, pauseMs) => events.startFailed(exitCode, error, pauseMs),
-          },
-        ),
-      )
-    }
+    this.resize(options.threads)
+  }
+
+  /**
+   * Sees to it that so many threads take batches. Missing ones start at once. Of surplus ones those with the least to do (or done) end when they
+   * have finished what they hold; they are returned, for what they have not begun to be taken back.
+   */
+  resize(threads: number): ThreadSlot[] {
+    const nowMs = this.#options.clock.monotonicMs()
+    const staying = this.slots.filter((slot) => !slot.isRetiring && slot.mode !== 'closed')
+    for (const slot of this.slots) if (staying.length < threads && slot.reprieve()) staying.push(slot)
+    for (let count = staying.length; count < threads; count++) this.slots.push(this.#newSlot())
+    staying.sort((left, right) => left.leftMs(nowMs) - right.leftMs(nowMs) || left.jobsDone - right.jobsDone)
+    const surplus = staying.slice(0, Math.max(0, staying.length - threads))
+    for (const slot of surplus) slot.retire()
+    return surplus
+  }
+
+  /** Threads that take batches; those that are to end do not count. */
+  get threads(): number {
+    return this.slots.reduce((sum, { isRetiring }) => sum + (isRetiring ? 0 : 1), 0)
+  }
+
+  #newSlot(): ThreadSlot {
+    const { clock, pool, recycle, limitsOf, shortestLimitMs } = this.#options
+    const lookMs = (batch: Batch): number => (this.#isBusy ? gatherMs(batch.jobMs) : SLOW_MS)
+    return new ThreadSlot(
+      this.#nextSlot++,
+      { clock, pool, recycle, limitsOf, shortestLimitMs, lookMs },
+      {
+        news: () => this.#tell(),
+        message: (slot, message) => this.#events.message(slot, message),
+        stuck: (slot, batch) => this.#onStuck(slot, batch),
+        unstuck: (wasReplaced) => {
+          this.#stuckThreads--
+          if (wasReplaced) this.#replacedThreads--
+          this.#tell()
+        },
+        retired: (slot) => {
+          this.slots.splice(this.slots.indexOf(slot), 1)
+          this.#tell()
+        },
+        startFailed: (exitCode, error, pauseMs) => this.#events.startFailed(exitCode, error, pauseMs),
+      },
+    )
   }
 
   /** Says whether more work waits than the threads hold: outcomes are then looked for less often. */
@@ -117,7 +142,7 @@ export class Dispatcher {
 
   /** Threads that can take work, now or when they have done what they hold: all but those that native code holds for good. */
   get usableThreads(): number {
-    return this.slots.length - this.#stuckThreads + this.#replacedThreads
+    return Math.max(1, this.threads - this.#stuckThreads + this.#replacedThreads)
   }
 
   /** Batches claimed and not settled, those of stuck threads included. */
@@ -187,6 +212,8 @@ export class Dispatcher {
       entries: parcel.entries,
       control: batch.control.shared,
       externals: parcel.externals,
+      scheduled: parcel.scheduled,
+      deadlines: orUndefined(parcel.deadlines.map(({ index, startBefore }) => ({ index, afterMs: startBefore - batch.sentAt }))),
       definitions: orUndefined(parcel.definitions.filter(({ id }) => !thread.introduceDefinition(id))),
       queues: orUndefined(parcel.queues.filter(({ id }) => !thread.introduceQueue(id))),
       settings,

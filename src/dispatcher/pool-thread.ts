@@ -44,6 +44,7 @@ export class PoolThread {
   #pool: Piscina
   #life: Life
   #destroyed = false
+  #gone: Promise<void> | undefined
 
   constructor(options: PoolThreadOptions, events: PoolThreadEvents) {
     this.#options = options
@@ -115,11 +116,12 @@ export class PoolThread {
     void this.#life.worker.terminate()
   }
 
-  /** Gives the thread up: no worker follows the one that may still be ending. */
-  async destroy(): Promise<void> {
+  /** Gives the thread up: no worker follows the one that may still be ending. Calling it again gives the same promise. */
+  destroy(): Promise<void> {
     this.#destroyed = true
     this.#life.port?.close()
-    await this.#pool.destroy().catch(() => undefined)
+    this.#gone ??= this.#pool.destroy().catch(() => undefined)
+    return this.#gone
   }
 
   #createPool(): Piscina {

@@ -4,20 +4,22 @@
  * Modes, changed only by `#become`:
  *   open         takes batches
  *   terminating  its worker is being ended for one job's sake; takes none until the exit
- *   recycling    finishes what it holds, then its worker is replaced; takes none
+ *   recycling    finishes what it holds, then its worker is replaced, or ended with the slot; takes none
  *   waiting      its worker died at once several times; takes none until a pause is over
  *   closed       for good
  */
 import { assert } from '../base/assert.js'
 import type { Timer } from '../base/clock.js'
 import { BATCHES_PER_THREAD, BATCHES_SENT, STUCK_AFTER_MS, TEARDOWN_MS } from '../base/limits.js'
-import type { BatchResult, BatchTask, ThreadToMain } from '../protocol/messages.js'
+import type { BatchResult, BatchTask } from '../protocol/messages.js'
 import type { Slice } from '../store/page-ref.js'
 import type { BatchWatchOptions } from './batch-watch.js'
 import { BatchWatch } from './batch-watch.js'
 import type { Batch, TerminationCause } from './batch.js'
 import type { PoolThreadOptions } from './pool-thread.js'
 import { PoolThread } from './pool-thread.js'
+import type { SlotEvents } from './slot-events.js'
+import { endBatches, type Termination } from './termination.js'
 
 type Mode = 'open' | 'terminating' | 'recycling' | 'waiting' | 'closed'
 
@@ -28,25 +30,6 @@ const MAX_PAUSE_MS = 30_000
 export interface SlotOptions extends BatchWatchOptions {
   readonly pool: PoolThreadOptions
   readonly recycle: { readonly afterJobs: number; readonly heapBytes: number }
-}
-
-export interface SlotEvents {
-  /** Outcomes can be read, jobs have come back, or a batch has ended. */
-  news(slot: ThreadSlot): void
-  message(slot: ThreadSlot, message: ThreadToMain): void
-  /** The worker does not end although it was told to. True if it may be left behind and replaced. */
-  stuck(slot: ThreadSlot, batch: Batch | undefined): boolean
-  /** A stuck worker has ended after all. `wasReplaced`: it had been left behind, and its batches have their end now. */
-  unstuck(wasReplaced: boolean): void
-  /** Workers die while they start. */
-  startFailed(exitCode: number, error: Error | undefined, pauseMs: number): void
-}
-
-/** What was asked of a worker when it was terminated. */
-interface Termination {
-  readonly cause: TerminationCause
-  readonly batch: Batch | undefined
-  readonly target: number | undefined
 }
 
 export class ThreadSlot {
@@ -75,6 +58,9 @@ export class ThreadSlot {
   #endedOne = false
   /** Its unstarted jobs are out of the worker's reach, and not taken back yet. */
   #isCornered = false
+  /** No worker follows the present one. */
+  #isRetiring = false
+  #closed: Promise<void> | undefined
   #tornDown: (() => void) | undefined
   #onExit: (() => void)[] = []
 
@@ -94,6 +80,11 @@ export class ThreadSlot {
 
   get mode(): Mode {
     return this.#mode
+  }
+
+  /** Whether it ends when it has finished what it holds. */
+  get isRetiring(): boolean {
+    return this.#isRetiring
   }
 
   get threadId(): number {
@@ -148,9 +139,8 @@ export class ThreadSlot {
 
   /** Whether jobs have come back, or are to be taken back at once. */
   hasReturned(nowMs: number): boolean {
-    return (
-      this.#isCornered || this.yields > this.yieldsSeen || (this.isSlow(nowMs) && this.batches.some((batch) => batch.hasUntaken))
-    )
+    if (this.#isCornered || this.yields > this.yieldsSeen) return true
+    return this.isSlow(nowMs) && this.batches.some((batch) => batch.hasUntaken)
   }
 
   /** What it has to do, in estimated ms. */
@@ -181,16 +171,21 @@ export class ThreadSlot {
     this.#thread.post({ type: 'abort', batchId: batch.id, index, reason })
   }
 
-  /** Ends the worker for a job's sake, if the job is still running; or for everybody's when no target is given. */
-  terminate(cause: TerminationCause, batch?: Batch, target?: number): void {
-    if (this.#mode === 'terminating' || this.#mode === 'closed' || this.#mode === 'waiting') return
-    if (batch !== undefined && target !== undefined && !this.#corner(batch, target)) return
+  /**
+   * Ends the worker for a job's sake, if the job is still running; or for everybody's when no target is given. False when the job has
+   * ended, and the worker goes on.
+   */
+  terminate(cause: TerminationCause, batch?: Batch, target?: number): boolean {
+    if (this.#mode === 'terminating' || this.#mode === 'closed' || this.#mode === 'waiting') return true
+    if (batch !== undefined && target !== undefined && !this.#corner(batch, target)) return false
     this.#become('terminating')
     this.#watch.stop()
     this.#termination = { cause, batch, target }
-    this.#thread.terminate()
+    // A pool that is given up starts no worker in the place of this one.
+    void (this.#isRetiring ? this.#thread.destroy() : this.#thread.terminate())
     this.#stuck = this.#options.clock.after(STUCK_AFTER_MS, () => this.#tooLong())
     this.#stuck.setRef(true)
+    return true
   }
 
   /**
@@ -212,6 +207,22 @@ export class ThreadSlot {
     this.#recycleWhenIdle()
   }
 
+  /** Ends the slot once its worker has finished what it holds: in an orderly way, with teardowns. `retired` tells when it is gone. */
+  retire(): void {
+    if (this.#mode === 'closed') return
+    this.#isRetiring = true
+    if (this.#mode === 'waiting') this.#end()
+    else this.recycle()
+  }
+
+  /** Takes `retire` back. False when it is too late. */
+  reprieve(): boolean {
+    if (!this.#isRetiring || this.#mode === 'closed' || this.#mode === 'terminating') return false
+    this.#isRetiring = false
+    if (this.#mode === 'recycling' && this.batches.length > 0) this.#become('open')
+    return true
+  }
+
   /** Runs the teardowns of an idle worker. Resolves when they are done or the worker is gone. */
   tearDown(): Promise<void> {
     if (!this.#thread.isIntroduced) return Promise.resolve()
@@ -222,13 +233,20 @@ export class ThreadSlot {
     })
   }
 
-  /** Ends the slot for good. Resolves when its worker is gone. */
-  async close(): Promise<void> {
-    this.#become('closed')
-    this.#watch.stop()
-    this.#wait?.cancel()
-    this.#stuck?.cancel()
-    await this.#thread.destroy()
+  /** Ends the slot for good. Resolves when its worker is gone. Calling it again gives the same promise. */
+  close(): Promise<void> {
+    if (this.#closed === undefined) {
+      this.#become('closed')
+      this.#watch.stop()
+      this.#wait?.cancel()
+      this.#stuck?.cancel()
+      this.#closed = this.#thread.destroy()
+    }
+    return this.#closed
+  }
+
+  #end(): void {
+    void this.close().then(() => this.#events.retired(this))
   }
 
   #become(mode: Mode): void {
@@ -285,7 +303,8 @@ export class ThreadSlot {
     const end = (): void => {
       if (this.#mode !== 'recycling') return
       this.#wait?.cancel()
-      this.terminate('recycle')
+      if (this.#isRetiring) this.#end()
+      else this.terminate('recycle')
     }
     this.#wait = this.#options.clock.after(TEARDOWN_MS, end)
     this.#wait.setRef(true)
@@ -304,23 +323,20 @@ export class ThreadSlot {
     const ended = this.batches
     this.batches = []
     this.#isCornered = false
-    for (const batch of ended) {
-      const target = termination?.batch === batch ? termination.target : undefined
-      batch.end = { kind: 'died', cause: termination?.cause, target, exitCode, error }
-    }
+    endBatches(ended, termination, exitCode, error)
     for (const resolve of this.#onExit.splice(0)) resolve()
     const failedToStart =
       termination === undefined &&
       !this.#endedOne &&
       this.#options.clock.monotonicMs() - this.#bornMs < STARTUP_MS &&
       ended.every((batch) => batch.control.taken === 0)
-    this.#bornMs = this.#options.clock.monotonicMs()
     this.#endedOne = false
     this.jobsDone = 0
     this.yields = 0
     this.#termination = undefined
     if (this.#mode !== 'closed') {
-      if (failedToStart) this.#pause(exitCode, error)
+      if (this.#isRetiring) this.#end()
+      else if (failedToStart) this.#pause(exitCode, error)
       else this.#startAgain()
     }
     this.#events.news(this)
@@ -328,11 +344,7 @@ export class ThreadSlot {
 
   /** Workers that die at birth would be started in a loop: each pause is twice the last. */
   #pause(exitCode: number, error: Error | undefined): void {
-    this.#failedStarts++
-    if (this.#failedStarts < 3) {
-      this.#startAgain()
-      return
-    }
+    if (++this.#failedStarts < 3) return this.#startAgain()
     const pauseMs = Math.min(MAX_PAUSE_MS, 100 * 2 ** (this.#failedStarts - 3))
     this.#become('waiting')
     this.#events.startFailed(exitCode, error, pauseMs)
@@ -363,13 +375,14 @@ export class ThreadSlot {
     this.batches = []
     this.#isCornered = false
     this.#termination = undefined
-    this.#become('open')
-    this.#thread = this.#startThread()
-    void left.destroy().then(() => {
-      for (const held of batches) {
-        const target = termination?.batch === held ? termination.target : undefined
-        held.end = { kind: 'died', cause: termination?.cause, target, exitCode: 1, error: undefined }
-      }
+    const gone = this.#isRetiring ? this.close() : left.destroy()
+    if (this.#isRetiring) this.#end()
+    else {
+      this.#become('open')
+      this.#thread = this.#startThread()
+    }
+    void gone.then(() => {
+      endBatches(batches, termination, 1, undefined)
       this.#events.unstuck(true)
     })
     this.#events.news(this)

@@ -1,7 +1,8 @@
 /** How a run ended, from what its thread left, in the words of `decide`. */
+import { formatDuration } from '../base/duration.js'
 import type { ErrorRecord } from '../base/errors.js'
 import { OUTCOME_CANCELLED, OUTCOME_FATAL, OUTCOME_SNOOZED, OUTCOME_UNFIT } from '../codec/batch-control.js'
-import type { BatchEnd } from '../dispatcher/batch.js'
+import type { BatchEnd, Stop } from '../dispatcher/batch.js'
 import type { AttemptEnd } from '../job/job-state.js'
 import type { OutcomeBody } from '../protocol/messages.js'
 
@@ -13,18 +14,18 @@ export interface Span {
 }
 
 /**
- * An outcome record that is not a plain completion. A job that was asked to stop and then failed was cancelled, or interrupted if
- * it was asked because the executor closes.
+ * An outcome record that is not a plain completion. A job that was asked to stop and then failed is what it was to become, or
+ * interrupted if it was asked for a reason that is not its own.
  */
 export function endOfRecord(
   kind: number,
   body: OutcomeBody,
   span: Span,
-  cancelled: string | undefined,
+  stop: Stop | undefined,
   interrupted: boolean,
 ): AttemptEnd {
   const error = body.error ?? { name: 'Error', message: 'The attempt failed.' }
-  if (cancelled !== undefined) return cancelledEnd(span, cancelled)
+  if (stop !== undefined) return stoppedEnd(span, stop)
   switch (kind) {
     case OUTCOME_FATAL:
       return { kind: 'fatal', ...span, error }
@@ -41,6 +42,8 @@ export function endOfRecord(
       return cancelledEnd(span, body.reason)
     default:
       if (interrupted) return { kind: 'interrupted', ...span }
+      // Its definition's retryIf says that another run is of no use.
+      if (body.final === true) return { kind: 'fatal', ...span, error }
       return { kind: 'failed', ...span, error, ...(body.afterMs !== undefined && { afterMs: body.afterMs }) }
   }
 }
@@ -53,10 +56,10 @@ export function endOfDeath(
   end: BatchEnd & { kind: 'died' },
   at: number,
   span: Span,
-  cancelled: string | undefined,
+  stop: Stop | undefined,
   timeoutMs: number,
 ): AttemptEnd {
-  if (cancelled !== undefined) return cancelledEnd(span, cancelled)
+  if (stop !== undefined) return stoppedEnd(span, stop)
   if (end.cause === 'timeout' && end.target === at) return { kind: 'timedOut', ...span, error: timeoutError(timeoutMs) }
   if (end.cause !== undefined) return { kind: 'interrupted', ...span }
   return { kind: 'failed', ...span, error: deathError(end) }
@@ -67,14 +70,34 @@ export function cancelError(reason: string | undefined): ErrorRecord | undefined
   return reason === undefined || reason === '' ? undefined : { name: 'Cancelled', message: reason }
 }
 
+/** The error that a job is left with that somebody discarded. */
+export function discardError(reason: string | undefined): ErrorRecord {
+  const message = reason === undefined || reason === '' ? 'The job was discarded by a call of discard.' : reason
+  return { name: 'DiscardedError', code: 'MILLRACE_DISCARDED', message }
+}
+
 /** Why the handler put its job off, where an attempt's reason is looked for. */
 function snoozeError(reason: string): ErrorRecord {
   return { name: 'Snoozed', message: reason }
 }
 
+function stoppedEnd(span: Span, { state, reason }: Stop): AttemptEnd {
+  if (state === 'cancelled') return cancelledEnd(span, reason)
+  return { kind: 'dismissed', ...span, error: discardError(reason) }
+}
+
 function cancelledEnd(span: Span, reason: string | undefined): AttemptEnd {
   const error = cancelError(reason)
   return { kind: 'cancelled', ...span, ...(error !== undefined && { error }) }
+}
+
+/** Why a job that never ran was ended. @param startBefore - epoch ms by which it had to begin */
+export function expiredError(startBefore: number, now: number): ErrorRecord {
+  return {
+    name: 'ExpiredError',
+    code: 'MILLRACE_EXPIRED',
+    message: `The job had to begin before ${new Date(startBefore).toISOString()}, and its turn came ${formatDuration(Math.max(0, now - startBefore))} later.`,
+  }
 }
 
 function timeoutError(timeoutMs: number): ErrorRecord {

@@ -6,6 +6,7 @@
  */
 import type { Clock } from '../base/clock.js'
 import { BATCHES_PER_THREAD, MAKE_ROOM_MS, UNMEASURED_MS } from '../base/limits.js'
+import { readPageKey } from '../codec/keys.js'
 import { PAGE_HEADER_BYTES } from '../codec/page.js'
 import type { Batch } from '../dispatcher/batch.js'
 import type { Collected, Dispatcher } from '../dispatcher/dispatcher.js'
@@ -47,7 +48,9 @@ export class Claims {
   readonly #options: ClaimsOptions
   readonly #held = new Map<number, Held>()
   /** Jobs to be run alone, oldest first. */
-  readonly #suspects: Suspect[] = []
+  #suspects: Suspect[] = []
+  /** Those of paused queues, which nobody waits for. */
+  #pausedSuspects: Suspect[] = []
   /** Slots for which nothing was found, by index, with what `ready.changes` was then. */
   readonly #inVain = new Map<number, number>()
 
@@ -59,14 +62,34 @@ export class Claims {
       const found = readSuspects(store.engine, after, 1000)
       this.#suspects.push(...found)
       const last = found.at(-1)
-      if (last === undefined || found.length < 1000) return
+      if (last === undefined || found.length < 1000) break
       after = last.seq
     }
+    this.sortSuspects()
   }
 
   /** Jobs that are waiting to be run alone. */
   get suspects(): number {
-    return this.#suspects.length
+    return this.#suspects.length + this.#pausedSuspects.length
+  }
+
+  /** Which queues are paused has changed: the jobs to be run alone among theirs wait with them, or go on. */
+  sortSuspects(): void {
+    const all = [...this.#suspects, ...this.#pausedSuspects].sort((left, right) => left.seq - right.seq)
+    this.#suspects = all.filter((suspect) => !this.#isPaused(suspect))
+    this.#pausedSuspects = all.filter((suspect) => this.#isPaused(suspect))
+  }
+
+  /** Whether a job of the queue waits to be run alone, and may be. */
+  hasSuspectOf(queueId: number): boolean {
+    return this.#suspects.some(({ key }) => readPageKey(key).queueId === queueId)
+  }
+
+  /** From when the first of a queue's jobs that wait to be run alone could run, in epoch ms. */
+  suspectReadyAt(queueId: number): number | undefined {
+    const first = this.#suspects.find(({ key }) => readPageKey(key).queueId === queueId)
+    const header = first === undefined ? undefined : this.#options.store.readPage(first.key)?.header
+    return header === undefined ? undefined : Math.max(header.enqueuedAt, header.runAt)
   }
 
   /** Whether any job waits that could run here, also when it may not run now. */
@@ -159,6 +182,21 @@ export class Claims {
     dispatcher.settled(batch)
   }
 
+  /** Takes back what no thread has begun of a queue, and what would be run behind it in the same thread. */
+  takeBackQueue(queueId: number, writes: WriteBatch): void {
+    for (const slot of this.#options.dispatcher.slots)
+      if (slot.batches.some((batch) => batch.hasUntakenOf(queueId))) this.takeBackSlot(slot, writes)
+  }
+
+  /** Takes back everything that a thread has not begun. */
+  takeBackSlot(slot: ThreadSlot, writes: WriteBatch): void {
+    this.#takenBack(this.#options.dispatcher.takeBack(slot), writes)
+  }
+
+  #isPaused({ key }: Suspect): boolean {
+    return this.#options.ready.queue(readPageKey(key).queueId)?.isPaused === true
+  }
+
   /** Also the last suspect runs alone. One that native code holds beyond its end is waited for no longer. */
   get #suspectRuns(): boolean {
     for (const { alone, batch, slot } of this.#held.values()) if (alone && slot.batches.includes(batch)) return true
@@ -181,7 +219,7 @@ export class Claims {
     const holders = open.filter((slot) => slot.leftMs(nowMs) > MAKE_ROOM_MS && (comesFirst || holdsLess(slot, queue.id, rank)))
     if (comesFirst && holders.length < open.length) return
     holders.sort((left, right) => right.leftMs(nowMs) - left.leftMs(nowMs))
-    for (const slot of holders.slice(0, jobs)) this.#takenBack(dispatcher.takeBack(slot), writes)
+    for (const slot of holders.slice(0, jobs)) this.takeBackSlot(slot, writes)
   }
 
   #takenBack(collected: readonly Collected[], writes: WriteBatch): void {

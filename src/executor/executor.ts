@@ -1,40 +1,50 @@
 /** The public class. It wires calls to the parts that do the work, and owns how an executor ends. */
 import { MillraceError } from '../base/errors.js'
 import type { CompiledDefinition, JobDefinition } from '../job/define-job.js'
-import { compiledDefinition } from '../job/define-job.js'
 import { parseJobId } from '../job/job-id.js'
 import type { BackupReport } from '../maintenance/backup.js'
 import { backupStore } from '../maintenance/backup.js'
-import type { JobInfo, JobState } from '../job/job-info.js'
+import type { JobInfo } from '../job/job-info.js'
+import type { ScheduleRule } from '../job/recurrence.js'
+import type { ScheduleInfo } from '../job/schedule-info.js'
 import type { EnqueueOptions } from '../options/enqueue-options.js'
 import { compileEnqueueOptions } from '../options/enqueue-options.js'
-import { checkIterable, checkListener, checkReason, compileClose, compileFilter, type CloseOptions } from './call-options.js'
-import { cancelJob } from './cancel.js'
+import type { EnqueueArguments, ScheduleArguments } from './call-arguments.js'
+import {
+  checkIterable,
+  checkListener,
+  checkReason,
+  checkThreads,
+  compileClose,
+  compileFilter,
+  type CloseOptions,
+} from './call-options.js'
+import { CANCEL_MANY, changeMany, DISCARD_MANY, RETRY_MANY, type BulkDeed } from './bulk.js'
+import type { BulkFilter, BulkOptions, BulkReport, BulkRule } from './bulk-options.js'
+import { compileBulkFilter, compileBulkOptions } from './bulk-options.js'
 import type { EventListener, EventName } from './events.js'
 import type { ListFilter } from './inspect.js'
 import { inspect, listSteps } from './inspect.js'
 import type { JobHandle } from './job-handle.js'
+import { knownDefinition } from './known-definition.js'
 import { StoredJob } from './stored-job.js'
+import { readMetrics } from './metrics.js'
 import type { ExecutorParts } from './parts.js'
 import type { Recovery } from './recovery.js'
-import type { ExecutorStats } from './stats.js'
-import { readStats } from './stats.js'
+import { Queue } from './queue.js'
+import { retryJob } from './revive.js'
+import type { ExecutorStats, JobCounts } from './stats.js'
+import { readCounts, readStats } from './stats.js'
 import type { CloseReport } from './shut-down.js'
 import { shutDown } from './shut-down.js'
-
-/** How many jobs are in each state; those that are over as long as they are kept. */
-export type JobCounts = Readonly<Record<JobState, number>>
-
-/** The arguments behind the definition: an input that may be undefined may be left out. */
-export type EnqueueArguments<Input> = undefined extends Input
-  ? [input?: Input, options?: EnqueueOptions]
-  : [input: Input, options?: EnqueueOptions]
+import { stopJob } from './stop-job.js'
+import { setThreads } from './thread-control.js'
 
 /**
  * An open store and the threads that work for it. Made by {@link openExecutor}.
  *
  * The executor keeps the process alive while jobs are available or running, and while something it gave is being awaited; jobs
- * that are only scheduled for later do not.
+ * that are only scheduled for later do not, nor do those of a paused queue.
  */
 export class Executor {
   /** What a dead process had left in flight. */
@@ -92,6 +102,42 @@ export class Executor {
   }
 
   /**
+   * Makes a schedule: from now on the job is enqueued at each planned instant, also by later processes, until `unschedule`. Resolves
+   * when it is durable. A name stands for one schedule: calling again changes it, a new rule is planned anew from then on, and the
+   * same call changes nothing. A schedule alone does not keep the process alive.
+   *
+   * @param name - 1 to 55 bytes, no control characters
+   * @throws InvalidInputError `MILLRACE_INVALID_INPUT`
+   * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, `MILLRACE_PAYLOAD_UNENCODABLE`, `MILLRACE_PAYLOAD_TOO_LARGE`,
+   * `MILLRACE_UNKNOWN_QUEUE`, `MILLRACE_UNKNOWN_DEFINITION`, `MILLRACE_CLOSED`, `MILLRACE_STORE_FAILED`
+   */
+  async schedule<Input>(
+    name: string,
+    rule: ScheduleRule,
+    definition: JobDefinition<Input>,
+    ...rest: ScheduleArguments<NoInfer<Input>>
+  ): Promise<ScheduleInfo> {
+    this.#assertOpen()
+    const { recurring, turns } = this.#parts
+    return await recurring.schedule(name, rule, this.#definition(definition), rest[0], rest[1], turns)
+  }
+
+  /**
+   * Removes a schedule. Its jobs stay, also one that waits or runs. Resolves when that is durable: with whether there was one.
+   *
+   * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, `MILLRACE_CLOSED`, `MILLRACE_STORE_FAILED`
+   */
+  async unschedule(name: string): Promise<boolean> {
+    this.#assertOpen()
+    return await this.#parts.recurring.unschedule(name, this.#parts.turns)
+  }
+
+  /** Every schedule of the store, by name. @throws MillraceError `MILLRACE_CLOSED` */
+  async schedules(): Promise<ScheduleInfo[]> {
+    return await this.#inTurn(() => this.#parts.recurring.list())
+  }
+
+  /**
    * The job as it stands, or undefined when it is not in the store: pruned, or never there.
    *
    * @throws MillraceError `MILLRACE_INVALID_ID`, `MILLRACE_CLOSED`
@@ -122,7 +168,7 @@ export class Executor {
    */
   async *list(filter: ListFilter = {}): AsyncGenerator<JobInfo, void, undefined> {
     const compiled = compileFilter(filter)
-    let left = compiled.limit ?? Infinity
+    let left = compiled.limit
     const steps = listSteps(compiled, this.#parts)
     while (left > 0) {
       const step = await this.#inTurn(() => steps.next())
@@ -137,21 +183,8 @@ export class Executor {
   /** Counts of jobs by state, as of the last commit. Costs the same whatever the backlog. */
   async counts(): Promise<JobCounts> {
     this.#assertOpen()
-    const { turns, dispatcher, retention } = this.#parts
-    await turns.settled()
-    const { scheduled, waiting, retryable } = turns.durable
-    let running = 0
-    for (const { batch } of dispatcher.batches) running += Math.max(0, batch.limit - batch.collected)
-    running = Math.min(running, waiting)
-    return {
-      scheduled,
-      available: waiting - running,
-      running,
-      retryable,
-      completed: retention.count('completed'),
-      cancelled: retention.count('cancelled'),
-      discarded: retention.count('discarded'),
-    }
+    await this.#parts.turns.settled()
+    return readCounts(this.#parts)
   }
 
   /**
@@ -168,9 +201,20 @@ export class Executor {
     return await backupStore(this.#parts.store.engine, path, this.#parts.clock)
   }
 
-  /** What the threads are doing, how the store does, totals since the store was made. */
+  /**
+   * What the threads are doing, how the store does, totals since the store was made, and what became of the jobs of each queue and
+   * definition, of late and ever. As of the last commit. Costs the same whatever the backlog.
+   */
   stats(): ExecutorStats {
     return readStats(this.#parts)
+  }
+
+  /**
+   * The same for Prometheus and its kin, in its text format 0.0.4 (`text/plain; version=0.0.4`). Names begin with `millrace_`, times are
+   * in seconds. Counters are the totals of `stats()`: they do not begin anew when the process does. Histograms do.
+   */
+  metrics(): string {
+    return readMetrics(this.#parts)
   }
 
   /**
@@ -182,12 +226,88 @@ export class Executor {
   async cancel(id: string, reason?: string): Promise<boolean> {
     this.#assertOpen()
     const address = parseJobId(id, this.#parts.store.mark)
-    checkReason(reason)
-    return await cancelJob(address, reason, this.#parts)
+    checkReason('cancel', reason)
+    return await stopJob(address, { state: 'cancelled', reason }, this.#parts)
   }
 
   /**
-   * Resolves when nothing is available, running, or due. Jobs scheduled for later do not count, nor those that cannot run here.
+   * The same, but the job is discarded: as one that has failed for good, with the code `MILLRACE_DISCARDED`.
+   *
+   * @throws as {@link cancel}
+   */
+  async discard(id: string, reason?: string): Promise<boolean> {
+    this.#assertOpen()
+    const address = parseJobId(id, this.#parts.store.mark)
+    checkReason('discard', reason)
+    return await stopJob(address, { state: 'discarded', reason }, this.#parts)
+  }
+
+  /**
+   * Brings a job back that was discarded or cancelled: it is available again under the same id, with as many retries as at first, and
+   * keeps its attempts. One that waits as `retryable` or `scheduled` is due at once. Resolves when that is durable: true, or false if
+   * the job runs, is available, is completed, or is not in the store any more, or another one holds its unique key by now. A handle
+   * that has told how the job ended does not forget it; ask `executor.job(id)` how it ends next.
+   *
+   * @throws MillraceError `MILLRACE_INVALID_ID`, `MILLRACE_CLOSED`
+   */
+  async retry(id: string): Promise<boolean> {
+    this.#assertOpen()
+    return await retryJob(parseJobId(id, this.#parts.store.mark), this.#parts)
+  }
+
+  /**
+   * As {@link retry}, for every job that fits: without `state` or `ids` in the filter those that are `discarded` or `retryable`.
+   *
+   * These calls go step by step, some hundred jobs in a commit, whatever the number, and everybody else's work goes on in between. What
+   * a step has changed is durable; a call that is cut off has done a part. Jobs enqueued after the call are not for it.
+   *
+   * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, also for a filter that restricts nothing and does not say `all: true`;
+   * `MILLRACE_CLOSED`, `MILLRACE_STORE_FAILED`
+   */
+  async retryMany(filter: BulkFilter, options?: BulkOptions): Promise<BulkReport> {
+    return await this.#many({ do: 'retry' }, filter, RETRY_MANY, options)
+  }
+
+  /**
+   * As {@link cancel}, for every job that fits: waiting and running ones, or those of them in the given states. Resolves when the runs
+   * have ended.
+   *
+   * @throws as {@link retryMany}
+   */
+  async cancelMany(filter: BulkFilter, options?: BulkOptions): Promise<BulkReport> {
+    return await this.#many({ do: 'stop', stop: { state: 'cancelled', reason: undefined } }, filter, CANCEL_MANY, options)
+  }
+
+  /** As {@link discard}, in the way of {@link cancelMany}. @throws as {@link retryMany} */
+  async discardMany(filter: BulkFilter, options?: BulkOptions): Promise<BulkReport> {
+    return await this.#many({ do: 'stop', stop: { state: 'discarded', reason: undefined } }, filter, DISCARD_MANY, options)
+  }
+
+  /**
+   * One of this executor's queues, to be paused, drained, purged.
+   *
+   * @throws MillraceError `MILLRACE_UNKNOWN_QUEUE`
+   */
+  queue(name: string): Queue {
+    return new Queue(name, this.#parts)
+  }
+
+  /**
+   * How many threads run jobs from now on, from 1 to 1024, and more than are reserved. New ones start at once. Surplus ones give back what they have not begun,
+   * finish the job they are at, or are ended at its timeout, run their teardowns and end. Resolves when that is under way, not when
+   * the last one has ended. Not stored: it describes this process, and the next one begins with its own `threads`.
+   *
+   * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, `MILLRACE_CLOSED`
+   */
+  async setThreads(threads: number): Promise<void> {
+    checkThreads(threads, this.#parts.options.reserve.threads)
+    this.#assertOpen()
+    await setThreads(threads, this.#parts)
+  }
+
+  /**
+   * Resolves when nothing is available, running, or due. Jobs scheduled for later do not count, nor those that cannot run here or
+   * wait in a queue that is paused.
    *
    * @throws MillraceError `MILLRACE_CLOSED` when the executor closes first, `MILLRACE_STORE_FAILED`
    */
@@ -245,24 +365,17 @@ export class Executor {
 
   #rejectDrains(error: Error): void {
     for (const { reject } of this.#drains.splice(0)) reject(error)
+    this.#parts.queueControl.rejectDrains(error)
+  }
+
+  async #many(deed: BulkDeed, filter: unknown, rule: BulkRule, options: unknown): Promise<BulkReport> {
+    this.#assertOpen()
+    const compiled = compileBulkFilter(filter, rule, this.#parts.store.mark)
+    return await changeMany(deed, compiled, compileBulkOptions(options, rule.call), this.#parts)
   }
 
   #definition(definition: JobDefinition<never>): CompiledDefinition {
-    const compiled = compiledDefinition(definition)
-    if (compiled === undefined) {
-      throw new MillraceError(
-        'MILLRACE_UNKNOWN_DEFINITION',
-        'The first argument must be a job definition, as defineJob returns it.',
-      )
-    }
-    const known = this.#parts.options.definitions.get(compiled.name)
-    if (known === undefined) {
-      throw new MillraceError(
-        'MILLRACE_UNKNOWN_DEFINITION',
-        `Job "${compiled.name}" is not among the jobs of this executor. Add it to the option jobs of openExecutor.`,
-      )
-    }
-    return known
+    return knownDefinition(definition, this.#parts.options.definitions)
   }
 
   #inTurn<T>(read: () => T): Promise<T> {

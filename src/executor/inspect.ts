@@ -8,7 +8,7 @@ import type { Attempt, JobInfo, JobProgress, JobState } from '../job/job-info.js
 import { EMPTY_LEDGER, shownAttempt } from '../job/job-state.js'
 import type { FoundJob, Retention } from '../maintenance/retention.js'
 import { FINAL_STATES } from '../maintenance/retention.js'
-import type { EffectiveSettings, JobOverrides } from '../options/enqueue-options.js'
+import { startBeforeOf, type EffectiveSettings, type JobOverrides } from '../options/enqueue-options.js'
 import type { PageRef } from '../store/page-ref.js'
 import type { LocateOptions } from './locate.js'
 import { locate, scheduledPageRef } from './locate.js'
@@ -30,6 +30,14 @@ export interface ListFilter {
   readonly limit?: number
 }
 
+/** A filter that was checked, and copied: what the caller changes while the list is read does not matter. */
+export interface CompiledFilter {
+  readonly states: ReadonlySet<JobState>
+  readonly queue: string | undefined
+  readonly name: string | undefined
+  readonly limit: number
+}
+
 /** Pages read per step of `list`. */
 const STEP_PAGES = 8
 
@@ -44,10 +52,8 @@ export function inspect(address: JobAddress, options: InspectOptions): JobInfo |
 }
 
 /** Steps of a listing; each is to be called while no commit is under way, and gives some jobs. */
-export function* listSteps(filter: ListFilter, options: InspectOptions): Generator<JobInfo[], void> {
-  const states = new Set<JobState>(
-    filter.state === undefined ? ALL_STATES : typeof filter.state === 'string' ? [filter.state] : filter.state,
-  )
+export function* listSteps(filter: CompiledFilter, options: InspectOptions): Generator<JobInfo[], void> {
+  const { states } = filter
   const fits = (info: JobInfo): boolean =>
     states.has(info.state) &&
     (filter.queue === undefined || info.queue === filter.queue) &&
@@ -59,8 +65,6 @@ export function* listSteps(filter: ListFilter, options: InspectOptions): Generat
   if (states.has('running') || states.has('available')) yield* steps((after) => waitingStep(after, options), fits)
   if (states.has('scheduled') || states.has('retryable')) yield* steps((after) => scheduledStep(after, options), fits)
 }
-
-const ALL_STATES: readonly JobState[] = ['completed', 'cancelled', 'discarded', 'running', 'available', 'scheduled', 'retryable']
 
 function* steps(step: (after: Buffer | undefined) => Step, fits: (info: JobInfo) => boolean): Generator<JobInfo[], void> {
   let after: Buffer | undefined
@@ -115,6 +119,7 @@ function waitingInfo(page: PageRef, index: number, offset: number, runAt: number
   const ledger = readHistory(bytes, entry) ?? EMPTY_LEDGER
   const overrides = page.overrides(entry.overrides)
   const settings = registry.settings(entry.definitionId, overrides)
+  const startBefore = ledger === EMPTY_LEDGER ? startBeforeOf(settings, page.header) : undefined
   const seq = page.seqOf(index)
   const held = runAt === undefined ? dispatcher.find(page, index) : undefined
   const running = held !== undefined && held.index < held.batch.limit
@@ -135,6 +140,8 @@ function waitingInfo(page: PageRef, index: number, offset: number, runAt: number
     ...limitInfo(overrides, settings),
     enqueuedAt: page.header.enqueuedAt,
     ...(runAt !== undefined && { runAt }),
+    ...(startBefore !== undefined && { startBefore }),
+    ...(overrides?.schedule !== undefined && { schedule: overrides.schedule }),
     input: apart ? payload(store.readPayload(seq, PAYLOAD_INPUT)) : readPayload(bytes, entry.payloadFrom, entry.end),
     ...(progress !== undefined && { progress }),
     crashes: ledger.crashes,
@@ -164,6 +171,7 @@ function finishedInfo({ state, finishedAt, entry }: FoundJob, { store, registry 
     timeoutMs: settings.timeoutMs,
     ...limitInfo(entry.overrides, settings),
     enqueuedAt: entry.enqueuedAt,
+    ...(entry.overrides?.schedule !== undefined && { schedule: entry.overrides.schedule }),
     finishedAt,
     input: entry.inputApart ? payload(store.readPayload(seq, PAYLOAD_INPUT)) : readPayload(entry.input),
     ...(state === 'completed' && { output }),

@@ -122,6 +122,11 @@ export class Intake {
     return this.#gatherings.length > 1 || this.#filling.pages.length > 0 || this.#open.size > 0
   }
 
+  hasPendingOf(queueId: number): boolean {
+    const isOf = (page: { readonly queueId: number }): boolean => page.queueId === queueId
+    return this.#gatherings.some(({ pages }) => pages.some(isOf)) || [...this.#open.values()].some(isOf)
+  }
+
   async enqueue(
     definition: CompiledDefinition,
     input: unknown,
@@ -362,7 +367,7 @@ export class Intake {
     const handle = new JobHandle(page.handles, index, definition.name, true)
     if (call === undefined || resolved.unique === undefined) return handle
     const hash = uniqueHash(definition.name, resolved.unique.key)
-    page.ticket = call.add({ hash, unique: resolved.unique, own: handle })
+    page.ticket = call.add({ hash, unique: resolved.unique, bytes: this.#written, own: handle })
     sealed.push(page)
     open.delete(place)
     return handle

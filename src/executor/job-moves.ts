@@ -19,6 +19,7 @@ import type { FinalState } from '../job/job-info.js'
 import type { JobLedger } from '../job/job-state.js'
 import type { Retention } from '../maintenance/retention.js'
 import type { JobOverrides } from '../options/enqueue-options.js'
+import type { Schedules } from '../scheduler/schedules.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
 import { PageRef } from '../store/page-ref.js'
@@ -52,6 +53,8 @@ export interface Ending {
   readonly output?: Buffer
   /** The output is too large to lie with the record. */
   readonly outputApart?: boolean
+  /** It is not kept, whatever `retain` says. */
+  readonly isDropped?: boolean
 }
 
 const NOTHING = Buffer.alloc(0)
@@ -67,10 +70,19 @@ export class JobMoves {
   readonly #store: JobStore
   readonly #retention: Retention
   readonly #results: ResultRegistry
+  readonly #schedules: Schedules
   readonly #writes: WriteBatch
   readonly #dirty = new Set<PageRef>()
 
-  constructor(store: JobStore, retention: Retention, results: ResultRegistry, writes: WriteBatch, now: number) {
+  constructor(
+    store: JobStore,
+    retention: Retention,
+    results: ResultRegistry,
+    schedules: Schedules,
+    writes: WriteBatch,
+    now: number,
+  ) {
+    this.#schedules = schedules
     this.#now = now
     this.#store = store
     this.#retention = retention
@@ -88,6 +100,11 @@ export class JobMoves {
   finish(state: FinalState, job: OpenedJob, ending: Ending): void {
     const { page, index, entry } = job
     this.keep(state, job, ending)
+    this.leave(page, index, entry)
+  }
+
+  /** The job is over, or moves away for good. */
+  leave(page: PageRef, index: number, entry: EntryView): void {
     this.markDone(page, index)
     if (page.header.solo || (entry.flags & ENTRY_HISTORY) !== 0) this.#store.removeLocation(this.#writes, page.seqOf(index))
   }
@@ -95,13 +112,14 @@ export class JobMoves {
   /** Joins the finished ones, if the job is to be kept. */
   keep(state: FinalState, job: OpenedJob, ending: Ending): void {
     const { page, index, entry } = job
-    const isPassedOver = this.#retention.passOver(state, 1) > 0
-    const overrides = job.overrides?.unique === undefined ? job.overrides : this.#afterEnd(job, !isPassedOver)
+    const isKept = ending.isDropped !== true && this.#retention.passOver(state, 1) === 0
+    const overrides = job.overrides?.unique === undefined ? job.overrides : this.#afterEnd(state, job, ending, isKept)
     const seq = page.seqOf(index)
     const inputApart = (entry.flags & ENTRY_EXTERNAL) !== 0
     const { ledger, startedAt, runMs, error, output = NOTHING, outputApart = false } = ending
-    this.#store.counters[state]++
-    if (isPassedOver) {
+    if (overrides?.schedule !== undefined) this.#schedules.over(overrides.schedule.name, seq)
+    this.#store.stats.over(page.queueId, entry.definitionId, state, 1)
+    if (!isKept) {
       if (inputApart) this.#store.removePayload(this.#writes, seq, PAYLOAD_INPUT)
       return
     }
@@ -139,13 +157,27 @@ export class JobMoves {
     const bytes = this.#solo(job, ledger, 0, ledger.suspect ? ENTRY_SUSPECT : 0)
     const sub = page.header.solo ? page.sub : index + 1
     const solo = new PageRef(page.queueId, page.rank, page.ord, sub, readPageHeader(bytes), bytes, -1, page.lane)
-    if (job.overrides?.unique !== undefined) this.places.set(seq, { at: 'page', page: solo, index: 0, offset: PAGE_HEADER_BYTES })
+    if (job.overrides?.unique !== undefined) this.places.set(seq, inLane(solo))
     this.#store.putPage(this.#writes, solo)
     this.#store.putLocation(this.#writes, INDEX_SOLO, seq, solo.key)
     if (ledger.suspect) putSuspect(this.#writes, seq, solo.key)
     // A page of one is written over in its place.
     if (!page.header.solo) this.#moveOn(page, index)
     this.back.push(solo)
+  }
+
+  /** The page has gone from `scheduled` to its lane. */
+  promoted(page: PageRef): void {
+    // A job with a unique key has its page to itself.
+    if (page.header.count === 1) this.places.set(page.header.firstSeq, inLane(page))
+  }
+
+  /** A job that was over waits again, in a page of its own. */
+  revived(page: PageRef, definitionId: number, overrides: JobOverrides | undefined): void {
+    const { firstSeq } = page.header
+    this.#store.stats.revived(page.queueId, definitionId)
+    if (overrides?.unique !== undefined) this.places.set(firstSeq, inLane(page))
+    if (overrides?.schedule !== undefined) this.#schedules.revived(overrides.schedule.name, firstSeq)
   }
 
   /** Writes what has become of the pages. Returns those that are gone. */
@@ -163,14 +195,26 @@ export class JobMoves {
     this.markDone(page, index)
   }
 
-  /** What stays of the overrides of a job whose unique key may go with its end. */
-  #afterEnd({ page, index, entry, overrides }: OpenedJob, isKept: boolean): JobOverrides | undefined {
+  /**
+   * What stays of the overrides of a job whose unique key may go with its end. A job that can be brought back and held its key until now
+   * goes on naming it: it takes it again then.
+   */
+  #afterEnd(
+    state: FinalState,
+    { page, index, entry, overrides }: OpenedJob,
+    { ledger }: Ending,
+    isKept: boolean,
+  ): JobOverrides | undefined {
     const seq = page.seqOf(index)
-    const holds = this.#settleKey(entry, overrides, (hash) =>
-      this.#store.uniques.over(this.#writes, hash, seq, isKept, this.#now),
-    )
+    const hasRun = (ledger?.attempts.length ?? 0) > 0
+    let wasHeld = false
+    const holds = this.#settleKey(entry, overrides, (hash) => {
+      const holder = this.#store.uniques.find(hash)
+      wasHeld = holder?.seq === seq && !holder.released && (holder.while !== 'waiting' || !hasRun)
+      return this.#store.uniques.over(this.#writes, hash, seq, isKept, this.#now)
+    })
     if (holds) this.ended.add(seq)
-    return holds ? overrides : withoutKey(overrides)
+    return holds || (wasHeld && state !== 'completed') ? overrides : withoutKey(overrides)
   }
 
   /** The same of a job that lives on. */
@@ -204,8 +248,13 @@ export class JobMoves {
   }
 }
 
+/** Where a job is that has a page of its own in a lane. */
+function inLane(page: PageRef): Place {
+  return { at: 'page', page, index: 0, offset: PAGE_HEADER_BYTES }
+}
+
 /** A job that does not hold its key any more says nothing of it. */
-function withoutKey(overrides: JobOverrides | undefined): JobOverrides | undefined {
+export function withoutKey(overrides: JobOverrides | undefined): JobOverrides | undefined {
   const { unique: _unique, ...rest } = overrides ?? {}
   return Object.keys(rest).length === 0 ? undefined : rest
 }

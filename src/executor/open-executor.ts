@@ -8,16 +8,21 @@ import { describeValue } from '../base/problems.js'
 import type { Random } from '../base/random.js'
 import { systemRandom } from '../base/random.js'
 import { entryEnd } from '../codec/page.js'
+import type { QueueState } from '../codec/queue-state.js'
 import type { BatchJob } from '../dispatcher/batch.js'
 import { Dispatcher } from '../dispatcher/dispatcher.js'
+import { countBacklog } from '../maintenance/count-backlog.js'
 import { Retention } from '../maintenance/retention.js'
 import type { CompiledExecutorOptions, ExecutorOptions } from '../options/executor-options.js'
 import { compileExecutorOptions } from '../options/executor-options.js'
 import { DueTimer } from '../scheduler/due-timer.js'
 import { ReadyQueues } from '../scheduler/ready-queues.js'
 import { RunTimes } from '../scheduler/run-times.js'
+import { Schedules } from '../scheduler/schedules.js'
 import type { Engine } from '../store/engine.js'
+import { readQueueStates } from '../store/queue-states.js'
 import { JobStore } from '../store/job-store.js'
+import { readSchedules } from '../store/schedule-records.js'
 import { acquireDirectoryLock } from '../store/lmdb/directory-lock.js'
 import { openLmdbEngine } from '../store/lmdb/lmdb-engine.js'
 import type { Slice } from '../store/page-ref.js'
@@ -30,7 +35,9 @@ import { insideThread } from './inside-thread.js'
 import { Intake } from './intake.js'
 import { guardMemory } from './memory-guard.js'
 import type { ExecutorParts } from './parts.js'
+import { QueueControl } from './queue-control.js'
 import { recover } from './recovery.js'
+import { canRunHere, Recurring, waitingSchedules } from './recurring.js'
 import { Registry } from './registry.js'
 import { ResultRegistry } from './results.js'
 import { inspect } from './inspect.js'
@@ -82,17 +89,32 @@ async function openEngine(
   const directory = resolve(path)
   const lock = await acquireDirectoryLock(directory)
   try {
-    return { engine: await openLmdbEngine(directory, { durability, clock }), where: directory, release: () => lock.release() }
+    const engine = await openLmdbEngine(directory, { durability, clock, isHeld: () => lock.isHeld() })
+    return { engine, where: directory, release: () => lock.release() }
   } catch (error) {
     lock.release()
     throw error
   }
 }
 
+/** A store that is older than its statistics is counted first. */
+async function beginStatistics(store: JobStore, now: number): Promise<void> {
+  const isOlder = store.stats.since === undefined
+  store.stats.begin(now)
+  if (isOlder) for (const _step of countBacklog(store)) await yieldToLoop()
+}
+
+function yieldToLoop(): Promise<void> {
+  return new Promise((done) => setImmediate(done))
+}
+
 /** Of the whole process, its threads included. */
 function residentBytes(): number {
   return process.memoryUsage.rss()
 }
+
+/** What the executor puts others in the place of. */
+const NOT_YET_WIRED = { onQuiet: (): void => undefined, onFailure: (): void => undefined, assertOpen: (): void => undefined }
 
 async function assemble(
   options: CompiledExecutorOptions,
@@ -102,30 +124,25 @@ async function assemble(
   { clock = systemClock, random = systemRandom, rssBytes = residentBytes }: Surroundings,
 ): Promise<Executor> {
   const store = JobStore.open(engine, random, where)
-  const registry = new Registry(store, options.definitions.values())
+  const { definitions, queues, payloadBytes, abortGraceMs, memoryBytes: limitBytes } = options
+  const registry = new Registry(store, definitions.values())
   const now = (): number => clock.now()
+  await beginStatistics(store, now())
   const retention = new Retention(store, options.retain, now)
   const events = new EventHub()
   const runTimes = new RunTimes()
-  const due = new DueTimer(clock, () => parts.turns.poke())
+  const schedules = new Schedules(readSchedules(engine), canRunHere(definitions, queues))
+  const due = dueTimer(clock, schedules, () => parts.turns.poke())
   const results = new ResultRegistry(store.mark, {
     fromStore: (id) => fromStore(id, parts),
     assertOpen: () => parts.assertOpen(),
     onWaiting: (waiting) => due.keepAlive(waiting),
   })
-  const settlement = { store, registry, retention, results, events, runTimes, random, maxCrashes: options.maxCrashes }
+  const settlement = { store, registry, retention, results, events, runTimes, schedules, random, maxCrashes: options.maxCrashes }
   const recovery = await recover(settlement, now())
 
-  const { queues, payloadBytes, abortGraceMs, memoryBytes: limitBytes } = options
-  const ready = new ReadyQueues({
-    store,
-    runTimes,
-    queues,
-    canRun: (id) => registry.canRun(id),
-    weightOf: (id) => registry.weightOf(id),
-    onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`, where),
-    onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`, where),
-  })
+  const states = readQueueStates(engine)
+  const ready = makeReadyQueues(options, store, registry, runTimes, states, now, where)
   const intake = new Intake({
     store,
     results,
@@ -134,12 +151,14 @@ async function assemble(
     now,
     onGathered: () => parts.turns.poke(),
     assertOpen: () => parts.assertOpen(),
-    yieldToLoop: () => new Promise((done) => setImmediate(done)),
+    yieldToLoop,
   })
   const messages = new ThreadMessages({ store, registry, events })
   const dispatcher = makeDispatcher(options, clock, store, registry, messages, () => parts.turns.news())
   const claims = new Claims({ clock, store, ready, dispatcher, registry, events, payloadBytes, reserve: options.reserve })
-  const flow = { clock, store, registry, retention, results, events, intake, ready, due, dispatcher, claims }
+  const base = { clock, store, ready, dispatcher, schedules, results, queues, payloadBytes }
+  const recurring = new Recurring({ ...base, definitions, assertOpen: () => parts.assertOpen() })
+  const flow = { clock, store, registry, retention, results, events, intake, ready, runTimes, due, recurring, dispatcher, claims }
   const turns = new Turns({
     ...settlement,
     ...flow,
@@ -149,22 +168,54 @@ async function assemble(
       if (isNews) events.emit('idle', {})
     },
   })
+  const queueControl = new QueueControl({ ...flow, turns, abortGraceMs, states })
   const memory = guardMemory({ ...flow, turns, messages, limitBytes, rssBytes })
   const parts: ExecutorParts = {
     ...flow,
     options,
     abortGraceMs,
     turns,
+    queueControl,
     memory,
     release,
-    onQuiet: () => undefined,
-    onFailure: () => undefined,
-    assertOpen: () => undefined,
+    ...NOT_YET_WIRED,
   }
   const executor = new Executor(parts, recovery)
   messages.rescued(recovery)
+  warnOfSchedules(schedules, where)
   turns.poke()
   return executor
+}
+
+function makeReadyQueues(
+  { queues }: CompiledExecutorOptions,
+  store: JobStore,
+  registry: Registry,
+  runTimes: RunTimes,
+  states: ReadonlyMap<number, QueueState>,
+  now: () => number,
+  where: string,
+): ReadyQueues {
+  return new ReadyQueues({
+    store,
+    runTimes,
+    queues,
+    states,
+    canRun: (id) => registry.canRun(id),
+    weightOf: (id) => registry.weightOf(id),
+    definitionsExpire: registry.definitionsExpire,
+    hasExpired: (page, offset, id) => (registry.startBefore(page, offset, id) ?? Infinity) <= now(),
+    onUnknown: (id) => warnKept(`jobs named "${registry.name(id)}", which no definition here can run`, where),
+    onUnknownQueue: (id) => warnKept(`jobs in the queue "${store.queueName(id)}", which is not among the queues here`, where),
+  })
+}
+
+/** Wakes when a job or a schedule is due, and in between to see whether the clock was set back. */
+function dueTimer(clock: Clock, schedules: Schedules, poke: () => void): DueTimer {
+  const onEarly = (): void => {
+    if (schedules.look(clock.now())) poke()
+  }
+  return new DueTimer(clock, poke, onEarly)
 }
 
 function makeDispatcher(
@@ -250,6 +301,11 @@ async function fromStore(id: string, parts: ExecutorParts): Promise<unknown> {
     }
     parts.turns.read({ run, reject })
   })
+}
+
+function warnOfSchedules(schedules: Schedules, where: string): void {
+  const waiting = waitingSchedules(schedules)
+  if (waiting !== undefined) warnKept(waiting, where)
 }
 
 function warnKept(what: string, where: string): void {

@@ -25,7 +25,7 @@ import type { Batch } from '../dispatcher/batch.js'
 import type { Parcel } from '../dispatcher/dispatcher.js'
 import { formatIssues, toInputIssues } from '../job/input-issues.js'
 import { nextAttempt } from '../job/job-state.js'
-import type { DefinitionRef } from '../protocol/messages.js'
+import type { DefinitionRef, ScheduledIndex } from '../protocol/messages.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PageRef } from '../store/page-ref.js'
 import type { Registry } from './registry.js'
@@ -52,6 +52,8 @@ export function pack(batch: Batch, announceStarts: boolean, options: PackOptions
   return {
     entries: writeBatch(packer.segments),
     externals: packer.externals.length === 0 ? undefined : packer.externals,
+    scheduled: packer.scheduled.length === 0 ? undefined : packer.scheduled,
+    deadlines: packer.deadlines,
     definitions: [...packer.definitions.values()],
     queues: [...packer.queues].map((id) => ({ id, name: options.store.queueName(id) })),
     announceStarts,
@@ -64,6 +66,8 @@ type OpenSegment = { -readonly [Field in keyof Segment]: Segment[Field] }
 class Packer {
   readonly segments: OpenSegment[] = []
   readonly externals: { index: number; bytes: ArrayBuffer }[] = []
+  readonly scheduled: ScheduledIndex[] = []
+  readonly deadlines: { readonly index: number; readonly startBefore: number }[] = []
   readonly definitions = new Map<number, DefinitionRef>()
   readonly queues = new Set<number>()
   readonly #options: PackOptions
@@ -80,11 +84,20 @@ class Packer {
     const definitionId = bytes.readUInt16LE(from + 4)
     const flags = bytes[from + 6] ?? 0
     if (definitionId !== this.#lastDefinition) this.#introduce(definitionId)
+    if (bytes[from + 7] !== 0 || this.#options.registry.definitionsExpire) this.#addSaid(page, bytes, from, definitionId)
     const unchecked = this.#checksForThread && !(checked && (flags & ENTRY_SAME) !== 0)
     if (unchecked || (flags & (ENTRY_EXTERNAL | ENTRY_HISTORY)) !== 0)
       this.#addSpecial(page, index, bytes, from, flags, checked, unchecked)
     else this.#extend(page, index, bytes, from, to, 1, checked)
     this.#jobs++
+  }
+
+  /** What is said of the job beside its entry, and is for its thread to know. */
+  #addSaid(page: PageRef, bytes: Buffer, from: number, definitionId: number): void {
+    const run = page.overrides(bytes[from + 7] ?? 0)?.schedule
+    if (run !== undefined) this.scheduled.push({ ...run, index: this.#jobs })
+    const startBefore = this.#options.registry.startBefore(page, from, definitionId)
+    if (startBefore !== undefined) this.deadlines.push({ index: this.#jobs, startBefore })
   }
 
   #introduce(definitionId: number): void {

@@ -6,10 +6,13 @@ import type { Retention } from '../maintenance/retention.js'
 import type { CompiledExecutorOptions } from '../options/executor-options.js'
 import type { DueTimer } from '../scheduler/due-timer.js'
 import type { ReadyQueues } from '../scheduler/ready-queues.js'
+import type { RunTimes } from '../scheduler/run-times.js'
 import type { JobStore } from '../store/job-store.js'
 import type { Claims } from './claims.js'
 import type { EventHub } from './events.js'
 import type { Intake } from './intake.js'
+import type { QueueControl } from './queue-control.js'
+import type { Recurring } from './recurring.js'
 import type { Registry } from './registry.js'
 import type { ResultRegistry } from './results.js'
 import type { Turns } from './turns.js'
@@ -25,10 +28,13 @@ export interface ExecutorParts {
   readonly events: EventHub
   readonly intake: Intake
   readonly ready: ReadyQueues
+  readonly runTimes: RunTimes
   readonly due: DueTimer
+  readonly recurring: Recurring
   readonly dispatcher: Dispatcher
   readonly claims: Claims
   readonly turns: Turns
+  readonly queueControl: QueueControl
   /** Undefined without `limits.memoryBytes`. */
   readonly memory: MemoryWatch | undefined
   /** Releases the directory. */

@@ -29,6 +29,7 @@ export async function recover(options: SettlementOptions, now: number): Promise<
   const suspects: string[] = []
   const quarantined: string[] = []
   const writes = new WriteBatch()
+  store.stats.begin(now)
   const settlement = new Settlement(options, writes, now, 0)
   for (const { page, index, offset, claimedAt } of jobs) {
     const id = formatJobId(page.seqOf(index), page.queueId, page.rank, store.mark)

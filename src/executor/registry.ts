@@ -3,14 +3,18 @@ import { assert } from '../base/assert.js'
 import { describeThrown } from '../base/problems.js'
 import type { StandardResult } from '../base/standard-schema.js'
 import { DEFAULT_WEIGHT } from '../job/job-settings.js'
+import { ENTRY_HISTORY, readEntry, readHistory } from '../codec/page.js'
 import type { CompiledDefinition } from '../job/define-job.js'
 import type { EffectiveSettings, JobOverrides } from '../options/enqueue-options.js'
-import { effectiveSettings } from '../options/enqueue-options.js'
+import { effectiveSettings, startBeforeOf } from '../options/enqueue-options.js'
 import type { JobStore } from '../store/job-store.js'
+import type { PageRef } from '../store/page-ref.js'
 
 export class Registry {
   readonly #store: JobStore
   readonly #byId: (CompiledDefinition | undefined)[] = []
+  /** Whether any of them says by when its jobs must begin. */
+  readonly definitionsExpire: boolean
   /** Settings of jobs without overrides. */
   readonly #settings: (EffectiveSettings | undefined)[] = []
 
@@ -21,6 +25,7 @@ export class Registry {
       this.#byId[id] = definition
       this.#settings[id] = effectiveSettings(definition, undefined)
     }
+    this.definitionsExpire = this.#settings.some((settings) => settings?.startBefore !== undefined)
   }
 
   /** Whether a job of this definition can run here. */
@@ -51,6 +56,16 @@ export class Registry {
   /** Threads that jobs of this definition count as, unless they say otherwise. */
   weightOf(id: number): number {
     return this.#settings[id]?.weight ?? DEFAULT_WEIGHT
+  }
+
+  /** Epoch ms by which a job must begin, if it has no run behind it and was not brought back. */
+  startBefore(page: PageRef, offset: number, id: number): number | undefined {
+    const { data } = page
+    if (((data[offset + 6] ?? 0) & ENTRY_HISTORY) !== 0) {
+      const ledger = readHistory(data, readEntry(data, offset))
+      if ((ledger?.attempts.length ?? 0) > 0 || ledger?.ended !== undefined) return undefined
+    }
+    return startBeforeOf(this.settings(id, page.overrides(data[offset + 7] ?? 0)), page.header)
   }
 
   /** Whether inputs are checked here because the handler's module does not know the schema. */

@@ -157,6 +157,8 @@ export class ResultRegistry {
   readonly #pinned = new Set<PageHandles>()
   /** Waiters of handles made from an id, by job number. */
   readonly #bySeq = new Map<number, { waiter: Waiter; id: string }>()
+  /** Handles that nobody holds any more: their jobs may wait for months, and must not cost memory. */
+  readonly #unheld = new FinalizationRegistry<{ readonly firstSeq: number; readonly jobs: number }>((page) => this.#forget(page))
 
   constructor(storeMark: number, source: ResultSource) {
     this.storeMark = storeMark
@@ -175,10 +177,11 @@ export class ResultRegistry {
     return await this.#source.fromStore(id)
   }
 
-  /** A page with handles becomes part of a commit. */
-  register(firstSeq: number, handles: PageHandles): void {
+  /** A page with handles, of so many jobs, becomes part of a commit. */
+  register(firstSeq: number, jobs: number, handles: PageHandles): void {
     handles.firstSeq = firstSeq
     this.#pages.set(firstSeq, new WeakRef(handles))
+    this.#unheld.register(handles, { firstSeq, jobs })
   }
 
   /** The handles of a job that was enqueued alone in its page: those that somebody holds, or new ones. */
@@ -188,6 +191,7 @@ export class ResultRegistry {
     if (held !== undefined) return held
     const handles = new PageHandles(this, queueId, rank, false)
     handles.firstSeq = seq
+    if (at !== 'over') this.#unheld.register(handles, { firstSeq: seq, jobs: 1 })
     if (at === 'page') this.#pages.set(seq, new WeakRef(handles))
     else if (at === 'solo') this.#moved.set(seq, { handles: new WeakRef(handles), index: 0 })
     else handles.isInStore(0)
@@ -261,6 +265,14 @@ export class ResultRegistry {
   /** No job of the page is left in it. */
   pageOver(page: PageRef): void {
     if (!page.header.solo) this.#pages.delete(page.header.firstSeq)
+  }
+
+  /** Of a job whose unique key led to it there may be other handles by now, which somebody holds. */
+  #forget({ firstSeq, jobs }: { readonly firstSeq: number; readonly jobs: number }): void {
+    if (this.#pages.get(firstSeq)?.deref() === undefined) this.#pages.delete(firstSeq)
+    for (let seq = firstSeq; this.#moved.size > 0 && seq < firstSeq + jobs; seq++) {
+      if (this.#moved.get(seq)?.handles.deref() === undefined) this.#moved.delete(seq)
+    }
   }
 
   /** The executor is closing, or has failed. */

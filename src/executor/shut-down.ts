@@ -34,7 +34,7 @@ export async function shutDown(parts: ExecutorParts, graceMs: number): Promise<C
       for (const slot of dispatcher.slots) {
         const [batch] = slot.batches
         if (batch === undefined || batch.running < 0) continue
-        batch.interrupted = batch.running
+        batch.interrupted.add(batch.running)
         slot.abort(batch, batch.running, 'The executor is closing.')
       }
       await quiet.within(parts.abortGraceMs)
@@ -49,6 +49,7 @@ export async function shutDown(parts: ExecutorParts, graceMs: number): Promise<C
       await quiet.within(STUCK_AFTER_MS)
     }
     await tearDown(parts)
+    await within(STUCK_AFTER_MS, keepTimes(parts), clock)
   }
   intake.fail(turns.failure ?? new MillraceError('MILLRACE_CLOSED', 'The executor is closed.'))
   await within(STUCK_AFTER_MS, Promise.all(dispatcher.slots.map((slot) => slot.close())), clock)
@@ -63,6 +64,20 @@ export async function shutDown(parts: ExecutorParts, graceMs: number): Promise<C
 async function tearDown({ dispatcher, clock, abortGraceMs }: ExecutorParts): Promise<void> {
   const idle = dispatcher.slots.filter((slot) => slot.mode === 'open' && slot.batches.length === 0)
   await within(Math.max(abortGraceMs, STUCK_AFTER_MS), Promise.all(idle.map((slot) => slot.tearDown())), clock)
+}
+
+/** Stores the times measured in the last minute. */
+async function keepTimes({ turns, store }: ExecutorParts): Promise<void> {
+  if (turns.failure !== undefined || !store.stats.hasNewTimes) return
+  await new Promise<void>((resolve) => {
+    turns.request({
+      run: ({ tidings }, writes) => {
+        store.stats.writeTimes(writes)
+        tidings.add(resolve)
+      },
+      reject: () => resolve(),
+    })
+  })
 }
 
 /** Waits for a stage, but no longer than `limitMs`; leaves no timer behind that would keep the process alive. */
@@ -94,7 +109,9 @@ class Quiet {
     await new Promise<void>((resolve) => {
       const timer = delayMs === Infinity ? undefined : clock.after(delayMs, done)
       timer?.setRef(true)
-      const stop = turns.onSettled(done)
+      const stop = turns.onTurn(() => {
+        if (this.reached) done()
+      })
       function done(): void {
         timer?.cancel()
         stop()

@@ -1,6 +1,9 @@
+/** What `stats()` and `counts()` tell: what lies in memory, and counts as of the last commit. Nothing here reads jobs. */
 import { PHASE_LOADING, PHASE_SETUP } from '../codec/batch-control.js'
 import { formatJobId } from '../job/job-id.js'
+import type { JobState } from '../job/job-info.js'
 import type { ExecutorParts } from './parts.js'
+import { definitionStatistics, type JobStatistics, queueStatistics, type QueueStatistics } from './job-statistics.js'
 
 /** What one thread is doing. */
 export interface ThreadStats {
@@ -36,15 +39,58 @@ export interface ExecutorStats {
   }
   /** Since the store was made. */
   readonly totals: { readonly completed: number; readonly cancelled: number; readonly discarded: number }
+  /**
+   * From when `queues` and `definitions` count, in epoch ms: since the store was made, or since it was first opened by a version that
+   * has them. Sums of their `completed`, `cancelled` and `discarded` are what `totals` has gained since.
+   */
+  readonly since: number
+  /** By name: queues of this executor, and others that the store has held jobs of. */
+  readonly queues: Readonly<Record<string, QueueStatistics>>
+  /** By name: definitions of this executor, and others that the store has held jobs of. */
+  readonly definitions: Readonly<Record<string, JobStatistics>>
 }
 
-export function readStats({ dispatcher, claims, store, turns, clock, registry }: ExecutorParts): ExecutorStats {
-  const threads = dispatcher.slots.map((slot): ThreadStats => {
+/** How many jobs are in each state; those that are over as long as they are kept. */
+export type JobCounts = Readonly<Record<JobState, number>>
+
+export function readCounts({ turns, dispatcher, retention }: ExecutorParts): JobCounts {
+  const { scheduled, waiting, retryable } = turns.durable
+  let running = 0
+  for (const { batch } of dispatcher.batches) running += Math.max(0, batch.limit - batch.collected)
+  running = Math.min(running, waiting)
+  return {
+    scheduled,
+    available: waiting - running,
+    running,
+    retryable,
+    completed: retention.count('completed'),
+    cancelled: retention.count('cancelled'),
+    discarded: retention.count('discarded'),
+  }
+}
+
+export function readStats(parts: ExecutorParts): ExecutorStats {
+  const { dispatcher, claims, store, turns } = parts
+  const { completed, cancelled, discarded } = turns.durable
+  return {
+    threads: readThreads(parts),
+    stuckThreads: dispatcher.stuckThreads,
+    suspects: claims.suspects,
+    store: store.engine.stats(),
+    totals: { completed, cancelled, discarded },
+    since: store.stats.since?.at ?? 0,
+    queues: queueStatistics(parts),
+    definitions: definitionStatistics(parts),
+  }
+}
+
+export function readThreads({ dispatcher, store, clock, registry }: ExecutorParts): ThreadStats[] {
+  return dispatcher.slots.map((slot): ThreadStats => {
     const [batch] = slot.batches
     const base = { threadId: slot.threadId, jobsDone: slot.jobsDone + (batch?.control.finished ?? 0) }
     const running = batch?.running ?? -1
     if (batch === undefined || running < 0 || running >= batch.limit)
-      return { ...base, state: slot.mode === 'terminating' ? 'terminating' : 'idle' }
+      return { ...base, state: slot.mode === 'terminating' || slot.isRetiring ? 'terminating' : 'idle' }
     const { page, index, offset } = batch.job(running)
     const definitionId = store.bytesOf(page).readUInt16LE(offset + 4)
     const { phase } = batch.control
@@ -61,12 +107,4 @@ export function readStats({ dispatcher, claims, store, turns, clock, registry }:
       },
     }
   })
-  const { completed, cancelled, discarded } = turns.durable
-  return {
-    threads,
-    stuckThreads: dispatcher.stuckThreads,
-    suspects: claims.suspects,
-    store: store.engine.stats(),
-    totals: { completed, cancelled, discarded },
-  }
 }

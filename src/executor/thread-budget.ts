@@ -19,9 +19,11 @@ export interface Reserve {
 /** Every priority, turned round. */
 export const ANY_RANK = 255
 
+const NO_SLOTS: ReadonlySet<ThreadSlot> = new Set()
+
 export class ThreadBudget {
   readonly #dispatcher: Dispatcher
-  readonly #reserved: number
+  readonly #reserved: ReadonlySet<ThreadSlot>
   readonly #reservedRank: number
   readonly #nowMs: number
   /** Threads that stay idle for heavy jobs: for all of them, and for those of low priority. */
@@ -44,7 +46,7 @@ export class ThreadBudget {
 
   /** Slots among which work is shared out that any of them may take. */
   sharers(slots: readonly ThreadSlot[]): number {
-    if (this.#reserved === 0) return slots.length
+    if (this.#reserved.size === 0) return slots.length
     return Math.max(1, slots.filter((slot) => !this.#isReserved(slot)).length)
   }
 
@@ -57,7 +59,7 @@ export class ThreadBudget {
   threadsFor(slot: ThreadSlot, rank: number): { readonly free: number; readonly all: number } {
     const { usableThreads } = this.#dispatcher
     const isLow = rank > this.#reservedRank
-    const all = Math.max(1, isLow ? usableThreads - this.#reserved : usableThreads)
+    const all = Math.max(1, isLow ? usableThreads - this.#reserved.size : usableThreads)
     return { all, free: this.#working.has(slot) ? 0 : isLow ? Math.min(this.#free, this.#freeLow) : this.#free }
   }
 
@@ -68,7 +70,7 @@ export class ThreadBudget {
     this.#withheld.clear()
     if (wanted === undefined) return
     const isLow = wanted.rank > this.#reservedRank
-    const pool = this.#dispatcher.slots.filter((slot) => !isLow || !this.#isReserved(slot))
+    const pool = this.#dispatcher.slots.filter((slot) => !slot.isRetiring && !(isLow && this.#isReserved(slot)))
     const { all } = this.threadsFor(pool[0] as ThreadSlot, wanted.rank)
     const mayGoOn = Math.max(0, all - (isLow ? this.#lentLow : this.#lent) - wanted.threads)
     const byEnd = pool.toSorted((left, right) => this.#endsIn(right) - this.#endsIn(left))
@@ -77,8 +79,11 @@ export class ThreadBudget {
 
   /** Whether the heavy job that waits can begin in a slot. */
   isEnough(slot: ThreadSlot): boolean {
-    const { rank, threads } = this.#wanted ?? { rank: 0, threads: Infinity }
-    return rank <= this.lastRank(slot) && this.threadsFor(slot, rank).free >= threads
+    if (this.#wanted === undefined) return false
+    const { rank, threads } = this.#wanted
+    const { free, all } = this.threadsFor(slot, rank)
+    // There may be fewer threads by now than it was to have.
+    return rank <= this.lastRank(slot) && free >= Math.min(threads, all)
   }
 
   /** Whether a slot is to be given nothing, or nothing but the heavy job that waits. */
@@ -96,7 +101,7 @@ export class ThreadBudget {
   }
 
   #isReserved(slot: ThreadSlot): boolean {
-    return slot.index < this.#reserved
+    return this.#reserved.has(slot)
   }
 
   #lend({ weight, slices }: Filled): void {
@@ -105,7 +110,10 @@ export class ThreadBudget {
   }
 
   get #working(): Set<ThreadSlot> {
-    return (this.#atWork ??= new Set([...this.#dispatcher.slots.filter(({ isIdle }) => !isIdle), ...this.#taken]))
+    return (this.#atWork ??= new Set([
+      ...this.#dispatcher.slots.filter(({ isIdle, isRetiring }) => !isIdle && !isRetiring),
+      ...this.#taken,
+    ]))
   }
 
   get #free(): number {
@@ -116,7 +124,7 @@ export class ThreadBudget {
   get #freeLow(): number {
     let working = 0
     for (const slot of this.#working) if (!this.#isReserved(slot)) working++
-    return this.#dispatcher.usableThreads - this.#reserved - working - this.#lentLow
+    return this.#dispatcher.usableThreads - this.#reserved.size - working - this.#lentLow
   }
 
   /** When a slot will be idle, as far as is known. */
@@ -127,11 +135,12 @@ export class ThreadBudget {
 }
 
 /** The lowest priority that a slot takes, turned round. */
-export function lastRankOf(dispatcher: Dispatcher, reserve: Reserve, { index }: ThreadSlot): number {
-  return index < reservedOf(dispatcher, reserve) ? rankOf(reserve.priority) : ANY_RANK
+export function lastRankOf(dispatcher: Dispatcher, reserve: Reserve, slot: ThreadSlot): number {
+  return reserve.threads > 0 && reservedOf(dispatcher, reserve).has(slot) ? rankOf(reserve.priority) : ANY_RANK
 }
 
-/** One thread at least is left for everybody. */
-function reservedOf({ slots }: Dispatcher, { threads }: Reserve): number {
-  return Math.min(threads, slots.length - 1)
+/** The first threads of those that stay; one at least is left for everybody. */
+function reservedOf({ slots, threads }: Dispatcher, reserve: Reserve): ReadonlySet<ThreadSlot> {
+  if (reserve.threads === 0) return NO_SLOTS
+  return new Set(slots.filter(({ isRetiring }) => !isRetiring).slice(0, Math.min(reserve.threads, threads - 1)))
 }

@@ -12,10 +12,8 @@
 import type { Clock, Timer } from '../base/clock.js'
 import { MillraceError } from '../base/errors.js'
 import { PROMOTE_JOBS } from '../base/limits.js'
-import { laneOfPage } from '../codec/limit-lane.js'
-import { INDEX_GROUP, INDEX_SOLO, PAYLOAD_INPUT } from '../codec/keys.js'
-import { ENTRY_RETRY, PAGE_HEADER_BYTES } from '../codec/page.js'
-import type { Batch } from '../dispatcher/batch.js'
+import { INDEX_GROUP, PAYLOAD_INPUT } from '../codec/keys.js'
+import { PAGE_HEADER_BYTES } from '../codec/page.js'
 import type { Dispatcher } from '../dispatcher/dispatcher.js'
 import { DueTimer } from '../scheduler/due-timer.js'
 import type { ReadyQueues } from '../scheduler/ready-queues.js'
@@ -25,11 +23,14 @@ import type { Slice } from '../store/page-ref.js'
 import { PageRef } from '../store/page-ref.js'
 import type { Claims } from './claims.js'
 import type { EventHub } from './events.js'
-import type { Gathered, Intake } from './intake.js'
+import type { Gathered, GatheredPage, Intake } from './intake.js'
 import { scheduledPageRef } from './locate.js'
+import { promotePage } from './promotion.js'
+import type { Recurring } from './recurring.js'
 import type { ResultRegistry } from './results.js'
 import type { SettlementOptions } from './settlement.js'
 import { Settlement } from './settlement.js'
+import type { PendingEnd, TurnRead, TurnRequest } from './turn-calls.js'
 import { admit, holdKey } from './uniqueness.js'
 
 export interface TurnsOptions extends SettlementOptions {
@@ -40,33 +41,13 @@ export interface TurnsOptions extends SettlementOptions {
   readonly dispatcher: Dispatcher
   readonly claims: Claims
   readonly due: DueTimer
+  readonly recurring: Recurring
   readonly results: ResultRegistry
   readonly events: EventHub
   /** The store has failed. */
   readonly onFailure: (error: Error) => void
   /** Nothing is left to do for now. `isNews`: there was something to do since the last time. */
   readonly onQuiet: (isNews: boolean) => void
-}
-
-/** Something to be done while no commit is under way. Its writes join the next commit. */
-export interface TurnRequest {
-  run(settlement: Settlement, writes: WriteBatch, now: number): void
-  /** The commit has failed, or there is none any more. Harmless when the answer was given before. */
-  reject(error: Error): void
-}
-
-/** A look at the state as of the last commit. */
-export interface TurnRead {
-  run(): void
-  reject(error: Error): void
-}
-
-interface PendingCancel {
-  readonly batch: Batch
-  readonly index: number
-  readonly seq: number
-  readonly resolve: (cancelled: boolean) => void
-  readonly reject: (error: Error) => void
 }
 
 export class Turns {
@@ -91,15 +72,16 @@ export class Turns {
   #pace: Timer | undefined
   /** When the next job may start that waits for a rate. */
   readonly #rates: DueTimer
-  readonly #cancels = new Set<PendingCancel>()
-  readonly #settledListeners = new Set<() => void>()
+  readonly #ends = new Set<PendingEnd>()
+  readonly #turnListeners = new Set<() => void>()
 
   constructor(options: TurnsOptions) {
     this.#options = options
     this.durable = { ...options.store.counters }
     this.#dueAt = options.store.nextDueAt()
-    options.due.arm(Math.min(this.#dueAt, options.store.uniques.nextExpiryAt))
-    this.#rates = new DueTimer(options.clock, () => this.poke(), true)
+    options.due.arm(Math.min(this.#nextDueAt, options.store.uniques.nextExpiryAt))
+    this.#rates = new DueTimer(options.clock, () => this.poke())
+    this.#rates.keepAlive(true)
   }
 
   get failure(): Error | undefined {
@@ -115,7 +97,7 @@ export class Turns {
       !intake.hasPending &&
       dispatcher.inFlight === 0 &&
       !claims.hasWork &&
-      !due.isDue(this.#dueAt)
+      !due.isDue(this.#nextDueAt)
     )
   }
 
@@ -125,14 +107,19 @@ export class Turns {
     return this.#committing === undefined && !this.#isAsked && !intake.hasPending && dispatcher.inFlight === 0
   }
 
+  /** When a job or a schedule is due. */
+  get #nextDueAt(): number {
+    return Math.min(this.#dueAt, this.#options.recurring.nextAt)
+  }
+
   get #isAsked(): boolean {
     return this.#reads.length > 0 || this.#requests.length > 0
   }
 
-  /** Calls `listener` when `isSettled` becomes true, or the store fails. Returns what takes it off again. */
-  onSettled(listener: () => void): () => void {
-    this.#settledListeners.add(listener)
-    return () => this.#settledListeners.delete(listener)
+  /** Calls `listener` when a turn is over, or the store has failed. Returns what takes it off again. */
+  onTurn(listener: () => void): () => void {
+    this.#turnListeners.add(listener)
+    return () => this.#turnListeners.delete(listener)
   }
 
   /** No turn follows any more. Resolves when the commit under way has settled. */
@@ -142,8 +129,8 @@ export class Turns {
     this.#pace?.cancel()
     this.#options.due.stop()
     this.#rates.stop()
-    for (const pending of this.#cancels) pending.resolve(false)
-    this.#cancels.clear()
+    for (const pending of this.#ends) pending.resolve(undefined)
+    this.#ends.clear()
     this.#refuse(new MillraceError('MILLRACE_CLOSED', 'The executor closed before it could answer.'))
   }
 
@@ -159,9 +146,9 @@ export class Turns {
     this.poke()
   }
 
-  /** Tells whether the job was cancelled, once its outcome is durable. */
-  awaitCancel(pending: PendingCancel): void {
-    this.#cancels.add(pending)
+  /** Tells how a run ended, once what became of the job is durable. */
+  awaitEnd(pending: PendingEnd): void {
+    this.#ends.add(pending)
   }
 
   /** Something has come up. The turn follows when the event loop turns, so that it takes in everything of this one. */
@@ -177,7 +164,7 @@ export class Turns {
   /** Something has happened in a thread. While all of them are busy it may wait for more of its kind: see `dispatcher/pace`. */
   news(): void {
     if (this.#stopped || this.#scheduled || this.#committing !== undefined || this.#failure !== undefined) return
-    const slackMs = this.draining || this.#cancels.size > 0 ? 0 : this.#options.claims.slackMs(this.#lastTurnMs)
+    const slackMs = this.draining || this.#ends.size > 0 ? 0 : this.#options.claims.slackMs(this.#lastTurnMs)
     if (slackMs < 1 || slackMs === Infinity) this.poke()
     else this.#pokeIn(slackMs)
   }
@@ -194,14 +181,16 @@ export class Turns {
   }
 
   #turn(): void {
-    const { clock, store, intake, ready, dispatcher } = this.#options
+    const { clock, store, intake, ready, recurring, dispatcher } = this.#options
     const now = clock.now()
     this.#lastTurnMs = clock.monotonicMs()
     this.#pace?.cancel()
+    store.stats.begin(now)
     const writes = new WriteBatch()
     let gathered: Gathered | undefined
     try {
       for (const read of this.#reads.splice(0)) read.run()
+      const runs = this.draining ? [] : recurring.due(now)
       const news = dispatcher.collect()
       const settlement = new Settlement(this.#options, writes, now, this.#countCompleted(news))
       const requests = this.#requests
@@ -210,10 +199,13 @@ export class Turns {
       for (const request of requests) request.run(settlement, writes, now)
       this.#settle(news, settlement, writes)
       gathered = intake.take()
-      const bytes = this.#store(gathered, settlement, writes, now)
+      const bytes = this.#store(admit(gathered, settlement, writes, now, this.#options), settlement, writes, now)
+      if (runs.length > 0) this.#store(runs, settlement, writes, now)
+      recurring.stored(runs, writes)
       this.#promote(settlement, writes, now)
       store.uniques.expire(writes, now)
       const batches = this.draining ? [] : this.#options.claims.make(writes, now)
+      for (const job of ready.takeExpired()) settlement.expire(job)
       ready.writeRates(writes, now)
       settlement.write()
       this.#dueAt = Math.min(this.#dueAt, settlement.dueAt)
@@ -250,12 +242,12 @@ export class Turns {
       settlement.collect(batch)
       returned.push(...slices)
       claims.reconsider(batch, writes)
-      for (const pending of this.#cancels) {
+      for (const pending of this.#ends) {
         if (pending.batch !== batch || (batch.collected <= pending.index && batch.end === undefined)) continue
-        this.#cancels.delete(pending)
-        const cancelled = settlement.cancelled.has(pending.seq)
+        this.#ends.delete(pending)
+        const state = settlement.stopped.get(pending.seq)
         this.#rejects.push(pending.reject)
-        settlement.tidings.add(() => pending.resolve(cancelled))
+        settlement.tidings.add(() => pending.resolve(state))
       }
     }
     returned.sort((left, right) => left.page.ord - right.page.ord || left.page.sub - right.page.sub || left.from - right.from)
@@ -265,19 +257,18 @@ export class Turns {
   }
 
   /** Gives the gathered jobs their numbers and stores their pages. Returns the bytes that are pending no more afterwards. */
-  #store(gathered: Gathered, settlement: Settlement, writes: WriteBatch, now: number): number {
+  #store(pages: readonly GatheredPage[], settlement: Settlement, writes: WriteBatch, now: number): number {
     const { store, ready, results } = this.#options
     const { counters } = store
     let total = 0
-    for (const gatheredPage of admit(gathered, settlement, writes, now, this.#options)) {
-      const { queueId, rank, lane, runAt, builder, handles, externals, ticket } = gatheredPage
+    for (const { queueId, rank, lane, runAt, builder, handles, externals, ticket } of pages) {
       const { count, uniformDefinition } = builder
       const firstSeq = counters.nextSeq
       counters.nextSeq += count
       const header = { solo: false, count, firstSeq, enqueuedAt: now, runAt, epoch: counters.epoch }
       const bytes = builder.seal(header)
       total += bytes.length
-      results.register(firstSeq, handles)
+      results.register(firstSeq, count, handles)
       for (const { index, bytes: payload } of externals) {
         store.putPayload(writes, firstSeq + index, PAYLOAD_INPUT, payload)
         total += payload.length
@@ -286,12 +277,12 @@ export class Turns {
       if (ticket !== undefined) holdKey(ticket, page, store, writes)
       if (runAt > now) {
         store.putScheduled(writes, runAt, queueId, rank, bytes, firstSeq, false)
-        counters.scheduled += count
+        store.stats.stored(page, 'scheduled')
         this.#dueAt = Math.min(this.#dueAt, runAt)
       } else {
         store.putPage(writes, page)
         if (lane !== 0) store.putLocation(writes, INDEX_GROUP, firstSeq, page.key)
-        counters.waiting += count
+        store.stats.stored(page, 'waiting')
         ready.append(page)
       }
       settlement.tidings.enqueued(page)
@@ -303,29 +294,13 @@ export class Turns {
   #promote(settlement: Settlement, writes: WriteBatch, now: number): void {
     const { store, ready, due } = this.#options
     if (!due.isDue(this.#dueAt) || this.draining) return
-    const { counters } = store
     let jobs = 0
     for (const scheduled of store.readDue(now, PROMOTE_JOBS)) {
       if (jobs >= PROMOTE_JOBS) break
       const waiting = scheduledPageRef(store, scheduled)
       // Cancelled in this very turn: the record is on its way out.
       if (settlement.unscheduled.has(scheduled.key.toString('latin1'))) continue
-      const { header, bytes, queueId, rank } = scheduled
-      const page = new PageRef(queueId, rank, counters.nextSeq++, 0, header, bytes, -1, laneOfPage(bytes))
-      if (waiting.doneCount > 0) {
-        page.restoreMarks(waiting.marks())
-        writes.remove('marks', scheduled.key)
-        writes.put('marks', page.key, page.marks())
-      }
-      const left = header.count - page.doneCount
-      jobs += left
-      writes.remove('scheduled', scheduled.key)
-      store.putPage(writes, page)
-      store.putLocation(writes, header.solo ? INDEX_SOLO : INDEX_GROUP, header.firstSeq, page.key)
-      if (((bytes[PAGE_HEADER_BYTES + 6] ?? 0) & ENTRY_RETRY) === 0) counters.scheduled -= left
-      else counters.retryable -= left
-      counters.waiting += left
-      ready.append(page)
+      jobs += promotePage(scheduled, waiting, writes, { store, ready }).header.count - waiting.doneCount
     }
     this.#dueIsStale = true
   }
@@ -342,7 +317,9 @@ export class Turns {
     this.durable = counters
     store.committed()
     for (const send of batches) send()
-    if (batches.length > 0) dispatcher.pace.turnTook(clock.monotonicMs() - this.#lastTurnMs)
+    const tookMs = clock.monotonicMs() - this.#lastTurnMs
+    store.stats.turns.add(tookMs)
+    if (batches.length > 0) dispatcher.pace.turnTook(tookMs)
     gathered?.resolve()
     intake.release(bytes)
     settlement.tidings.tell()
@@ -356,13 +333,12 @@ export class Turns {
 
   /** Arms the timer and sees whether there is more to do at once. */
   #goOn(): void {
-    const { due, claims, intake, retention, dispatcher, ready, onQuiet } = this.#options
-    const { nextExpiryAt } = this.#options.store.uniques
-    due.arm(Math.min(this.#dueAt, nextExpiryAt))
-    const hasExpired = retention.hasExpired || due.isDue(nextExpiryAt)
+    const { due, claims, intake, retention, dispatcher, ready, store, onQuiet } = this.#options
+    due.arm(Math.min(this.#nextDueAt, store.uniques.nextExpiryAt))
+    const hasExpired = retention.hasExpired || due.isDue(store.uniques.nextExpiryAt)
     this.#rates.arm(this.draining ? Infinity : ready.freeAt)
     const more =
-      this.#isAsked || intake.hasPending || hasExpired || (!this.draining && (due.isDue(this.#dueAt) || claims.canMake))
+      this.#isAsked || intake.hasPending || hasExpired || (!this.draining && (due.isDue(this.#nextDueAt) || claims.canMake))
     if (dispatcher.inFlight > 0 || claims.hasWork) this.#wasQuiet = false
     dispatcher.setBusy(claims.isBusy)
     if (more) this.poke()
@@ -375,7 +351,7 @@ export class Turns {
       this.#wasQuiet = true
       onQuiet(isNews)
     }
-    if (this.isSettled) for (const listener of this.#settledListeners) listener()
+    for (const listener of this.#turnListeners) listener()
   }
 
   #fail(error: Error, gathered: Gathered | undefined): void {
@@ -384,12 +360,12 @@ export class Turns {
     this.#pace?.cancel()
     gathered?.reject(error)
     this.#options.intake.fail(error)
-    for (const pending of this.#cancels) pending.reject(error)
-    this.#cancels.clear()
+    for (const pending of this.#ends) pending.reject(error)
+    this.#ends.clear()
     this.#refuse(error)
     for (const timer of [this.#options.due, this.#rates]) timer.stop()
     this.#options.onFailure(error)
-    for (const listener of this.#settledListeners) listener()
+    for (const listener of this.#turnListeners) listener()
   }
 
   /** Rejects everything that waits for an answer. */

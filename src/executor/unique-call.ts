@@ -10,6 +10,8 @@ export interface UniqueTicket {
   /** As the unique index knows the key. */
   readonly hash: string
   readonly unique: ResolvedUnique
+  /** What the intake counts as pending for it. */
+  readonly bytes: number
   /** Of the job that it stores, if it does. */
   readonly own: JobHandle<unknown>
   /** Set in the turn: the job that holds the key already. */

@@ -13,7 +13,7 @@
  * With `while: 'waiting'` a job that a thread has begun holds nothing but its time. A call that is refused stores nothing.
  */
 import { assert } from '../base/assert.js'
-import { PAYLOAD_INPUT } from '../codec/keys.js'
+import { INDEX_GROUP, INDEX_SOLO, PAYLOAD_INPUT } from '../codec/keys.js'
 import {
   ENTRY_EXTERNAL,
   ENTRY_RETRY,
@@ -30,22 +30,21 @@ import type { KeyHolder } from '../codec/unique-entry.js'
 import { formatJobId } from '../job/job-id.js'
 import type { JobLedger } from '../job/job-state.js'
 import type { CompiledUnique } from '../job/unique.js'
-import type { Retention } from '../maintenance/retention.js'
 import type { JobOverrides } from '../options/enqueue-options.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
-import type { PageRef } from '../store/page-ref.js'
+import { PageRef } from '../store/page-ref.js'
 import { removeSuspect } from '../store/suspects.js'
 import type { Gathered, GatheredPage, Intake } from './intake.js'
-import { locate, type LocateOptions, type Place } from './locate.js'
+import { keyHolder, type KeyHolderOptions, placeOfHolder } from './key-holder.js'
+import type { Place } from './locate.js'
 import type { PageHandles, ResultRegistry } from './results.js'
 import { scheduledPlace } from './scheduled-place.js'
 import type { Settlement } from './settlement.js'
 import type { UniqueTicket } from './unique-call.js'
-import { hasBegun, withdraw } from './withdraw.js'
+import { withdraw } from './withdraw.js'
 
-export interface UniquenessOptions extends LocateOptions {
-  readonly retention: Retention
+export interface UniquenessOptions extends KeyHolderOptions {
   readonly results: ResultRegistry
   readonly intake: Intake
 }
@@ -113,7 +112,7 @@ class Admission {
       this.#fresh.set(ticket.hash, this.pages.length)
       this.pages.push(page)
     } else {
-      this.#options.intake.release(page.builder.writer.position)
+      this.#options.intake.release(ticket.bytes)
     }
   }
 
@@ -145,7 +144,7 @@ class Admission {
     const holder = this.#holder(ticket.hash)
     if (holder === undefined) return true
     if (changes && !holder.over) {
-      const place = this.#place(holder)
+      const place = placeOfHolder(holder, this.#settlement, this.#options)
       if (place !== undefined && withdraw(place, this.#options)) this.#change(place, page, ticket)
       // Nobody may be left behind with an input that never runs.
       else if (holder.expiresAt <= this.#now) return true
@@ -161,24 +160,8 @@ class Admission {
     return at === undefined ? undefined : this.pages[at]
   }
 
-  /** The job that holds the key as things stand now. */
   #holder(hash: string): KeyHolder | undefined {
-    const holder = this.#options.store.uniques.find(hash)
-    if (holder === undefined || holder.expiresAt > this.#now) return holder
-    if (holder.released) return undefined
-    if (holder.over) return this.#isKept(holder.seq) ? holder : undefined
-    if (holder.while !== 'waiting') return holder
-    const place = this.#place(holder)
-    return place === undefined || hasBegun(place, this.#options) ? undefined : holder
-  }
-
-  /** Whether a job that is over is still there for whoever asks. */
-  #isKept(seq: number): boolean {
-    return this.#settlement.moves.ended.has(seq) || this.#options.retention.find(seq) !== undefined
-  }
-
-  #place({ seq, queueId, rank }: KeyHolder): Place | undefined {
-    return this.#settlement.moves.places.get(seq) ?? locate({ seq, queueId, rank }, this.#options)
+    return keyHolder(hash, this.#settlement, this.#now, this.#options)
   }
 
   #id({ seq, queueId, rank }: KeyHolder): string {
@@ -201,7 +184,12 @@ class Admission {
     begin(builder, content, keyOf(fresh.ticket?.unique ?? ticket.unique), content.entry.flags, undefined)
     const runAt = ticket.unique.tellsWhen ? page.runAt : fresh.runAt
     const at = this.#fresh.get(ticket.hash)
-    if (at !== undefined) this.pages[at] = { ...fresh, builder, runAt, externals: page.externals }
+    if (at === undefined || fresh.ticket === undefined) return
+    const { bytes } = ticket
+    const { lane, externals } = page
+    this.pages[at] = { ...fresh, lane, builder, runAt, externals, ticket: { ...fresh.ticket, bytes } }
+    // Its content is pending until the commit, and that which was there before is not any more.
+    this.#options.intake.release(fresh.ticket.bytes - bytes)
   }
 
   #change(place: Place, given: GatheredPage, ticket: UniqueTicket): void {
@@ -215,16 +203,23 @@ class Admission {
     const kept = entry.flags & (ENTRY_RETRY | ENTRY_SUSPECT)
     if (place.at === 'page' && (!ticket.unique.tellsWhen || given.runAt <= this.#now)) {
       const header = { ...page.header, epoch: this.#options.store.counters.epoch }
+      if (given.lane !== page.lane) {
+        this.#changeLane(page, given.lane, content, key, ledger)
+        return
+      }
       page.rewrite(seal(header, content, key, kept, ledger))
       this.#options.store.putPage(this.#writes, page)
       this.#options.store.changing(page)
+      this.#options.ready.changed(page)
       this.#settlement.moves.places.set(header.firstSeq, { ...place, offset: PAGE_HEADER_BYTES })
       return
     }
     const runAt = !ticket.unique.tellsWhen ? page.header.runAt : Math.max(given.runAt, Math.ceil(this.#now))
-    if (place.at === 'page') this.#leaveLane(page, ledger)
-    else this.#leaveSchedule(place.scheduled.key)
-    const isRetry = place.at === 'page' ? ledger !== undefined : (kept & ENTRY_RETRY) !== 0
+    if (place.at === 'page') {
+      this.#options.store.stats.moved(page, 'waiting', hasRun(ledger) ? 'retryable' : 'scheduled')
+      this.#leaveLane(page, ledger)
+    } else this.#leaveSchedule(place.scheduled.key)
+    const isRetry = place.at === 'page' ? hasRun(ledger) : (kept & ENTRY_RETRY) !== 0
     const history = ledger === undefined ? undefined : { ...ledger, suspect: false }
     this.#schedule(page, runAt, content, key, isRetry ? ENTRY_RETRY : 0, history)
   }
@@ -235,16 +230,27 @@ class Admission {
     for (const { bytes } of externals) store.putPayload(this.#writes, seq, PAYLOAD_INPUT, bytes)
   }
 
-  /** It waits for an instant from now on. Another input's suspicion is not this one's. */
+  /** Its limit key is another one: it goes to the end of the lane of that. */
+  #changeLane(from: PageRef, lane: number, content: Content, key: JobOverrides['unique'], ledger: JobLedger | undefined): void {
+    const { store, ready } = this.#options
+    const { queueId, rank } = from
+    const header = { ...from.header, epoch: store.counters.epoch }
+    const bytes = seal(header, content, key, 0, ledger === undefined ? undefined : { ...ledger, suspect: false })
+    this.#leaveLane(from, ledger)
+    const page = new PageRef(queueId, rank, store.counters.nextSeq++, 0, header, bytes, -1, lane)
+    store.putPage(this.#writes, page)
+    store.putLocation(this.#writes, header.solo ? INDEX_SOLO : INDEX_GROUP, header.firstSeq, page.key)
+    ready.append(page)
+    this.#settlement.moves.places.set(header.firstSeq, { at: 'page', page, index: 0, offset: PAGE_HEADER_BYTES })
+  }
+
+  /** It is elsewhere from now on. Another input's suspicion is not this one's. */
   #leaveLane(page: PageRef, ledger: JobLedger | undefined): void {
     const { store } = this.#options
     page.markDone(0)
     store.putProgress(this.#writes, page)
     store.changing(page)
     if (ledger?.suspect === true) removeSuspect(this.#writes, page.seqOf(0))
-    store.counters.waiting--
-    if (ledger === undefined) store.counters.scheduled++
-    else store.counters.retryable++
   }
 
   #leaveSchedule(key: Buffer): void {
@@ -268,6 +274,11 @@ class Admission {
     this.#settlement.dueAt = Math.min(this.#settlement.dueAt, runAt)
     this.#settlement.moves.places.set(seq, scheduledPlace(runAt, queueId, rank, bytes))
   }
+}
+
+/** One that was brought back may have a history without attempts. */
+function hasRun(ledger: JobLedger | undefined): boolean {
+  return ledger !== undefined && ledger.attempts.length > 0
 }
 
 function keyOf({ key, while: until }: CompiledUnique): JobOverrides['unique'] {

@@ -16,7 +16,7 @@ interface Holders {
 /** True when the job was waiting, in its lane or inside a batch, and no thread can begin it any more; false when one has. */
 export function withdraw({ page, index }: Waiting, { dispatcher, ready }: Holders): boolean {
   const held = dispatcher.find(page, index)
-  if (held === undefined) return true
+  if (held === undefined || held.index >= held.batch.limit) return true
   // From every batch of the thread: those behind this one would overtake what comes back.
   if (held.index >= held.batch.control.taken) ready.putBack([...held.slot.takeBack().values(), held.batch.steal()].flat())
   return held.index >= held.batch.limit

@@ -20,8 +20,10 @@ import {
   DEFAULT_WEIGHT,
   SETTING_NAMES,
   SETTING_RULES,
+  type Deadline,
   type SettingName,
   type SettingValues,
+  type StartBefore,
 } from './job-settings.js'
 import { checkLimit, type CompiledLimit, type Limit } from './limit.js'
 import type { Cancel, Snooze } from './outcome.js'
@@ -39,7 +41,7 @@ export type Setting<Value, Input> = Value | ((input: Input) => Value)
 export interface JobSpecBase<Input, EnqueueInput> {
   /** Unique among the jobs of an executor, and stored with every job: renaming it strands the ones that wait. 1 to 200 bytes, no control characters. */
   readonly name: string
-  /** Where a thread finds the job: `import.meta.url`, or the URL of a module that exports `run` and optionally `setup` and `teardown`. */
+  /** Where a thread finds the job: `import.meta.url`, or the URL of a module that exports `run` and optionally `setup`, `teardown` and `retryIf`. */
   readonly module: string | URL
   /** Any Standard Schema (zod, valibot, arktype …). Checked at enqueue and again in the thread. Without one any storable input is taken. */
   readonly input?: StandardSchema<EnqueueInput, Input>
@@ -64,6 +66,12 @@ export interface JobSpecBase<Input, EnqueueInput> {
   readonly weight?: Setting<number, Input>
   /** That only one of its jobs with the same key is there at a time. */
   readonly unique?: UniqueOptions<Setting<string, Input>>
+  /**
+   * A job that has not begun its first run by then is discarded with `MILLRACE_EXPIRED`, when its turn comes. A string such as `'10m'`
+   * counts from the enqueue, of a delayed job from when it becomes available; a `Date` or epoch ms is that instant. `Infinity` or
+   * omitted: no matter when.
+   */
+  readonly startBefore?: Setting<StartBefore, Input>
 }
 
 /** A definition whose handler is beside it. Write `setup` before `run`: the type of `ctx.state` flows from the one to the other. */
@@ -72,6 +80,12 @@ export interface InlineJobSpec<Input, EnqueueInput, SetupResult, RunResult, Run>
   readonly setup?: (thread: ThreadInfo) => SetupResult
   /** Releases what `setup` made when the thread ends in an orderly way. Not called when it is terminated. */
   readonly teardown?: (state: Awaited<SetupResult>) => unknown
+  /**
+   * Whether another run may help, asked in the thread with what `run` threw or rejected with. `false`: the job is discarded at once,
+   * as for a `FatalError`. Not asked about a `FatalError` or a `RetryError`, which say it themselves, nor when the run was stopped. If it
+   * throws, or returns no boolean, the job is retried, and the `error` event tells. @defaultValue every failure is retried
+   */
+  readonly retryIf?: (error: unknown) => boolean
   /** The work. Its value is the job's output; a throw fails the attempt. May run more than once for one job. */
   readonly run: ((input: Input, ctx: JobContext<Awaited<SetupResult>>) => RunResult) & Run
   readonly handler?: undefined
@@ -84,6 +98,8 @@ export interface ApartJobSpec<Input, EnqueueInput, RunResult> extends JobSpecBas
   readonly run?: undefined
   readonly setup?: undefined
   readonly teardown?: undefined
+  /** An export of the handler's module, beside `run`. */
+  readonly retryIf?: undefined
 }
 
 /** The types of a handler module; holds nothing at run time. See {@link handlerOf}. */
@@ -94,6 +110,7 @@ export interface HandlerType<Input, RunResult> {
 interface HandlerModule {
   readonly run: (...args: never[]) => unknown
   readonly setup?: (thread: ThreadInfo) => unknown
+  readonly retryIf?: (error: unknown) => boolean
 }
 
 type FirstParameter<Run> = Run extends (...args: infer Args) => unknown
@@ -160,9 +177,12 @@ export interface CompiledDefinition {
   readonly weight: number | SettingFunction
   readonly limit?: CompiledLimit
   readonly unique?: CompiledUnique<string | SettingFunction>
+  /** A function returns the raw `StartBefore`. */
+  readonly startBefore: Deadline | SettingFunction | undefined
   readonly run?: (input: unknown, ctx: JobContext) => unknown
   readonly setup?: (thread: ThreadInfo) => unknown
   readonly teardown?: (state: unknown) => unknown
+  readonly retryIf?: (error: unknown) => unknown
   /** Whether anything is to be settled for each job: a function of the input, a unique key. */
   readonly varies: boolean
 }
@@ -204,6 +224,7 @@ const SPEC_FIELDS = [
   ...SETTING_NAMES,
   'limit',
   'unique',
+  'retryIf',
   'setup',
   'teardown',
   'run',
@@ -222,6 +243,7 @@ function compileDefinition(spec: unknown): CompiledDefinition {
   const softTimeoutMs = setting(fields, 'softTimeout', undefined, problems)
   const limit = fields.limit === undefined ? undefined : checkLimit(fields.limit, problems, true)
   const unique = fields.unique === undefined ? undefined : checkDefinedUnique(fields.unique, problems)
+  const startBefore = setting(fields, 'startBefore', undefined, problems)
   const compiled: CompiledDefinition = {
     name,
     moduleUrl,
@@ -236,6 +258,7 @@ function compileDefinition(spec: unknown): CompiledDefinition {
     weight: setting(fields, 'weight', DEFAULT_WEIGHT, problems),
     ...(limit !== undefined && { limit }),
     ...(unique !== undefined && { unique }),
+    startBefore: isNever(startBefore) ? undefined : startBefore,
     ...handlers,
     varies:
       unique !== undefined ||
@@ -248,6 +271,10 @@ function compileDefinition(spec: unknown): CompiledDefinition {
     typeof fields.name === 'string' && fields.name !== '' ? ` ${describeValue(fields.name).replace(/ \(string\)$/, '')}` : ''
   problems.throwIfAny('MILLRACE_INVALID_DEFINITION', `The job definition${which} cannot be used`)
   return Object.freeze(compiled)
+}
+
+function isNever(startBefore: Deadline | SettingFunction | undefined): boolean {
+  return typeof startBefore === 'object' && 'at' in startBefore && startBefore.at === Infinity
 }
 
 /** The checked constant, the function as it is, or the default. */
@@ -314,18 +341,18 @@ function isHandlerType(value: unknown): boolean {
   }
 }
 
-type Handlers = Pick<CompiledDefinition, 'run' | 'setup' | 'teardown'>
+type Handlers = Pick<CompiledDefinition, 'run' | 'setup' | 'teardown' | 'retryIf'>
 
 function checkHandlers(fields: SpecFields, problems: Problems): Handlers {
-  for (const name of ['run', 'setup', 'teardown'] as const) {
+  for (const name of ['run', 'setup', 'teardown', 'retryIf'] as const) {
     if (fields[name] !== undefined && typeof fields[name] !== 'function') problems.refuse(name, fields[name], 'a function')
   }
-  const { run, setup, teardown, handler } = fields
+  const { run, setup, teardown, retryIf, handler } = fields
   if (handler !== undefined && !isHandlerType(handler)) {
     problems.refuse('handler', handler, 'a handler type', "use handlerOf<typeof import('./x.handler.js')>()")
   }
   if (run === undefined) {
-    for (const name of ['setup', 'teardown'] as const) {
+    for (const name of ['setup', 'teardown', 'retryIf'] as const) {
       if (fields[name] !== undefined) problems.add(name, "is given without run; export it from the handler's module, beside run")
     }
     return {}
@@ -336,5 +363,6 @@ function checkHandlers(fields: SpecFields, problems: Problems): Handlers {
     run: run as NonNullable<Handlers['run']>,
     ...(setup !== undefined && { setup: setup as NonNullable<Handlers['setup']> }),
     ...(teardown !== undefined && { teardown: teardown as NonNullable<Handlers['teardown']> }),
+    ...(retryIf !== undefined && { retryIf: retryIf as NonNullable<Handlers['retryIf']> }),
   }
 }

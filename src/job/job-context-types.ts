@@ -1,4 +1,5 @@
 /** What a handler is handed. Types only; `workers/` makes the objects. */
+import type { ScheduledRun } from './job-info.js'
 
 /** The thread that `setup` runs in. */
 export interface ThreadInfo {
@@ -16,6 +17,8 @@ export interface JobReference {
   readonly attempt: number
   /** Epoch ms of the commit that stored the job. */
   readonly enqueuedAt: number
+  /** Present when the job is a run of a schedule. */
+  readonly schedule?: ScheduledRun
 }
 
 /** Log lines that carry the job's id, name and attempt. Sent to the main thread; not stored. */

@@ -11,11 +11,11 @@ export const JOB_STATES = ['scheduled', 'available', 'running', 'retryable', 'co
  * - `retryable`: failed or snoozed; waits for its next attempt.
  * - `completed`: ended with an output.
  * - `cancelled`: ended by `cancel()` or by its handler's `cancel`.
- * - `discarded`: ended without an output: out of retries, fatal, unfit, or quarantined.
+ * - `discarded`: ended without an output: out of retries, fatal, unfit, expired before its first run, quarantined, or by `discard()`.
  */
 export type JobState = (typeof JOB_STATES)[number]
 
-/** The states a job never leaves. */
+/** The states a job never leaves by itself: `retry()` brings back what was cancelled or discarded. */
 export type FinalState = 'completed' | 'cancelled' | 'discarded'
 
 /** How one run of a job ended. Only `failed` and `timedOut` use up a retry. */
@@ -25,14 +25,14 @@ export type AttemptOutcome =
   | 'timedOut'
   | 'cancelled'
   | 'snoozed'
-  /** Stopped for a reason that is not the job's: a close, a batch-mate's termination, a crash with several jobs in flight. */
+  /** Stopped for a reason that is not the job's: a close, a pause, a batch-mate's termination, a crash with several jobs in flight. */
   | 'interrupted'
   /** The process died while this job ran alone. */
   | 'crashed'
 
 /** One run of a job. */
 export interface Attempt {
-  /** 1 for the first. The same number again after a run that was not charged. */
+  /** 1 for the first, also of those after a `retry()` by hand. The same number again after a run that was not charged. */
   readonly attempt: number
   /** Epoch ms, when the thread started the job. */
   readonly startedAt: number
@@ -47,6 +47,14 @@ export interface JobProgress {
   /** From 0 to 1. */
   readonly fraction: number
   readonly message?: string
+}
+
+/** Which run of which schedule a job is. */
+export interface ScheduledRun {
+  /** Of the schedule. */
+  readonly name: string
+  /** Epoch ms of the planned instant that the run stands for: the day of a daily report, however late it runs. */
+  readonly plannedAt: number
 }
 
 /** A job as it stands in the store. */
@@ -73,6 +81,10 @@ export interface JobInfo<Input = unknown, Output = unknown> {
   readonly enqueuedAt: number
   /** Epoch ms of the next attempt: present while `scheduled` or `retryable`. */
   readonly runAt?: number
+  /** Epoch ms by which the first run must begin, of a job that has none behind it and is not over. */
+  readonly startBefore?: number
+  /** Present when the job is a run of a schedule. */
+  readonly schedule?: ScheduledRun
   /** Epoch ms: present when the job is over. */
   readonly finishedAt?: number
   /** What was enqueued, before the schema's transformations. */
@@ -82,6 +94,6 @@ export interface JobInfo<Input = unknown, Output = unknown> {
   /** What ended the job without an output, or the reason it was cancelled for. */
   readonly error?: ErrorRecord
   readonly progress?: JobProgress
-  /** How often the job took the process down. */
+  /** How often the job took the process down, since it was enqueued or brought back by `retry()`. */
   readonly crashes: number
 }

@@ -1,8 +1,8 @@
 /** The settings of a job: their defaults and their rules, the same for a definition, its functions of the input, and an enqueue. */
-import { formatDuration } from '../base/duration.js'
+import { formatDuration, parseDuration, type DurationUnit } from '../base/duration.js'
 import { MAX_THREADS, PRIORITY_MAX, PRIORITY_MIN } from '../base/limits.js'
 import type { Problems } from '../base/problems.js'
-import { durationMs, printableName, wholeNumber } from '../base/rules.js'
+import { instantMs, printableName, durationMs, wholeNumber } from '../base/rules.js'
 import { checkBackoff, type Backoff } from './backoff.js'
 
 /** Where jobs wait that name no queue. */
@@ -16,6 +16,12 @@ export const DEFAULT_TIMEOUT_MS = 15_000
 /** A job takes one thread. */
 export const DEFAULT_WEIGHT = 1
 
+/** By when a job must begin: a `Date` or epoch ms is that instant, a string such as `'10m'` a span of time. `Infinity`: no matter when. */
+export type StartBefore = Date | number | `${number}${DurationUnit}` | `${number} ${DurationUnit}`
+
+/** The same, checked: an instant in epoch ms, or so long after the job could first begin. */
+export type Deadline = { readonly at: number } | { readonly afterMs: number }
+
 /** Each checked setting, with durations in ms. */
 export interface SettingValues {
   queue: string
@@ -24,6 +30,7 @@ export interface SettingValues {
   backoff: Backoff
   timeout: number
   softTimeout: number
+  startBefore: Deadline
   weight: number
 }
 
@@ -40,6 +47,24 @@ export const SETTING_RULES: { readonly [Name in SettingName]: Rule<SettingValues
   timeout: (value, field, problems) => durationMs(value, field, problems, { zero: false, infinity: 'no limit' }),
   softTimeout: (value, field, problems) => durationMs(value, field, problems, { zero: false, infinity: 'none' }),
   weight: (value, field, problems) => wholeNumber(value, field, problems, { min: 1, max: MAX_THREADS }),
+  startBefore: checkStartBefore,
+}
+
+/** Before the year 2000: nobody means such an instant, but many a number of ms. */
+const EARLIEST_DEADLINE = 946_684_800_000
+
+function checkStartBefore(value: unknown, field: string, problems: Problems): Deadline | undefined {
+  if (value === Infinity) return { at: Infinity }
+  if (typeof value === 'string') {
+    const afterMs = parseDuration(value)
+    if (afterMs !== undefined && afterMs > 0) return { afterMs }
+    problems.refuse(field, value, "a span of time above 0, such as '10m'", 'for an instant give a Date or epoch ms')
+    return undefined
+  }
+  const at = instantMs(value, field, problems, "for a span of time give a string such as '10m'")
+  if (at === undefined || at >= EARLIEST_DEADLINE) return at === undefined ? undefined : { at }
+  problems.refuse(field, value, 'an instant after the year 2000', "for a span of time give a string such as '10m'")
+  return undefined
 }
 
 export const SETTING_NAMES = Object.keys(SETTING_RULES) as readonly SettingName[]

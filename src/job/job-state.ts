@@ -6,17 +6,19 @@
  *   (enqueue)                                   -            scheduled if runAt is in the future, else available
  *   scheduled, retryable                        due          available
  *   available                                   claim        running
+ *   available                                   expire       discarded    it had to begin its first run before now
  *   running                                     unclaim      available    given back before it began; no attempt
  *   running                                     complete     completed
  *   running                                     retry        retryable    failed or timed out, retries left
- *   running                                     discard      discarded    out of retries, fatal, or unfit
+ *   scheduled, available, running, retryable    discard      discarded    out of retries, fatal, unfit, or asked for
  *   running                                     snooze       retryable
  *   running                                     interrupt    available    stopped for a reason that is not the job's
  *   running                                     crash        available    the process died while it ran alone
  *   running                                     quarantine   discarded    … for the maxCrashes-th time
  *   scheduled, available, running, retryable    cancel       cancelled
+ *   cancelled, discarded                        revive       available    somebody asked for it by hand
  *
- * completed, cancelled and discarded are final. Everything not in the table is a defect of the library.
+ * completed, cancelled and discarded are final: no job leaves them by itself. Everything not in the table is a defect of the library.
  */
 import { assert, AssertionFailure } from '../base/assert.js'
 import type { ErrorRecord } from '../base/errors.js'
@@ -26,6 +28,7 @@ import type { Attempt, AttemptOutcome, FinalState, JobState } from './job-info.j
 export type TransitionEvent =
   | 'due'
   | 'claim'
+  | 'expire'
   | 'unclaim'
   | 'complete'
   | 'retry'
@@ -35,10 +38,11 @@ export type TransitionEvent =
   | 'crash'
   | 'quarantine'
   | 'cancel'
+  | 'revive'
 
 const TABLE: { readonly [From in JobState]: { readonly [Event in TransitionEvent]?: JobState } } = {
-  scheduled: { due: 'available', cancel: 'cancelled' },
-  available: { claim: 'running', cancel: 'cancelled' },
+  scheduled: { due: 'available', cancel: 'cancelled', discard: 'discarded' },
+  available: { claim: 'running', expire: 'discarded', cancel: 'cancelled', discard: 'discarded' },
   running: {
     unclaim: 'available',
     complete: 'completed',
@@ -50,10 +54,10 @@ const TABLE: { readonly [From in JobState]: { readonly [Event in TransitionEvent
     quarantine: 'discarded',
     cancel: 'cancelled',
   },
-  retryable: { due: 'available', cancel: 'cancelled' },
+  retryable: { due: 'available', cancel: 'cancelled', discard: 'discarded' },
   completed: {},
-  cancelled: {},
-  discarded: {},
+  cancelled: { revive: 'available' },
+  discarded: { revive: 'available' },
 }
 
 /** The state after `event`. @throws AssertionFailure if the table has no such transition. */
@@ -69,17 +73,21 @@ export function initialState(runAt: number | undefined, now: number): 'scheduled
   return runAt !== undefined && runAt > now ? 'scheduled' : 'available'
 }
 
-/** Whether a job never leaves `state`. */
+/** Whether a job never leaves `state` by itself. */
 export function isFinal(state: JobState): state is FinalState {
   return state === 'completed' || state === 'cancelled' || state === 'discarded'
 }
 
 /** What a job has behind it. Fits into JSON. */
 export interface JobLedger {
-  /** Retries used: the attempts that failed or timed out. */
+  /** Retries used: the attempts that failed or timed out, since it was enqueued or brought back. */
   readonly charged: number
-  /** How often it took the process down, running alone. */
+  /** How often it took the process down, running alone, in the same time. */
   readonly crashes: number
+  /** Attempts that were charged before it was brought back. Absent: it never was. */
+  readonly forgiven?: number
+  /** How often it was over and was brought back, by what it had ended as. */
+  readonly ended?: Readonly<Partial<Record<FinalState, number>>>
   /** It was in flight when the process died, and no attempt has ended in an orderly way since: it runs alone. */
   readonly suspect: boolean
   /** Oldest first; the first and the latest ones. */
@@ -97,6 +105,19 @@ export function nextAttempt(ledger: JobLedger): number {
 /** The number that `JobInfo.attempt` shows: of the current or next attempt, and of the last one when the job is over. */
 export function shownAttempt(state: JobState, ledger: JobLedger): number {
   return (isFinal(state) ? ledger.attempts.at(-1)?.attempt : undefined) ?? nextAttempt(ledger)
+}
+
+/** Of a job that is over and is brought back: it begins anew, and keeps what it has behind it. */
+export function revivedLedger({ charged, forgiven = 0, ended, attempts }: JobLedger, from: FinalState): JobLedger {
+  assert(transition(from, 'revive') === 'available', 'a job that is brought back waits for a thread')
+  return {
+    charged: 0,
+    crashes: 0,
+    suspect: false,
+    forgiven: forgiven + charged,
+    ended: { ...ended, [from]: (ended?.[from] ?? 0) + 1 },
+    attempts,
+  }
 }
 
 interface Span {
@@ -119,6 +140,8 @@ export type AttemptEnd = Span &
     | { readonly kind: 'unfit'; readonly error: ErrorRecord }
     | { readonly kind: 'snoozed'; readonly afterMs: number; readonly error?: ErrorRecord }
     | { readonly kind: 'cancelled'; readonly error?: ErrorRecord }
+    /** Somebody asked for it to be discarded. */
+    | { readonly kind: 'dismissed'; readonly error: ErrorRecord }
     /** Stopped by a close, a batch-mate's termination, or a thread's recycling. */
     | { readonly kind: 'interrupted'; readonly error?: ErrorRecord }
     /** The process died while this job ran alone. */
@@ -153,6 +176,7 @@ const ENDS: { readonly [Kind in AttemptEnd['kind']]: { readonly outcome: Attempt
   unfit: { outcome: 'failed', charge: true },
   snoozed: { outcome: 'snoozed', charge: false },
   cancelled: { outcome: 'cancelled', charge: false },
+  dismissed: { outcome: 'cancelled', charge: false },
   interrupted: { outcome: 'interrupted', charge: false },
   crashed: { outcome: 'crashed', charge: false },
   suspect: { outcome: 'interrupted', charge: false },
@@ -182,6 +206,7 @@ export function decide(ledger: JobLedger, end: AttemptEnd, policy: AttemptPolicy
     }
     case 'fatal':
     case 'unfit':
+    case 'dismissed':
       return to('discard', { error: end.error })
     case 'snoozed':
       return to('snooze', { runAt: instantAfter(end.afterMs, now) })
@@ -209,6 +234,8 @@ function record(ledger: JobLedger, end: AttemptEnd): JobLedger {
   return {
     charged: ledger.charged + (charge ? 1 : 0),
     crashes: ledger.crashes + (end.kind === 'crashed' ? 1 : 0),
+    ...(ledger.forgiven !== undefined && { forgiven: ledger.forgiven }),
+    ...(ledger.ended !== undefined && { ended: ledger.ended }),
     suspect: end.kind === 'crashed' || end.kind === 'suspect',
     attempts: capped([...ledger.attempts, attempt]),
   }

@@ -1,4 +1,5 @@
 /** What the doctor tells: the report, and the messages in which the process that looks sends it. */
+import type { Duration } from '../base/duration.js'
 
 export interface DoctorOptions {
   /**
@@ -6,6 +7,11 @@ export interface DoctorOptions {
    * The directory must not be in use. @defaultValue false
    */
   readonly repair?: boolean
+  /**
+   * How long it may take. What is not known by then is reported as a problem; a repair is done as a whole or not at all. Above 0;
+   * `Infinity`: as long as it takes. @defaultValue `'1h'`
+   */
+  readonly timeout?: Duration
 }
 
 /** Something that is wrong with a store. */

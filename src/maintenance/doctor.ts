@@ -2,11 +2,15 @@
  * The doctor: what is wrong with a store, and its repair. It looks from a process of its own and survives whatever that one comes
  * to: LMDB follows what a damaged page says, and the system ends a process that reads where nothing is.
  */
-import { fork } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { systemClock, type Timer } from '../base/clock.js'
+import { formatDuration } from '../base/duration.js'
 import { LockedError, MillraceError, type MillraceErrorCode } from '../base/errors.js'
+import { DEFAULT_DOCTOR_MS } from '../base/limits.js'
 import { describeValue, Problems, readFields } from '../base/problems.js'
+import { durationMs } from '../base/rules.js'
 import type { DoctorMessage, DoctorOptions, DoctorReport } from './doctor-report.js'
 
 const CHILD = fileURLToPath(new URL('./doctor-child.js', import.meta.url))
@@ -23,14 +27,15 @@ const COMPLAINT_CHARACTERS = 500
 export async function doctor(directory: string, options: DoctorOptions = {}): Promise<DoctorReport> {
   const problems = new Problems()
   if (typeof directory !== 'string' || directory === '') problems.refuse('directory', directory, 'the path of a store')
-  const { repair = false } = readFields(options, ['repair'], '', problems)
+  const { repair = false, timeout = DEFAULT_DOCTOR_MS } = readFields(options, ['repair', 'timeout'], '', problems)
   if (typeof repair !== 'boolean') problems.add('repair', `${describeValue(repair)} is neither true nor false`)
+  const timeoutMs = durationMs(timeout, 'timeout', problems, { zero: false, infinity: 'no limit' }) ?? DEFAULT_DOCTOR_MS
   problems.throwIfAny('MILLRACE_INVALID_OPTIONS', 'The arguments of doctor cannot be used')
-  return await lookFromOutside(resolve(directory), { repair: repair === true })
+  return await lookFromOutside(resolve(directory), repair === true, timeoutMs)
 }
 
-async function lookFromOutside(path: string, options: DoctorOptions): Promise<DoctorReport> {
-  const child = fork(CHILD, [path, JSON.stringify(options)], {
+async function lookFromOutside(path: string, repair: boolean, timeoutMs: number): Promise<DoctorReport> {
+  const child = fork(CHILD, [path, JSON.stringify({ repair })], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     serialization: 'advanced',
   })
@@ -44,27 +49,50 @@ async function lookFromOutside(path: string, options: DoctorOptions): Promise<Do
     if (message.kind === 'step') step = message.step
     else last = message
   })
-  const ended = await new Promise<string>((done, reject) => {
-    child.on('error', reject)
-    child.on('close', (code, signal) => done(signal === null ? `ended with code ${code}` : `crashed with ${signal}`))
-  })
+  const ended = await endOf(child, timeoutMs)
   if (last?.kind === 'report') return last.report
+  if (ended === undefined) {
+    const limit = formatDuration(timeoutMs)
+    return unread(path, `the look was given up after ${limit}, while ${step}; the option timeout gives it longer`)
+  }
   if (last?.kind === 'error') {
     if (last.holderPid !== undefined) throw new LockedError(last.message, last.holderPid)
     if (last.code !== undefined) throw new MillraceError(last.code as MillraceErrorCode, last.message)
   }
   const why = last?.message ?? (complaint === '' ? '' : `it said: ${complaint.trim()}`)
+  return unread(path, `the file cannot be read: the process that looked ${ended} while ${step}${why === '' ? '' : `; ${why}`}`)
+}
+
+/** How the process ended; undefined when it did not in time. A disk that does not answer holds even one that was killed. */
+async function endOf(child: ChildProcess, timeoutMs: number): Promise<string | undefined> {
+  let timer: Timer | undefined
+  try {
+    return await new Promise<string | undefined>((done, reject) => {
+      child.on('error', reject)
+      child.on('close', (code, signal) => done(signal === null ? `ended with code ${code}` : `crashed with ${signal}`))
+      const deadlineMs = systemClock.monotonicMs() + timeoutMs
+      // A timer reaches 24 days at most.
+      const look = (): void => {
+        const leftMs = deadlineMs - systemClock.monotonicMs()
+        if (leftMs <= 0) done(undefined)
+        else if (leftMs !== Infinity) timer = systemClock.after(leftMs, look)
+      }
+      look()
+    })
+  } finally {
+    timer?.cancel()
+    child.kill('SIGKILL')
+    child.unref()
+    child.stderr?.destroy()
+    if (child.connected) child.disconnect()
+  }
+}
+
+function unread(path: string, text: string): DoctorReport {
   return {
     path,
     verdict: 'problems',
-    problems: [
-      {
-        area: 'file',
-        text: `the file cannot be read: the process that looked ${ended} while ${step}${why === '' ? '' : `; ${why}`}`,
-        isRepairable: false,
-        isRepaired: false,
-      },
-    ],
+    problems: [{ area: 'file', text, isRepairable: false, isRepaired: false }],
     notes: [],
     holderPid: undefined,
     facts: undefined,

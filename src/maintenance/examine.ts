@@ -13,7 +13,7 @@ import { syncPath } from '../store/durable-files.js'
 import { TABLES } from '../store/engine.js'
 import { acquireDirectoryLock, LOCK_FILE } from '../store/lmdb/directory-lock.js'
 import { type LmdbEngine, openLmdbEngine } from '../store/lmdb/lmdb-engine.js'
-import { DATA_FILE, openDataFile } from '../store/lmdb/store-directory.js'
+import { DATA_FILE, openDataFile, pathProblem } from '../store/lmdb/store-directory.js'
 import { checkStructure, type StructureReport } from '../store/lmdb/structure.js'
 import type { DoctorOptions, DoctorProblem, DoctorReport, StoreFacts } from './doctor-report.js'
 import { planRepair } from './repair.js'
@@ -76,7 +76,7 @@ class Examination {
       else if (stat.size === 0) this.#problem('file', 'the data file is empty; openExecutor will make a new store of it')
       else return true
     } catch (error) {
-      this.#problem('directory', (error as Error).message)
+      this.#problem('directory', `there is no store: ${pathProblem(error)}`)
     }
     return false
   }

@@ -5,10 +5,19 @@
  * of the oldest block that remains, the first ones may not count any more (`skip`). That follows from the numbers alone, so it
  * needs no record of its own and is the same after a restart.
  */
+import { assert } from '../base/assert.js'
 import { PRUNE_BLOCKS } from '../base/limits.js'
 import { PAYLOAD_INPUT, PAYLOAD_OUTPUT } from '../codec/keys.js'
 import type { FinishedDetails, FinishedEntry } from '../codec/finished-block.js'
-import { FinishedBlockBuilder, findInBlock, readBlock, readBlockHeader } from '../codec/finished-block.js'
+import {
+  FinishedBlockBuilder,
+  findInBlock,
+  readBlock,
+  readBlockHeader,
+  readHeads,
+  withoutEntries,
+  type EntryHead,
+} from '../codec/finished-block.js'
 import { uniqueHash } from '../codec/unique-entry.js'
 import type { FinalState } from '../job/job-info.js'
 import type { StoredUnique } from '../job/unique.js'
@@ -72,11 +81,35 @@ export type FinishedJob = Parameters<FinishedBlockBuilder['add']>[0]
 
 export interface FoundJob {
   readonly state: FinalState
+  /** The number of its block. */
+  readonly block: number
   readonly finishedAt: number
   readonly entry: FinishedEntry
 }
 
+/** A block as it can be looked through. */
+export interface FoundBlock {
+  readonly state: FinalState
+  readonly number: number
+  /** Of its jobs that count. */
+  readonly heads: Iterable<EntryHead>
+}
+
+/** The place of the first block whose number is above `after`. */
+function indexBehind(blocks: readonly Block[], after: number): number {
+  let from = 0
+  let to = blocks.length
+  while (from < to) {
+    const middle = (from + to) >>> 1
+    if ((blocks[middle]?.number ?? 0) <= after) from = middle + 1
+    else to = middle
+  }
+  return from
+}
+
 const LOAD_BLOCKS = 64
+/** Blocks that one call passes over by what it knows of them. */
+const LOOKS = 4096
 
 export class Retention {
   readonly #store: JobStore
@@ -162,7 +195,7 @@ export class Retention {
         if (seq < block.lowestSeq || seq > block.highestSeq || block.finishedAt + shelf.rule.ageMs <= oldest) continue
         const bytes = this.#store.readBlock(state, block.number)
         const entry = bytes === undefined ? undefined : findInBlock(bytes, seq, index === 0 ? shelf.skip : 0)
-        if (entry !== undefined) return { state, finishedAt: block.finishedAt, entry }
+        if (entry !== undefined) return { state, block: block.number, finishedAt: block.finishedAt, entry }
       }
     }
     return undefined
@@ -170,22 +203,105 @@ export class Retention {
 
   /** Finished jobs of a state, oldest first, block by block. */
   *blocks(state: FinalState): Generator<FoundJob[]> {
-    const shelf = this.#shelves[state]
     let after = -1
     for (;;) {
-      const index = shelf.blocks.findIndex(({ number }) => number > after)
-      const block = shelf.blocks[index]
-      if (block === undefined) return
+      const found = this.#next(state, after)
+      if (found === undefined) return
+      const { block, skip } = found
       after = block.number
-      if (block.finishedAt + shelf.rule.ageMs <= this.#now()) continue
       const bytes = this.#store.readBlock(state, block.number)
       if (bytes === undefined) continue
-      yield Array.from(readBlock(bytes, index === 0 ? shelf.skip : 0), (entry) => ({
+      yield Array.from(readBlock(bytes, skip), (entry) => ({
         state,
+        block: block.number,
         finishedAt: block.finishedAt,
         entry,
       }))
     }
+  }
+
+  /** The first block behind the number `after` in which a job that counts may be. After many that are not it, an empty one. */
+  nextBlock(state: FinalState, after: number, mayBe: (lowest: number, highest: number) => boolean): FoundBlock | undefined {
+    let found = this.#next(state, after)
+    for (let looks = 0; found !== undefined; looks++) {
+      const { number, lowestSeq, highestSeq } = found.block
+      const bytes = mayBe(lowestSeq, highestSeq) ? this.#store.readBlock(state, number) : undefined
+      if (bytes !== undefined) return { state, number, heads: readHeads(bytes, found.skip) }
+      if (looks === LOOKS) return { state, number, heads: [] }
+      found = this.#next(state, number)
+    }
+    return undefined
+  }
+
+  /** Finished jobs that count, of one block. */
+  read(state: FinalState, number: number, seqs: ReadonlySet<number>): FinishedEntry[] {
+    const bytes = this.#store.readBlock(state, number)
+    return bytes === undefined ? [] : Array.from(readBlock(bytes)).filter(({ seq }) => seqs.has(seq))
+  }
+
+  /** Whether more blocks than the oldest hold jobs that do not count: until they are removed, none may be taken out. */
+  isBehind(state: FinalState): boolean {
+    const { skip, blocks } = this.#shelves[state]
+    return skip > 0 && skip >= (blocks[0]?.count ?? 0)
+  }
+
+  /**
+   * Takes jobs out of a block, as if they had never ended. Their payloads and their unique keys are left to the caller. What does not count any more of the
+   * oldest block leaves for good, or it would count again now that there are fewer.
+   */
+  take(batch: WriteBatch, state: FinalState, number: number, seqs: ReadonlySet<number>): void {
+    const shelf = this.#shelves[state]
+    assert(!this.isBehind(state), 'jobs are taken out of what counts')
+    const { skip } = shelf
+    const [oldest] = shelf.blocks
+    if (skip > 0 && oldest !== undefined && oldest.number !== number) this.#rewrite(batch, shelf, 0, skip, new Set())
+    const index = indexBehind(shelf.blocks, number - 1)
+    if (shelf.blocks[index]?.number === number) this.#rewrite(batch, shelf, index, index === 0 ? shelf.skip : 0, seqs)
+  }
+
+  #rewrite(batch: WriteBatch, shelf: Shelf, index: number, skip: number, seqs: ReadonlySet<number>): void {
+    const before = shelf.blocks[index]
+    const bytes = before && this.#store.readBlock(shelf.state, before.number)
+    if (before === undefined || bytes === undefined) return
+    const { number } = before
+    const gone = new Set(Array.from(readHeads(bytes), ({ seq }) => seq).slice(0, skip))
+    for (const { seq, kind } of before.payloads) if (gone.has(seq)) this.#store.removePayload(batch, seq, kind)
+    this.#letGo(
+      batch,
+      before.keys.filter(({ seq }) => gone.has(seq)),
+    )
+    const kept = withoutEntries(bytes, skip, seqs)
+    if (kept === undefined) {
+      shelf.total -= before.count
+      shelf.blocks.splice(index, 1)
+      this.#store.removeBlock(batch, shelf.state, number)
+      return
+    }
+    const { count, finishedAt, lowestSeq, highestSeq } = readBlockHeader(kept)
+    const stays = ({ seq }: { readonly seq: number }): boolean => !gone.has(seq) && !seqs.has(seq)
+    const payloads = before.payloads.filter(stays)
+    const keys = before.keys.filter(stays)
+    shelf.total -= before.count - count
+    shelf.blocks[index] = { number, count, finishedAt, lowestSeq, highestSeq, payloads, keys }
+    this.#store.replaceBlock(batch, shelf.state, number, kept)
+  }
+
+  /** The first block behind a number that has a job that counts. */
+  #next(state: FinalState, after: number): { block: Block; skip: number } | undefined {
+    const { blocks, rule, skip } = this.#shelves[state]
+    const now = this.#now()
+    for (let index = indexBehind(blocks, after); ; index++) {
+      const block = blocks[index]
+      if (block === undefined) return undefined
+      if (block.finishedAt + rule.ageMs > now) return { block, skip: index === 0 ? skip : 0 }
+    }
+  }
+
+  /** Jobs leave the store, and with them goes their hold on their keys. */
+  #letGo(batch: WriteBatch, keys: readonly KeptKey[]): void {
+    const now = this.#now()
+    for (const { seq, definitionId, key } of keys)
+      this.#store.uniques.pruned(batch, uniqueHash(this.#store.definitionName(definitionId), key), seq, now)
   }
 
   #load(shelf: Shelf): void {
@@ -235,8 +351,7 @@ export class Retention {
       if (block === undefined) break
       this.#store.removeBlock(batch, shelf.state, block.number)
       for (const { seq, kind } of block.payloads) this.#store.removePayload(batch, seq, kind)
-      for (const { seq, definitionId, key } of block.keys)
-        this.#store.uniques.pruned(batch, uniqueHash(this.#store.definitionName(definitionId), key), seq, now)
+      this.#letGo(batch, block.keys)
       shelf.total -= block.count
       shelf.blocks.shift()
       removed++

@@ -6,8 +6,8 @@
  * - The index leads to every job that left the page it was enqueued in, to every suspect, to every holder of a unique key, and to
  *   nothing else.
  * - Marks belong to a page and leave at least one of its jobs. Payloads belong to a job, and every job has those it names.
- * - The counters are what a recount gives; numbers that were given out are below the next one.
- * - Nothing is claimed.
+ * - The counters are what a recount gives; numbers that were given out are below the next one. Statistics agree.
+ * - What was set of queues is of queues that there are, and says something. Nothing is claimed.
  *
  * A problem whose truth follows from the rest of the store comes with the writes that put it right. What happened to a job decides
  * between two records of it: one that is over is over, and one that moved on is where it moved to. Nothing that only one record
@@ -31,13 +31,13 @@ import {
   readPageKey,
   scheduledKey,
 } from '../codec/keys.js'
-import type { EntryView, PageHeader } from '../codec/page.js'
 import {
   ENTRY_EXTERNAL,
   ENTRY_RETRY,
-  ENTRY_SUSPECT,
   ENTRY_UNFIT,
+  type EntryView,
   PAGE_HEADER_BYTES,
+  type PageHeader,
   readEntry,
   readHistory,
   readOverrides,
@@ -46,11 +46,14 @@ import {
 import { readPayload } from '../codec/payload.js'
 import { readScheduled } from '../codec/scheduled-record.js'
 import type { FinalState } from '../job/job-info.js'
+import type { JobLedger } from '../job/job-state.js'
 import { type Engine, type Entry, type Table, TABLES, type WriteBatch } from '../store/engine.js'
 import { checkCounters, type Recount } from './audit-counters.js'
+import { isNew, ledgerProblems } from './audit-ledger.js'
+import { auditMeta, type KnownNames } from './audit-meta.js'
+import { StatisticsAudit } from './audit-statistics.js'
 import { IndexAudit } from './audit-index.js'
 import { misplacements } from './audit-limits.js'
-import { type AuditNames, auditMeta } from './audit-meta.js'
 import { UniqueAudit } from './audit-unique.js'
 import { type FoundPage, hex, isMarked, leavePage, nameOf, type Place, removePage, setMark, sizeApart } from './found-page.js'
 
@@ -107,8 +110,8 @@ class StoreAudit {
   readonly #payloads = new Map<string, number | undefined>()
   readonly #index = new IndexAudit()
   readonly #unique: UniqueAudit
-  readonly #names: AuditNames = { queue: new Set(), definition: new Set() }
-  readonly #recount = { waiting: 0, scheduled: 0, retryable: 0, completed: 0, cancelled: 0, discarded: 0 }
+  readonly #names: KnownNames = { queue: new Set(), definition: new Set() }
+  readonly #statistics = new StatisticsAudit()
   /** Marked jobs, which must be somewhere else. */
   readonly #left = new Map<number, string>()
   readonly #highest = { seq: 0, block: 0, batch: 0, epoch: 0 }
@@ -126,7 +129,7 @@ class StoreAudit {
   }
 
   run(): Audit {
-    this.#readNames()
+    this.#problems.push(...auditMeta([...this.#entries('meta')], this.#names, this.#highest))
     for (const entry of this.#entries('pages')) this.#try('pages', entry, () => this.#page(entry))
     for (const entry of this.#entries('scheduled')) this.#try('scheduled', entry, () => this.#scheduled(entry))
     for (const state of FINAL_STATES) this.#finished(state)
@@ -135,14 +138,12 @@ class StoreAudit {
     this.#checkIndex()
     this.#checkPayloads()
     this.#checkCounters()
-    if (this.#options.keepsAll === true) {
-      for (const [seq, where] of this.#left)
-        if (!this.#places.has(seq)) this.#problem(`job ${seq} is marked in ${where} and is nowhere else`)
-    }
+    for (const [seq, where] of this.#options.keepsAll === true ? this.#left : [])
+      if (!this.#places.has(seq)) this.#problem(`job ${seq} is marked in ${where} and is nowhere else`)
     const problems = this.#unread === 0 ? this.#problems : this.#problems.map(({ text }) => ({ text }))
     return {
       problems,
-      jobs: this.#recount,
+      jobs: this.#statistics.recount,
       records: this.#records,
       claimed: this.#claimed,
       suspects: this.#suspects,
@@ -176,10 +177,6 @@ class StoreAudit {
       if (last === undefined || found.length < STEP) return
       from = Buffer.concat([last.key, Buffer.of(0)])
     }
-  }
-
-  #readNames(): void {
-    for (const { text, repair } of auditMeta(this.#entries('meta'), this.#names)) this.#problem(text, repair)
   }
 
   // ---- pages ----
@@ -227,7 +224,8 @@ class StoreAudit {
     for (let index = 0; index < header.count; index++) {
       const entry = readEntry(bytes, offset)
       const seq = header.firstSeq + index
-      const isSuspect = this.#readJob(`${where}, job ${seq}`, bytes, entry, header.solo, overrides.length)
+      const ledger = readHistory(bytes, entry)
+      const isSuspect = this.#readJob(`${where}, job ${seq}`, bytes, entry, ledger, header.solo, overrides.length)
       this.#highest.seq = Math.max(this.#highest.seq, seq)
       if (isMarked(page.marks, index)) {
         done++
@@ -235,13 +233,14 @@ class StoreAudit {
       } else {
         suspect ||= isSuspect
         this.#place(seq, place)
-        const job = { seq, definitionId: entry.definitionId, queueId, rank, over: false, hasRun: header.solo }
+        const hasRun = header.solo && !isNew(ledger)
+        const job = { seq, definitionId: entry.definitionId, queueId, rank, over: false, hasRun }
         this.#unique.add(job, overrides[entry.overrides - 1]?.unique)
         this.#oldestAt = Math.min(this.#oldestAt, header.enqueuedAt)
         if ((entry.flags & ENTRY_EXTERNAL) !== 0)
           this.#payloads.set(`${seq}.${PAYLOAD_INPUT}`, sizeApart(bytes.subarray(entry.payloadFrom, entry.end)))
-        if (table === 'pages') this.#recount.waiting++
-        else this.#recount[(entry.flags & ENTRY_RETRY) === 0 ? 'scheduled' : 'retryable']++
+        const gauge = table === 'pages' ? 'waiting' : (entry.flags & ENTRY_RETRY) === 0 ? 'scheduled' : 'retryable'
+        this.#statistics.job(queueId, entry.definitionId, gauge, ledger?.ended)
       }
       offset = entry.end
     }
@@ -255,19 +254,20 @@ class StoreAudit {
   }
 
   /** Checks one entry of a page. Returns whether the job is a suspect. */
-  #readJob(where: string, bytes: Buffer, entry: EntryView, solo: boolean, overrides: number): boolean {
+  #readJob(
+    where: string,
+    bytes: Buffer,
+    entry: EntryView,
+    ledger: JobLedger | undefined,
+    solo: boolean,
+    overrides: number,
+  ): boolean {
     const { definitionId, flags } = entry
-    const ledger = readHistory(bytes, entry)
     if ((flags & ENTRY_EXTERNAL) === 0) this.#decode(where, 'input', bytes, entry.payloadFrom, entry.end)
     if (!this.#names.definition.has(definitionId)) this.#problem(`${where} is of the unknown definition ${definitionId}`)
     if (entry.overrides > overrides) this.#problem(`${where} names overrides ${entry.overrides} of ${overrides}`)
     if ((flags & ENTRY_UNFIT) !== 0) this.#problem(`${where} has a flag that is never stored`)
-    if (solo !== (ledger !== undefined))
-      this.#problem(`${where} ${solo ? 'is alone and has no' : 'is with others and has a'} history`)
-    if ((flags & ENTRY_RETRY) !== 0 && !solo) this.#problem(`${where} is a retry among others`)
-    if (((flags & ENTRY_SUSPECT) !== 0) !== (ledger?.suspect ?? false)) this.#problem(`${where} is a suspect by half`)
-    const charged = ledger?.attempts.filter(({ outcome }) => outcome === 'failed' || outcome === 'timedOut').length ?? 0
-    if (charged > (ledger?.charged ?? 0)) this.#problem(`${where} was charged ${ledger?.charged} attempts of ${charged}`)
+    for (const text of ledgerProblems(ledger, flags, solo)) this.#problem(`${where} ${text}`)
     return ledger?.suspect ?? false
   }
 
@@ -326,6 +326,7 @@ class StoreAudit {
     for (const job of jobs) {
       const { seq, queueId, definitionId, inputApart, outputApart, input, output } = job
       this.#place(seq, place)
+      this.#statistics.job(queueId, definitionId, state, job.ledger?.ended)
       this.#unique.add({ ...job, over: true, hasRun: true }, job.overrides?.unique)
       this.#highest.seq = Math.max(this.#highest.seq, seq)
       if (!inputApart) this.#decode(`${where}, job ${seq}`, 'input', input)
@@ -338,7 +339,6 @@ class StoreAudit {
       if (inputApart) this.#payloads.set(`${seq}.${PAYLOAD_INPUT}`, sizeApart(input))
       if (outputApart) this.#payloads.set(`${seq}.${PAYLOAD_OUTPUT}`, undefined)
     }
-    this.#recount[state] += jobs.length
     const last = jobs.at(-1)?.output
     if (last !== undefined && last.byteOffset + last.length !== value.byteOffset + value.length)
       this.#problem(`${where} has bytes that are nobody's`)
@@ -387,7 +387,9 @@ class StoreAudit {
 
   #checkCounters(): void {
     const record = this.#engine.get('meta', metaKey('counters'))
-    const { problems, rebuilt } = checkCounters(record, this.#recount, this.#highest, this.#options.keepsAll === true)
+    const { keepsAll = false } = this.#options
+    const { problems, rebuilt } = checkCounters(record, this.#statistics.totals, this.#highest, keepsAll)
     for (const text of problems) this.#problem(text, (batch) => batch.put('meta', metaKey('counters'), rebuilt))
+    this.#problems.push(...this.#statistics.check(this.#engine, this.#names, record, keepsAll))
   }
 }

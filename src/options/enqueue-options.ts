@@ -6,11 +6,12 @@
  */
 import type { Duration } from '../base/duration.js'
 import { MAX_INSTANT } from '../base/limits.js'
-import { builtinTag, describeThrown, describeValue, Problems, readFields } from '../base/problems.js'
-import { durationMs } from '../base/rules.js'
+import { describeThrown, Problems, readFields, type Fields } from '../base/problems.js'
+import { durationMs, instantMs } from '../base/rules.js'
 import { DEFAULT_BACKOFF, type Backoff, type BackoffSource, type StoredBackoff } from '../job/backoff.js'
 import type { CompiledDefinition, SettingFunction } from '../job/define-job.js'
 import { checkAnsweredKey, checkLimit, storedLimit, type CompiledLimit, type Limit, type StoredLimit } from '../job/limit.js'
+import type { ScheduledRun } from '../job/job-info.js'
 import { checkDebounce, checkUnique, checkUniqueKey } from '../job/unique.js'
 import type { CompiledUnique, ResolvedUnique, StoredUnique, UniqueOptions } from '../job/unique.js'
 import {
@@ -22,8 +23,10 @@ import {
   DEFAULT_WEIGHT,
   SETTING_NAMES,
   SETTING_RULES,
+  type Deadline,
   type SettingName,
   type SettingValues,
+  type StartBefore,
 } from '../job/job-settings.js'
 
 /** Options of `enqueue` and `enqueueMany`. They override the definition's and are stored with the job. */
@@ -50,6 +53,11 @@ export interface EnqueueOptions {
   readonly weight?: number
   /** That only one job of this definition and key is there at a time. The definition's counts as a whole when this is omitted. */
   readonly unique?: UniqueOptions
+  /**
+   * A job that has not begun its first run by then is discarded with `MILLRACE_EXPIRED`. A `Date` or epoch ms is that instant; a string
+   * such as `'10m'` counts from the enqueue, of a delayed job from when it becomes available. `Infinity`: never.
+   */
+  readonly startBefore?: StartBefore
 }
 
 /** The settings stored with a job: those that came from the enqueue or from a function of the input. */
@@ -64,6 +72,12 @@ export interface JobOverrides extends StoredLimit {
   readonly weight?: number
   /** The key that the job was enqueued with. Whether it still holds it, the unique index says. */
   readonly unique?: StoredUnique
+  /** Epoch ms by which the first run must begin; `Infinity`: whenever it likes, whatever the definition says. */
+  readonly startBefore?: number
+  /** The same, in ms from when the job was enqueued, or became available if that was later. */
+  readonly startBeforeMs?: number
+  /** The job is a run of a schedule. */
+  readonly schedule?: ScheduledRun
 }
 
 /** Checked {@link EnqueueOptions}, for any number of inputs. */
@@ -98,7 +112,13 @@ const OPTION_FIELDS = [...SETTING_NAMES, 'delay', 'runAt', 'limit', 'unique'] as
 export function compileEnqueueOptions(options: unknown): CompiledEnqueueOptions | undefined {
   if (options === undefined) return undefined
   const problems = new Problems()
-  const fields = readFields(options, OPTION_FIELDS, '', problems)
+  const compiled = checkEnqueueFields(readFields(options, OPTION_FIELDS, '', problems), problems)
+  problems.throwIfAny('MILLRACE_INVALID_OPTIONS', 'The enqueue options cannot be used')
+  return compiled
+}
+
+/** The same for fields that were read already, some of which may not have been asked for. Adds what is wrong to `problems`. */
+export function checkEnqueueFields(fields: Fields<(typeof OPTION_FIELDS)[number]>, problems: Problems): CompiledEnqueueOptions {
   const checked: { -readonly [Name in SettingName]?: SettingValues[Name] } = {}
   const check = <Name extends SettingName>(name: Name): void => {
     if (fields[name] === undefined) return
@@ -111,41 +131,25 @@ export function compileEnqueueOptions(options: unknown): CompiledEnqueueOptions 
     problems.add('backoff', 'a function cannot be stored with the job; put the custom backoff on the definition')
   if (checked.timeout !== undefined) checkTimeouts(checked.softTimeout, checked.timeout, problems)
   const delayMs = fields.delay === undefined ? undefined : durationMs(fields.delay, 'delay', problems, { zero: true })
-  const runAt = fields.runAt === undefined ? undefined : checkInstant(fields.runAt, problems)
+  const runAt =
+    fields.runAt === undefined ? undefined : instantMs(fields.runAt, 'runAt', problems, 'to wait for a span of time give delay')
   const limit = fields.limit === undefined ? undefined : checkLimit(fields.limit, problems, false)
   if (fields.delay !== undefined && fields.runAt !== undefined)
     problems.add('runAt', 'is given together with delay; give one of the two')
   const unique = fields.unique === undefined ? undefined : checkUnique(fields.unique, problems)
   if (unique !== undefined) checkDebounce(unique, delayMs, problems)
-  problems.throwIfAny('MILLRACE_INVALID_OPTIONS', 'The enqueue options cannot be used')
   const overrides = withLimit(overridesOf(checked, unique), limit)
   return Object.freeze({ queue, priority, delayMs, runAt, overrides, ...(unique && { unique }) })
-}
-
-function checkInstant(value: unknown, problems: Problems): number | undefined {
-  const at = instantOf(value)
-  if (typeof at === 'number' && Math.abs(at) <= MAX_INSTANT) return Math.ceil(at)
-  const what = value === at ? describeValue(value) : 'an invalid Date'
-  problems.add('runAt', `${what} is not a valid Date or a number of epoch ms; to wait for a span of time give delay`)
-  return undefined
-}
-
-function instantOf(value: unknown): unknown {
-  try {
-    return builtinTag(value) === 'Date' ? Number(value) : value
-  } catch {
-    return value // It only says that it is a Date.
-  }
 }
 
 type Checked = { readonly [Name in SettingName]?: SettingValues[Name] }
 
 function overridesOf(
-  { maxRetries, backoff, timeout, softTimeout, weight }: Checked,
+  { maxRetries, backoff, timeout, softTimeout, startBefore, weight }: Checked,
   unique?: CompiledUnique,
 ): JobOverrides | undefined {
-  const given = maxRetries ?? backoff ?? timeout ?? softTimeout ?? weight ?? unique
-  if (given === undefined) return undefined
+  const given = [maxRetries, backoff, timeout, softTimeout, startBefore, weight, unique]
+  if (given.every((value) => value === undefined)) return undefined
   return Object.freeze({
     ...(maxRetries !== undefined && { maxRetries }),
     ...(backoff !== undefined && { backoff: storedBackoff(backoff) }),
@@ -153,6 +157,8 @@ function overridesOf(
     ...(softTimeout !== undefined && { softTimeoutMs: softTimeout }),
     ...(weight !== undefined && { weight }),
     ...(unique !== undefined && { unique: Object.freeze({ key: unique.key, while: unique.while }) }),
+    ...(startBefore !== undefined &&
+      ('at' in startBefore ? { startBefore: startBefore.at } : { startBeforeMs: startBefore.afterMs })),
   })
 }
 
@@ -234,12 +240,14 @@ function resolveVarying(
   const weight = ask('weight', definition.weight, given?.weight)
   const limitKey = given?.limitKey === undefined ? askLimitKey(definition, input, problems) : undefined
   const unique = options?.unique ?? definedUnique(definition, input, options, problems)
+  const startBefore = ask('startBefore', definition.startBefore, given?.startBefore ?? given?.startBeforeMs)
   throwIfAny(definition, problems)
   const settings = {
     ...(maxRetries !== undefined && { maxRetries }),
     ...(backoff !== undefined && { backoff }),
     ...(timeout !== undefined && { timeout }),
     ...(softTimeout !== undefined && { softTimeout }),
+    ...(startBefore !== undefined && { startBefore }),
     ...(weight !== undefined && { weight }),
   }
   const asked = withLimit(overridesOf(settings, unique), limitKey === undefined ? undefined : definition.limit, limitKey)
@@ -333,6 +341,8 @@ export interface EffectiveSettings {
   /** `undefined`: none. */
   readonly softTimeoutMs: number | undefined
   readonly backoff: BackoffSource
+  /** By when the first run must begin; `undefined`: whenever it likes. */
+  readonly startBefore: Deadline | undefined
   /** Threads it counts as. */
   readonly weight: number
 }
@@ -351,8 +361,27 @@ export function effectiveSettings(
     timeoutMs: overrides?.timeoutMs ?? constant(definition?.timeoutMs, DEFAULT_TIMEOUT_MS),
     softTimeoutMs: softTimeoutMs === Infinity ? undefined : softTimeoutMs,
     backoff: effectiveBackoff(definition?.backoff, overrides?.backoff),
+    startBefore: effectiveDeadline(definition, overrides),
     weight: overrides?.weight ?? constant(definition?.weight, DEFAULT_WEIGHT),
   }
+}
+
+function effectiveDeadline(
+  definition: CompiledDefinition | undefined,
+  overrides: JobOverrides | undefined,
+): Deadline | undefined {
+  if (overrides?.startBefore !== undefined) return overrides.startBefore === Infinity ? undefined : { at: overrides.startBefore }
+  if (overrides?.startBeforeMs !== undefined) return { afterMs: overrides.startBeforeMs }
+  return constant(definition?.startBefore, undefined)
+}
+
+/** Epoch ms by which the first run must begin; `undefined`: whenever it likes. */
+export function startBeforeOf(
+  { startBefore }: EffectiveSettings,
+  { enqueuedAt, runAt }: { readonly enqueuedAt: number; readonly runAt: number },
+): number | undefined {
+  if (startBefore === undefined) return undefined
+  return 'at' in startBefore ? startBefore.at : Math.min(Math.max(enqueuedAt, runAt) + startBefore.afterMs, MAX_INSTANT)
 }
 
 function effectiveBackoff(defined: BackoffSource | undefined, stored: StoredBackoff | undefined): BackoffSource {

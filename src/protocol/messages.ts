@@ -5,6 +5,7 @@
  * over a channel of its own, handed over with a thread's first batch; outcomes lie in the shared `BatchControl`.
  */
 import type { MessagePort } from 'node:worker_threads'
+import type { ScheduledRun } from '../job/job-info.js'
 
 /** How a thread finds a definition's handler. Sent with the first batch of that definition to that thread. */
 export interface DefinitionRef {
@@ -26,6 +27,11 @@ export interface ThreadSettings {
   readonly tellMemory: boolean
 }
 
+/** A job of a batch that is a run of a schedule. */
+export interface ScheduledIndex extends ScheduledRun {
+  readonly index: number
+}
+
 export interface BatchTask {
   readonly batchId: number
   /** The entries; see `codec/batch`. Transferred. */
@@ -33,6 +39,10 @@ export interface BatchTask {
   readonly control: SharedArrayBuffer
   /** Payloads that lie apart, by index in the batch. Transferred. */
   readonly externals: readonly { readonly index: number; readonly bytes: ArrayBuffer }[] | undefined
+  /** Jobs that are runs of schedules, by index in the batch. */
+  readonly scheduled: readonly ScheduledIndex[] | undefined
+  /** Jobs that are not to be begun so long after the hand-over, in ms, by index in the batch. */
+  readonly deadlines: readonly { readonly index: number; readonly afterMs: number }[] | undefined
   /** Definitions and queues that this thread has not been told of. */
   readonly definitions: readonly DefinitionRef[] | undefined
   readonly queues: readonly { readonly id: number; readonly name: string }[] | undefined
@@ -111,4 +121,8 @@ export interface OutcomeBody {
   /** Snoozes, and retries that name their own delay. */
   readonly afterMs?: number
   readonly reason?: string
+  /** `retryIf` says that another run is of no use. */
+  readonly final?: true
+  /** What was wrong with `retryIf` itself. */
+  readonly problem?: string
 }

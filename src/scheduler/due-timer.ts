@@ -8,15 +8,16 @@ import { MAX_TIMER_MS } from '../base/limits.js'
 export class DueTimer {
   readonly #clock: Clock
   readonly #onDue: () => void
+  readonly #onEarly: () => void
   #timer: Timer | undefined
   #armedFor = Infinity
-  #keepsAlive: boolean
+  #keepsAlive = false
 
-  /** @param keepsAlive - as {@link keepAlive} says */
-  constructor(clock: Clock, onDue: () => void, keepsAlive = false) {
-    this.#keepsAlive = keepsAlive
+  /** @param onEarly - told when the timer wakes before anything is due: a moment to look at the clock */
+  constructor(clock: Clock, onDue: () => void, onEarly: () => void = () => undefined) {
     this.#clock = clock
     this.#onDue = onDue
+    this.#onEarly = onEarly
   }
 
   /** Whether something is due now. */
@@ -35,7 +36,10 @@ export class DueTimer {
       this.#timer = undefined
       // Woken by the cap, or early by a clock that was set back: sleep on.
       if (this.isDue(dueAt)) this.#onDue()
-      else this.arm(dueAt)
+      else {
+        this.arm(dueAt)
+        this.#onEarly()
+      }
     })
     this.#timer.setRef(this.#keepsAlive)
   }

@@ -4,19 +4,14 @@
  * passed by.
  */
 import type { Engine } from '../store/engine.js'
-import { nextKeyedLane } from '../store/keyed-pages.js'
+import { type FoundLane, nextKeyedLane } from '../store/keyed-pages.js'
 
 const LAST_LANE = 2 ** 48 - 1
-
-export interface FoundLane {
-  readonly rank: number
-  readonly lane: number
-}
 
 export class KeySearch {
   readonly #engine: Engine
   readonly #queueId: number
-  #from: FoundLane | undefined
+  #from: { readonly rank: number; readonly lane: number } | undefined
   #again = false
   /** What it has to find again is part of the commit under way, and cannot be read before. */
   #isUnreadable = false
@@ -50,7 +45,7 @@ export class KeySearch {
     }
     const { rank, lane } = found
     this.#from = lane < LAST_LANE ? { rank, lane: lane + 1 } : { rank: rank + 1, lane: 0 }
-    return { rank, lane }
+    return found
   }
 
   committed(): void {

@@ -10,16 +10,19 @@
  * step, a few with every pick; beyond the bound a key is forgotten when it has had its turn, and found again by the next search. What
  * jobs a key has lies in the store; of few keys some pages are in memory.
  */
-import { KEYED_PAGES, KEYS_FOUND, KEYS_KNOWN } from '../base/limits.js'
+import { KEYS_FOUND, KEYS_KNOWN } from '../base/limits.js'
 import type { CompiledRate } from '../job/limit.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PagePlace, PageRef, Slice } from '../store/page-ref.js'
 import { rateName } from '../store/rates.js'
+import { FrontAges } from './front-ages.js'
 import { FullKeys } from './full-keys.js'
 import { Heap } from './heap.js'
+import { KeyRings } from './key-rings.js'
 import { KeySearch } from './key-search.js'
+import { isAtRest, KeyedWindows } from './keyed-windows.js'
 import { Lane } from './lane.js'
-import { KeyedLane, LimitKey } from './limit-key.js'
+import { KeyedLane, LimitKey, readyAtOf } from './limit-key.js'
 import type { RateBook } from './rate-book.js'
 
 export interface KeyedLanesOptions {
@@ -40,9 +43,7 @@ export class KeyedLanes {
   readonly #options: KeyedLanesOptions
   readonly #mostKeys: number
   readonly #keys = new Map<number, LimitKey>()
-  /** By rank. */
-  readonly #rings = new Map<number, Heap<KeyedLane>>()
-  #inRings = 0
+  readonly #rings: KeyRings
   readonly #resting = new Heap<LimitKey>(({ freeAt }) => freeAt)
   readonly #full = new FullKeys()
   /** The slot for which jobs are being chosen. */
@@ -54,12 +55,12 @@ export class KeyedLanes {
   readonly #leaving = new Set<LimitKey>()
   /** The least thread time among keys with work, as of the last pick. */
   #virtualNow = 0
-  /** Upper bound of the pages in memory. */
-  #pages = 0
-  #loadedBytes = 0
+  readonly #windows = new KeyedWindows()
+  readonly #ages = new FrontAges()
 
   constructor(options: KeyedLanesOptions) {
     this.#options = options
+    this.#rings = new KeyRings(options.onRank)
     this.others = new LimitKey(options.queueId, 0)
     this.#mostKeys = options.known ?? KEYS_KNOWN
     this.#search = new KeySearch(options.store.engine, options.queueId, options.isStored)
@@ -76,18 +77,23 @@ export class KeyedLanes {
 
   /** Whether a job may run somewhere now. */
   get hasRunnable(): boolean {
-    return this.#inRings > 0 || (this.#search.isPending && !this.#isCrowded)
+    return this.#rings.size > 0 || (this.#search.isPending && !this.#isCrowded)
   }
 
   /** Keys that any slot may take. */
   get runnable(): number {
-    return this.#inRings
+    return this.#rings.size
+  }
+
+  /** Whether a job of a priority may run somewhere now. */
+  hasRunnableAt(rank: number): boolean {
+    return this.#rings.sizeAt(rank) > 0
   }
 
   /** Whether a slot may find a job there of such a priority or a higher one. */
   hasWorkFor(slot: number, lastRank: number): boolean {
     if (this.#search.isPending && !this.#isCrowded) return true
-    for (const [rank, ring] of this.#rings) if (rank <= lastRank && ring.size > 0) return true
+    if (this.#rings.hasUpTo(lastRank)) return true
     for (const { lanes } of this.#full.at(slot)) if (lanes.some(({ lane }) => lane.hasWork && lane.rank <= lastRank)) return true
     return false
   }
@@ -97,11 +103,14 @@ export class KeyedLanes {
     return this.#resting.first?.freeAt ?? Infinity
   }
 
+  /** From when the first of the jobs that no thread has been handed could run, in epoch ms; undefined when there is none. */
+  get readyAt(): number | undefined {
+    return this.#ages.readyAt
+  }
+
   /** Bytes that have come into memory since the last call. */
   takeLoadedBytes(): number {
-    const bytes = this.#loadedBytes
-    this.#loadedBytes = 0
-    return bytes
+    return this.#windows.takeLoadedBytes()
   }
 
   // ---- what comes in ----
@@ -112,12 +121,12 @@ export class KeyedLanes {
       this.#search.repeat(true)
       return false
     }
-    const wasIdle = this.#ring(page.rank).size === 0
+    const wasIdle = this.#rings.sizeAt(page.rank) === 0
     const entry = this.#lane(page.rank, page.lane)
     if (!entry.lane.hasWork) entry.heed(page)
-    entry.lane.append(page, this.#pages < KEYED_PAGES)
+    entry.lane.append(page, !this.#windows.isFull)
     this.#appended.add(entry)
-    this.#account(entry.lane)
+    this.#windows.account(entry)
     this.#place(entry.key)
     return wasIdle && entry.heapAt >= 0
   }
@@ -129,6 +138,7 @@ export class KeyedLanes {
     const { rank, lane: number } = first.page
     const entry = this.#lane(rank, number)
     entry.lane.putBack(slices)
+    this.#heedFront(entry)
     this.#appended.add(entry)
     const { key } = entry
     if (isUnstarted && key.log !== undefined) {
@@ -136,6 +146,16 @@ export class KeyedLanes {
       this.#options.book.changed(this.#rateName(key), key.log)
       this.#wake(key)
     }
+    this.#place(key)
+  }
+
+  /** A page that waits has other numbers than it had. */
+  changed({ rank, lane: number }: PageRef): void {
+    const key = this.#keys.get(number)
+    const entry = key?.lanes.find(({ lane }) => lane.rank === rank)
+    if (key === undefined || entry === undefined) return
+    this.#heedFront(entry)
+    this.#wake(key)
     this.#place(key)
   }
 
@@ -165,7 +185,9 @@ export class KeyedLanes {
     for (let count = 0; count < KEYS_FOUND && !this.#isCrowded; count++) {
       const found = this.#search.next()
       if (found === undefined) break
-      this.#place(this.#lane(found.rank, found.lane, true).key)
+      const entry = this.#lane(found.rank, found.lane, true)
+      entry.since = Math.min(entry.since, found.since)
+      this.#place(entry.key)
     }
     return true
   }
@@ -186,11 +208,10 @@ export class KeyedLanes {
 
   /** The key's lane that comes next in a priority; its job at the front may run, or it has none. */
   next(rank: number): KeyedLane | undefined {
-    const ring = this.#rings.get(rank)
-    for (let entry = ring?.first; entry !== undefined; entry = ring?.first) {
+    for (let entry = this.#rings.first(rank); entry !== undefined; entry = this.#rings.first(rank)) {
       // What the job at the front allows is known when it is read, and may be less than was thought.
       if (this.front(entry) !== undefined && this.#admits(entry)) return entry
-      this.#account(entry.lane)
+      this.#windows.account(entry)
       this.#place(entry.key)
     }
     return undefined
@@ -220,17 +241,14 @@ export class KeyedLanes {
 
   /** Jobs of the lane were chosen, for the first time in this batch or once more. */
   chosen(entry: KeyedLane, rate: CompiledRate | undefined, jobs: number, tookMs: number, isFirst: boolean, now: number): void {
-    const { key, lane } = entry
-    this.#account(lane)
+    const { key } = entry
+    this.#windows.account(entry)
     if (jobs > 0) {
       if (isFirst) key.hold(this.#choosesFor)
       if (rate !== undefined) this.#count(key, jobs, now)
       this.charge(key, tookMs)
     }
-    // The job that is at the front now may allow more than the one before it.
-    const [front] = lane.window
-    if (front?.page.bytes !== undefined && !front.page.isOver) entry.heed(front.page)
-    else entry.max = Infinity
+    this.#heedFront(entry)
     this.#place(key)
   }
 
@@ -261,21 +279,12 @@ export class KeyedLanes {
     this.#search.committed()
     for (const key of this.#leaving) this.#leave(key)
     this.#leaving.clear()
-    if (this.#pages >= KEYED_PAGES) this.unload()
+    if (this.#windows.isFull) this.unload()
   }
 
   /** Leaves the pages of keys that nobody runs for to the store. Returns the bytes that stay. Only right after `committed`. */
   unload(): number {
-    let bytes = 0
-    this.#pages = 0
-    for (const key of this.#keys.values()) {
-      for (const { lane } of key.lanes) {
-        if (this.#isAtRest(key)) lane.unload()
-        this.#pages += lane.window.length
-        for (const { page } of lane.window) bytes += page.bytes?.length ?? 0
-      }
-    }
-    return bytes
+    return this.#windows.unload()
   }
 
   /** The page with the given place, if it is in memory. */
@@ -300,24 +309,12 @@ export class KeyedLanes {
       hasWork ||= lane.hasWork
       const admits = this.#admits(entry)
       isFull ||= lane.hasWork && !rests && key.threads >= entry.max
-      this.#placeInRing(entry, lane.isReadable && admits && !rests)
+      this.#rings.place(entry, lane.isReadable && admits && !rests)
+      this.#ages.place(entry)
     }
     this.#full.place(key, isFull)
     // Not before the commit: until then its last pages are in the store as if nobody had run them.
     if (!hasWork && key.threads === 0) this.#leaving.add(key)
-  }
-
-  #placeInRing(entry: KeyedLane, belongs: boolean): void {
-    const ring = this.#ring(entry.lane.rank)
-    if (belongs === entry.heapAt >= 0) {
-      if (belongs) ring.moved(entry)
-    } else if (belongs) {
-      ring.add(entry)
-      this.#inRings++
-    } else {
-      ring.remove(entry)
-      this.#inRings--
-    }
   }
 
   /** Whether the job at the front may join those that run: anywhere, or in the slot that is chosen for. */
@@ -331,11 +328,6 @@ export class KeyedLanes {
     key.freeAt = 0
   }
 
-  /** Nothing of it is in a thread's hands: what is in memory of it could be read again. */
-  #isAtRest(key: LimitKey): boolean {
-    return key.threads === 0 && key.lanes.every(({ lane }) => lane.window.every(({ page }) => page.pins === 0))
-  }
-
   /** Forgets a key that has no jobs, or leaves it to the store while others wait there to be found. */
   #leave(key: LimitKey): void {
     if (!key.hasWork && key.threads === 0) {
@@ -343,24 +335,18 @@ export class KeyedLanes {
       if (this.#keys.get(key.number) === key) this.#keys.delete(key.number)
       return
     }
-    if (!this.#search.isPending || !this.#isCrowded || this.#keys.get(key.number) !== key || !this.#isAtRest(key)) return
+    if (!this.#search.isPending || !this.#isCrowded || this.#keys.get(key.number) !== key || !isAtRest(key)) return
     this.#wake(key)
-    for (const entry of key.lanes) this.#placeInRing(entry, false)
+    for (const entry of key.lanes) {
+      this.#rings.place(entry, false)
+      this.#ages.forget(entry)
+    }
     this.#full.place(key, false)
     this.#keys.delete(key.number)
     this.#search.repeat(false)
   }
 
   // ---- parts ----
-
-  #ring(rank: number): Heap<KeyedLane> {
-    const known = this.#rings.get(rank)
-    if (known !== undefined) return known
-    const ring = new Heap<KeyedLane>(({ key }) => key.virtualMs)
-    this.#rings.set(rank, ring)
-    this.#options.onRank(rank)
-    return ring
-  }
 
   /** A key's lane, new ones with what may lie in the store: all of it if nothing is searched for any more. */
   #lane(rank: number, number: number, isStored = this.#search.isPending): KeyedLane {
@@ -373,15 +359,21 @@ export class KeyedLanes {
     const known = key.lanes.find(({ lane }) => lane.rank === rank)
     if (known !== undefined) return known
     const { store, queueId } = this.#options
+    this.#rings.meet(rank)
     const entry = new KeyedLane(key, new Lane(store, queueId, rank, isStored ? 1 : 0, number))
     key.lanes.push(entry)
     return entry
   }
 
-  #account(lane: Lane): void {
-    const before = this.#loadedBytes
-    this.#loadedBytes += lane.takeLoadedBytes()
-    if (this.#loadedBytes > before) this.#pages += lane.window.length
+  /** The job that is at the front now may allow more than the one before it, or less. */
+  #heedFront(entry: KeyedLane): void {
+    const [front] = entry.lane.window
+    if (front?.page.bytes !== undefined && !front.page.isOver) {
+      entry.heed(front.page)
+      return
+    }
+    entry.max = Infinity
+    if (front !== undefined) entry.since = Math.min(entry.since, readyAtOf(front.page.header))
   }
 
   #logOf(key: LimitKey): NonNullable<LimitKey['log']> {

@@ -7,7 +7,7 @@
  */
 import { assert } from '../base/assert.js'
 import { KEYED_WINDOW_PAGES, PAGE_JOBS, WINDOW_PAGES } from '../base/limits.js'
-import { ENTRY_SUSPECT, PAGE_HEADER_BYTES } from '../codec/page.js'
+import { ENTRY_SUSPECT, PAGE_HEADER_BYTES, type PageHeader } from '../codec/page.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PageRef, Slice } from '../store/page-ref.js'
 
@@ -118,6 +118,17 @@ export class Lane {
     return this.#slices[0]
   }
 
+  /** From when the job at the front could run, in epoch ms; undefined when nobody knows of one. Changes nothing. */
+  get readyAt(): number | undefined {
+    const header = this.#slices.find(hasJobs)?.page.header ?? this.#beyond()
+    return header === undefined ? undefined : Math.max(header.enqueuedAt, header.runAt)
+  }
+
+  /** The first page that is not in the window. */
+  #beyond(): PageHeader | undefined {
+    return this.#complete ? undefined : this.#store.readLane(this.queueId, this.rank, this.#loaded, 1, this.number)[0]?.header
+  }
+
   /** Removes the slice at the front, or moves its beginning. */
   shift(rest: Slice | undefined): void {
     if (rest === undefined) this.#slices.shift()
@@ -147,6 +158,25 @@ export class Lane {
     this.#complete = isEnd && !this.#hasUnreadable
     this.#waitsForCommit = isEnd && !this.#complete && this.#slices.length === 0
   }
+}
+
+/** Slices that go to one lane, together. */
+export function byLane(slices: readonly Slice[]): Iterable<readonly Slice[]> {
+  const lists = new Map<string, Slice[]>()
+  for (const slice of slices) {
+    const { queueId, rank, lane } = slice.page
+    const name = `${queueId}.${rank}.${lane}`
+    const list = lists.get(name)
+    if (list === undefined) lists.set(name, [slice])
+    else list.push(slice)
+  }
+  return lists.values()
+}
+
+/** Whether any job of a slice is not over. */
+function hasJobs({ page, from, to }: Slice): boolean {
+  for (let index = from; index < to; index++) if (!page.isDone(index)) return true
+  return false
 }
 
 function inOrder(left: Slice, right: Slice): number {

@@ -1,4 +1,5 @@
 /** One limit key of a queue: who runs for it, how much thread time it has had, and its lanes, one for each priority it has jobs of. */
+import type { PageHeader } from '../codec/page.js'
 import type { CompiledRate } from '../job/limit.js'
 import { limitName, type PageRef } from '../store/page-ref.js'
 import type { HeapItem } from './heap.js'
@@ -67,6 +68,8 @@ export class KeyedLane implements HeapItem {
   /** What the job at the front allows; as far as is known, before it was read. */
   max = Infinity
   rate: CompiledRate | undefined
+  /** From when the job at the front could have run, in epoch ms; as far as is known, never too late. */
+  since = Infinity
   heapAt = -1
 
   constructor(key: LimitKey, lane: Lane) {
@@ -74,10 +77,16 @@ export class KeyedLane implements HeapItem {
     this.lane = lane
   }
 
-  /** Takes over the numbers that a page's jobs bring. They all bring the same. */
+  /** A page has come to the front: takes over the numbers that its jobs bring. They all bring the same. */
   heed(page: PageRef): void {
+    this.since = readyAtOf(page.header)
     const limit = page.overrides(1)
     this.max = limit?.limitMax ?? Infinity
     this.rate = limit?.limitRate
   }
+}
+
+/** From when the jobs of a page could have run, in epoch ms. */
+export function readyAtOf({ enqueuedAt, runAt }: PageHeader): number {
+  return Math.max(enqueuedAt, runAt)
 }

@@ -1,5 +1,5 @@
 /** Takes jobs of one queue into a batch: from which lane next, how many of it, and which not now. */
-import { KEY_TURN_MS } from '../base/limits.js'
+import { EXPIRE_JOBS, KEY_TURN_MS } from '../base/limits.js'
 import { ENTRY_EXTERNAL, entryEnd, externalBytes } from '../codec/page.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PageRef, Slice } from '../store/page-ref.js'
@@ -19,10 +19,21 @@ export interface PickerOptions {
   readonly store: JobStore
   /** Whether a definition is registered here. */
   readonly canRun: (definitionId: number) => boolean
+  /** Whether any definition says by when its jobs must begin. A job may say so too, beside its entry. */
+  readonly definitionsExpire: boolean
+  /** Whether a job had to begin before now. */
+  readonly hasExpired: (page: PageRef, offset: number, definitionId: number) => boolean
   /** Threads that a definition's jobs count as, unless they say otherwise. Omitted: 1. */
   readonly weightOf?: (definitionId: number) => number
   /** Told once of each definition whose jobs are passed over. */
   readonly onUnknown: (definitionId: number) => void
+}
+
+/** A job that had to begin before now: it has left its lane, and is to be ended. */
+export interface ExpiredJob {
+  readonly page: PageRef
+  readonly index: number
+  readonly offset: number
 }
 
 /** A heavy job that is next in its queue, and waits for threads. */
@@ -44,11 +55,20 @@ export class Picker {
   wanted: Wanted | undefined
   readonly #options: PickerOptions
   readonly #unknown = new Set<number>()
+  #expired: ExpiredJob[] = []
   /** The jobs at hand end before a heavy job that cannot begin in this batch. */
   #isHeld = false
 
   constructor(options: PickerOptions) {
     this.#options = options
+  }
+
+  /** Jobs whose turn came too late, since the last call; few, and the others when it is called again. */
+  takeExpired(): readonly ExpiredJob[] {
+    if (this.#expired.length === 0) return this.#expired
+    const expired = this.#expired
+    this.#expired = []
+    return expired
   }
 
   /** Takes one turn's worth of a queue's jobs. Returns whether it has passed over any that cannot run. */
@@ -59,7 +79,7 @@ export class Picker {
     queue.awaited = 0
     const keysAtMost = keyed === undefined ? 0 : Math.ceil(keyed.runnable / draft.room.threadsFor(0).all)
     keyed?.beginPick(slot)
-    while (!draft.turnIsOver && !this.#isHeld && fruitless < FRUITLESS_SLICES) {
+    while (!this.#isOver(draft) && fruitless < FRUITLESS_SLICES) {
       const next = keyed === undefined ? this.#nextLane(queue, draft) : this.#nextOf(queue, keyed, draft)
       if (next === undefined) break
       const before = draft.jobs
@@ -148,7 +168,7 @@ export class Picker {
     const { key, lane, max, rate } = entry
     const before = { jobs: draft.jobs, estimateMs: draft.estimateMs }
     draft.beginKeyTurn(KEY_TURN_MS, free)
-    while (!draft.turnIsOver && !this.#isHeld) {
+    while (!this.#isOver(draft)) {
       const slice = keyed.front(entry)
       // A job with other numbers is another matter.
       if (slice === undefined || entry.max !== max || !sameRate(entry.rate, rate)) break
@@ -169,19 +189,24 @@ export class Picker {
     const { page } = slice
     // Its bytes may be gone, from memory and from the store.
     if (page.isOver) return undefined
-    const bytes = this.#options.store.bytesOf(page)
+    const { store, definitionsExpire, hasExpired } = this.#options
+    const bytes = store.bytesOf(page)
     const mayBeHeavy = page.uniformDefinition < 0 || this.#weightOf(page.uniformDefinition) > 1
     let offset = slice.offset
     let start = slice.from
     let startOffset = offset
     for (let index = slice.from; index < slice.to; index++) {
-      if (draft.turnIsOver) {
+      if (draft.turnIsOver || this.#expired.length >= EXPIRE_JOBS) {
         draft.end(page, start, index, startOffset)
         return { page, from: index, to: slice.to, offset }
       }
       const end = entryEnd(bytes, offset)
       const definitionId = page.uniformDefinition >= 0 ? page.uniformDefinition : bytes.readUInt16LE(offset + 4)
-      if (page.isDone(index) || !this.#known(definitionId)) {
+      const isHere = !page.isDone(index) && this.#known(definitionId)
+      const saysMore = definitionsExpire || bytes[offset + 7] !== 0
+      const isExpired = isHere && saysMore && hasExpired(page, offset, definitionId)
+      if (isExpired) this.#expired.push({ page, index, offset })
+      if (!isHere || isExpired) {
         draft.end(page, start, index, startOffset)
         start = index + 1
         startOffset = end
@@ -218,6 +243,11 @@ export class Picker {
       return true
     }
     return false
+  }
+
+  /** Nothing more is taken of this queue for now. */
+  #isOver(draft: Filled): boolean {
+    return draft.turnIsOver || this.#isHeld || this.#expired.length >= EXPIRE_JOBS
   }
 
   #weight(page: PageRef, overrides: number, definitionId: number): number {

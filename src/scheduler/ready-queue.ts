@@ -1,4 +1,5 @@
 /** A queue of the executor as the scheduler sees it: its lanes, who works for it, and what holds it up. */
+import type { QueueState } from '../codec/queue-state.js'
 import type { CompiledRate } from '../job/limit.js'
 import type { KeyedLanes } from './keyed-lanes.js'
 import type { Lane } from './lane.js'
@@ -15,7 +16,12 @@ export interface ReadyQueueOptions {
 export class ReadyQueue {
   readonly id: number
   readonly name: string
-  readonly concurrency: number
+  /** How many threads may work for it at once, as the executor's options say. */
+  readonly configured: number
+  /** The same as it holds: an operator's word comes before the option's. */
+  concurrency: number
+  /** None of its jobs is claimed. */
+  isPaused = false
   readonly rate: CompiledRate | undefined
   readonly ageingMs: number
   /** Of jobs without a limit key, by rank: the highest priority first. There is one for each priority that keys have jobs of, too. */
@@ -38,31 +44,60 @@ export class ReadyQueue {
   constructor(id: number, name: string, { concurrency, rate, ageingMs = Infinity }: ReadyQueueOptions) {
     this.id = id
     this.name = name
+    this.configured = concurrency
     this.concurrency = concurrency
     this.rate = rate
     this.ageingMs = ageingMs
   }
 
-  /** Whether any job waits, free to run or not. */
+  /** What an operator has set of it. */
+  setState({ paused, concurrency }: QueueState): void {
+    this.isPaused = paused
+    this.concurrency = concurrency ?? this.configured
+    this.awaited = 0
+  }
+
+  /** Whether a job may wait that can be claimed, now or when limits and rates let it. */
   get hasWork(): boolean {
-    return this.lanes.some((lane) => lane.hasWork) || this.keyed?.hasWork === true
+    return !this.isPaused && (this.lanes.some((lane) => lane.hasWork) || this.keyed?.hasWork === true)
   }
 
   /** Whether a job may run somewhere now, as far as limits and rates are concerned. */
   get hasRunnable(): boolean {
-    if (this.freeAt > 0) return false
+    if (this.isPaused || this.freeAt > 0) return false
     return this.lanes.some((lane) => lane.hasWork) || this.keyed?.hasRunnable === true
+  }
+
+  /** Priorities, turned round, of which jobs may run as far as limits are concerned. */
+  runnableRanks(): number[] {
+    return this.lanes.filter(({ hasWork, rank }) => hasWork || this.keyed?.hasRunnableAt(rank) === true).map(({ rank }) => rank)
+  }
+
+  /** Whether threads hold work of it that they should not: it is paused, or more of them work for it than may. */
+  get holdsTooMany(): boolean {
+    return this.isPaused || this.held.size + this.lent > this.concurrency
+  }
+
+  /** From when the first of its jobs that no thread has been handed could run, in epoch ms; undefined when there is none. */
+  get readyAt(): number | undefined {
+    let earliest = this.keyed?.readyAt
+    for (const { readyAt } of this.lanes) if (readyAt !== undefined && !(readyAt > (earliest ?? Infinity))) earliest = readyAt
+    return earliest
   }
 
   /** Whether a slot may find a job there of such a priority or a higher one. */
   hasWorkFor(slot: number, lastRank: number): boolean {
-    if (this.freeAt > 0 || !this.admits(slot)) return false
+    if (this.isPaused || this.freeAt > 0 || !this.admits(slot)) return false
     return this.lanes.some((lane) => lane.rank <= lastRank && lane.hasWork) || this.keyed?.hasWorkFor(slot, lastRank) === true
   }
 
-  /** Whether a slot may take a batch: it works for the queue already, or one more may. */
+  /**
+   * Whether a slot may take a batch: it works for the queue already, or one more may. While more work for it than may, none does: the
+   * bound was lowered.
+   */
   admits(slot: number): boolean {
-    if (this.awaited > 0) return this.held.size + this.lent + this.awaited <= this.concurrency
-    return this.held.has(slot) || this.held.size + this.lent < this.concurrency
+    const threads = this.held.size + this.lent
+    if (this.awaited > 0) return threads + this.awaited <= this.concurrency
+    return threads < this.concurrency || (threads === this.concurrency && this.held.has(slot))
   }
 }

@@ -9,18 +9,19 @@
  * Called only while a commit is being put together, so what it reads from the store is never behind what it holds in memory.
  */
 import { QUEUE_TURN_MS, WINDOW_BYTES } from '../base/limits.js'
+import type { QueueState } from '../codec/queue-state.js'
 import type { WriteBatch } from '../store/engine.js'
-import { keyedQueues } from '../store/keyed-pages.js'
 import type { PagePlace, PageRef, Slice } from '../store/page-ref.js'
 import { rateName } from '../store/rates.js'
 import type { Room } from './draft.js'
 import { Draft } from './draft.js'
 import { KeyedLanes } from './keyed-lanes.js'
-import { Lane } from './lane.js'
-import { type Filled, Picker, type PickerOptions, type Wanted } from './picker.js'
+import { byLane, Lane } from './lane.js'
+import { type ExpiredJob, type Filled, Picker, type PickerOptions, type Wanted } from './picker.js'
 import { RateBook } from './rate-book.js'
 import { ReadyQueue, type ReadyQueueOptions } from './ready-queue.js'
 import type { RunTimes } from './run-times.js'
+import { storedLanes } from './stored-lanes.js'
 
 export type { Filled } from './picker.js'
 
@@ -28,12 +29,15 @@ export type { Filled } from './picker.js'
 export interface Arrival {
   readonly queue: ReadyQueue
   readonly rank: number
+  /** `Infinity`: nobody has counted them. */
   readonly jobs: number
 }
 
 export interface ReadyQueuesOptions extends PickerOptions {
   readonly runTimes: RunTimes
   readonly queues: ReadonlyMap<string, ReadyQueueOptions>
+  /** What operators have set of queues, by queue, also of such as are not configured here. */
+  readonly states: ReadonlyMap<number, QueueState>
   /** Told of each queue that holds jobs and is not configured here. */
   readonly onUnknownQueue: (queueId: number) => void
   /** Limit keys of a queue that are known in memory at a time. @defaultValue KEYS_KNOWN */
@@ -62,10 +66,36 @@ export class ReadyQueues {
       this.#queues.set(queue.id, queue)
       if (queue.rate !== undefined) queue.log = this.#book.log(rateName(queue.id, 0))
     }
+    for (const [queueId, state] of options.states) this.setState(queueId, state)
     this.#findLanes()
   }
 
-  /** Whether any job waits, free to run or not. */
+  queue(id: number): ReadyQueue | undefined {
+    return this.#queues.get(id)
+  }
+
+  /** Whether threads hold work of a queue that they should not: it is paused, or more of them work for it than may. */
+  holdsTooMany(queueId: number): boolean {
+    return this.#queues.get(queueId)?.holdsTooMany === true
+  }
+
+  /** What an operator has set of a queue holds from the next pick on. Work of one that goes on is looked at as if it had just come. */
+  setState(queueId: number, state: QueueState): void {
+    const queue = this.#queues.get(queueId)
+    if (queue === undefined) return
+    const goesOn = queue.isPaused && !state.paused
+    queue.setState(state)
+    this.threadsChanged()
+    if (goesOn) for (const rank of queue.runnableRanks()) this.#arrivals.push({ queue, rank, jobs: Infinity })
+  }
+
+  /** Heavy jobs may wait for other threads than they did. */
+  threadsChanged(): void {
+    this.#picker.wanted = undefined
+    this.changes++
+  }
+
+  /** Whether any job waits that could be claimed, also when it may not run now. */
   get hasWork(): boolean {
     for (const queue of this.#queues.values()) if (queue.hasWork) return true
     return false
@@ -88,7 +118,7 @@ export class ReadyQueues {
     let freeAt = Infinity
     for (const queue of this.#queues.values()) {
       if (queue.freeAt > 0 && queue.hasWork) freeAt = Math.min(freeAt, queue.freeAt)
-      if (queue.keyed !== undefined) freeAt = Math.min(freeAt, Math.max(queue.freeAt, queue.keyed.freeAt))
+      if (queue.keyed !== undefined && !queue.isPaused) freeAt = Math.min(freeAt, Math.max(queue.freeAt, queue.keyed.freeAt))
     }
     return freeAt
   }
@@ -118,13 +148,20 @@ export class ReadyQueues {
     queue.awaited = 0
     if (page.lane !== 0) {
       const keyed = this.#keyed(queue, false)
-      if (keyed.append(page) && !lane.hasWork) this.#arrivals.push({ queue, rank, jobs: page.header.count })
+      if (keyed.append(page) && !lane.hasWork && !queue.isPaused) this.#arrivals.push({ queue, rank, jobs: page.header.count })
       this.#windowBytes += keyed.takeLoadedBytes()
       return
     }
-    if (!lane.hasWork) this.#arrivals.push({ queue, rank, jobs: page.header.count })
+    if (!lane.hasWork && !queue.isPaused) this.#arrivals.push({ queue, rank, jobs: page.header.count })
     lane.append(page)
     this.#windowBytes += lane.takeLoadedBytes()
+  }
+
+  /** A page that waits has other contents than it had. */
+  changed(page: PageRef): void {
+    if (page.lane === 0) return
+    this.changes++
+    this.#queues.get(page.queueId)?.keyed?.changed(page)
   }
 
   /** Puts jobs that were taken back unstarted where they came from. They do not count as started. */
@@ -138,15 +175,7 @@ export class ReadyQueues {
   }
 
   #putBack(slices: readonly Slice[], isUnstarted: boolean): void {
-    const byLane = new Map<string, Slice[]>()
-    for (const slice of slices) {
-      const { queueId, rank, lane } = slice.page
-      const name = `${queueId}.${rank}.${lane}`
-      const list = byLane.get(name)
-      if (list === undefined) byLane.set(name, [slice])
-      else list.push(slice)
-    }
-    for (const list of byLane.values()) {
+    for (const list of byLane(slices)) {
       const { page } = list[0] as Slice
       const queue = this.#queues.get(page.queueId)
       if (queue === undefined) continue
@@ -167,6 +196,11 @@ export class ReadyQueues {
     const arrivals = this.#arrivals
     this.#arrivals = []
     return arrivals
+  }
+
+  /** Jobs whose turn came too late, since the last call; few, and the others when it is called again. */
+  takeExpired(): readonly ExpiredJob[] {
+    return this.#picker.takeExpired()
   }
 
   /**
@@ -301,6 +335,11 @@ export class ReadyQueues {
     return lane?.window.find(({ page }) => page.ord === ord && page.sub === sub)?.page
   }
 
+  /** From when the first of a queue's jobs that no thread has been handed could run, in epoch ms; undefined when there is none. */
+  readyAt(queueId: number): number | undefined {
+    return this.#queues.get(queueId)?.readyAt
+  }
+
   /** How many jobs of the queue may start now. At 0 it waits from here on. */
   #startsFree(queue: ReadyQueue, now: number): number {
     const { rate, log } = queue
@@ -324,27 +363,13 @@ export class ReadyQueues {
   #findLanes(): void {
     const { store } = this.#options
     const told = new Set<number>()
-    let queueId = 0
-    let rank = 0
-    for (;;) {
-      const found = store.nextLane(queueId, rank)
-      if (found === undefined) break
-      const queue = this.#queues.get(found.queueId)
-      if (queue !== undefined) this.#lane(queue, found.rank, store.lastOrd(found.queueId, found.rank))
-      else if (!told.has(found.queueId)) this.#options.onUnknownQueue(found.queueId)
-      told.add(found.queueId)
-      if (found.rank === 255) {
-        queueId = found.queueId + 1
-        rank = 0
-      } else {
-        queueId = found.queueId
-        rank = found.rank + 1
-      }
-    }
-    for (const id of keyedQueues(store.engine)) {
-      const queue = this.#queues.get(id)
-      if (queue !== undefined) this.#keyed(queue, true)
-      else if (!told.has(id)) this.#options.onUnknownQueue(id)
+    for (const { queueId, rank } of storedLanes(store)) {
+      const queue = this.#queues.get(queueId)
+      if (queue === undefined) {
+        if (!told.has(queueId)) this.#options.onUnknownQueue(queueId)
+        told.add(queueId)
+      } else if (rank === undefined) this.#keyed(queue, true)
+      else this.#lane(queue, rank, store.lastOrd(queueId, rank))
     }
   }
 

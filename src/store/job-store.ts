@@ -3,7 +3,7 @@
  * reads them back; owns the counters and the interned names. It decides nothing.
  *
  * Tables (keys in `codec/keys`):
- *   meta       'format' · 'counters' · 'queue:<id>' · 'definition:<id>'
+ *   meta       'format' · 'counters' · 'queue:<id>' · 'definition:<id>' · 'queue-state:<queue id>' · 'stats:…' · 'schedule:<name>'
  *   pages      waiting and running jobs, in run order
  *   marks      which jobs of a page are over, while others are not
  *   scheduled  delayed pages and retries, in due order
@@ -40,24 +40,22 @@ import { STORE_MARKS } from '../job/job-id.js'
 import type { FinalState } from '../job/job-info.js'
 import { type Counters, firstCounters, storedCounters } from './counters.js'
 
-import { type Engine, TABLES, type WriteBatch } from './engine.js'
+import type { Engine, WriteBatch } from './engine.js'
+import { FORMAT, readFormat } from './format.js'
+import { readMeta } from './meta.js'
+import { pagesOfQueue } from './keyed-pages.js'
 import { Names } from './names.js'
 import { UniqueIndex } from './unique-index.js'
 import { PageRef } from './page-ref.js'
+import { Statistics, storedSince } from './statistics.js'
 
 export type { Counters } from './counters.js'
-
-/**
- * 1: the first.
- * 2: overrides tell more of a job than settings, and `meta` holds more than names and counters. Nothing that 1 knows lies otherwise,
- *    so a store of format 1 becomes one of format 2 by its first commit; a version that knows only 1 must not open it any more.
- */
-const FORMAT = 2
 
 export class JobStore {
   readonly engine: Engine
   readonly mark: number
   readonly counters: Counters
+  readonly stats: Statistics
   readonly uniques: UniqueIndex
   readonly #names = { queue: new Names('queue'), definition: new Names('definition') }
   #newMeta: { key: string; value: string }[] = []
@@ -65,11 +63,14 @@ export class JobStore {
   readonly #changing = new Map<string, PageRef>()
   /** The same of pages in `scheduled`, by key. */
   readonly #changingScheduled = new Map<string, PageRef>()
+  /** Blocks of finished jobs that the commit under way writes anew, by key. */
+  readonly #changingBlocks = new Map<string, Buffer>()
 
   private constructor(engine: Engine, mark: number, counters: Counters) {
     this.engine = engine
     this.mark = mark
     this.counters = counters
+    this.stats = new Statistics(engine, counters, storedSince(readMeta(engine, 'stats:since')))
     this.uniques = new UniqueIndex(engine)
   }
 
@@ -78,21 +79,7 @@ export class JobStore {
    * @throws MillraceError `MILLRACE_STORE_TOO_NEW`, `MILLRACE_STORE_CORRUPT`
    */
   static open(engine: Engine, random: Random, where: string): JobStore {
-    const format = readMeta<{ format: number; mark: number }>(engine, 'format')
-    if (format !== undefined && format.format > FORMAT) {
-      throw new MillraceError(
-        'MILLRACE_STORE_TOO_NEW',
-        `The store in ${where} has format ${format.format}; this version of millrace reads up to ${FORMAT}. Install the newer version that wrote it.`,
-      )
-    }
-    if (format !== undefined && !(format.format >= 1 && format.mark >= 0)) {
-      const told = JSON.stringify(format)
-      throw new MillraceError('MILLRACE_STORE_CORRUPT', `The store in ${where} tells a format that there never was: ${told}.`)
-    }
-    if (format === undefined && TABLES.some((table) => engine.range(table, { limit: 1 }).length > 0)) {
-      const message = `The store in ${where} has lost the record of its format, by which its job ids are known. Restore a backup.`
-      throw new MillraceError('MILLRACE_STORE_CORRUPT', message)
-    }
+    const format = readFormat(engine, where)
     const mark = format?.mark ?? Math.floor(random.next() * STORE_MARKS)
     const counters = format === undefined ? firstCounters() : storedCounters(readMeta(engine, 'counters'), where)
     counters.epoch++
@@ -112,6 +99,15 @@ export class JobStore {
 
   definitionId(name: string): number {
     return this.#intern(this.#names.definition, name)
+  }
+
+  /** The number of a name that the store has met. */
+  findQueue(name: string): number | undefined {
+    return this.#names.queue.id(name)
+  }
+
+  findDefinition(name: string): number | undefined {
+    return this.#names.definition.id(name)
   }
 
   queueName(id: number): string {
@@ -135,11 +131,12 @@ export class JobStore {
     return id
   }
 
-  /** New names and the counters, once per commit that writes anything. */
+  /** New names, the counters, and the statistics that changed, once per commit that writes anything. */
   writeMeta(batch: WriteBatch): void {
     for (const { key, value } of this.#newMeta) batch.put('meta', metaKey(key), Buffer.from(value, 'utf8'))
     this.#newMeta = []
     batch.put('meta', metaKey('counters'), Buffer.from(JSON.stringify(this.counters), 'utf8'))
+    this.stats.write(batch)
   }
 
   // ---- pages ----
@@ -201,10 +198,14 @@ export class JobStore {
     return value === undefined ? undefined : this.#pageOf(key, value)
   }
 
-  /** Pages of any lane from `after` on, for listing. */
-  readPages(after: Buffer | undefined, limit: number): PageRef[] {
-    const start = after === undefined ? {} : { start: Buffer.concat([after, Buffer.of(0)]) }
-    return this.engine.range('pages', { ...start, limit }).map(({ key, value }) => this.#pageOf(key, value))
+  /** Pages of any lane behind `after`, for looking through them. With a queue: from its first one on, and only its own. */
+  readPages(after: Buffer | undefined, limit: number, queueId?: number): PageRef[] {
+    const start = after === undefined ? undefined : Buffer.concat([after, Buffer.of(0)])
+    const entries =
+      queueId === undefined
+        ? this.engine.range('pages', { ...(start && { start }), limit })
+        : pagesOfQueue(this.engine, queueId, start, limit)
+    return entries.map(({ key, value }) => this.#pageOf(key, value))
   }
 
   /** A page's bytes, read again when memory let go of them. */
@@ -236,6 +237,8 @@ export class JobStore {
     this.uniques.committed()
     this.#changing.clear()
     this.#changingScheduled.clear()
+    this.#changingBlocks.clear()
+    this.stats.committed()
   }
 
   readMarks(key: Buffer): Buffer | undefined {
@@ -357,6 +360,13 @@ export class JobStore {
     batch.put('finished', finishedKey(state, block), bytes)
   }
 
+  /** Writes a block anew that is there; what is read of it from now on is what it will be. */
+  replaceBlock(batch: WriteBatch, state: FinalState, block: number, bytes: Buffer): void {
+    const key = finishedKey(state, block)
+    batch.put('finished', key, bytes)
+    this.#changingBlocks.set(key.toString('latin1'), bytes)
+  }
+
   removeBlock(batch: WriteBatch, state: FinalState, block: number): void {
     batch.remove('finished', finishedKey(state, block))
   }
@@ -368,7 +378,9 @@ export class JobStore {
   }
 
   readBlock(state: FinalState, block: number): Buffer | undefined {
-    return this.engine.get('finished', finishedKey(state, block))
+    const key = finishedKey(state, block)
+    const changing = this.#changingBlocks.size === 0 ? undefined : this.#changingBlocks.get(key.toString('latin1'))
+    return changing ?? this.engine.get('finished', key)
   }
 
   // ---- payloads that lie apart ----
@@ -383,15 +395,5 @@ export class JobStore {
 
   readPayload(seq: number, kind: number): Buffer | undefined {
     return this.engine.get('payloads', payloadKey(seq, kind))
-  }
-}
-
-function readMeta<T>(engine: Engine, name: string): T | undefined {
-  const bytes = engine.get('meta', metaKey(name))
-  if (bytes === undefined) return undefined
-  try {
-    return JSON.parse(bytes.toString('utf8')) as T
-  } catch (error) {
-    throw new MillraceError('MILLRACE_STORE_CORRUPT', `The store's record "${name}" cannot be read.`, { cause: error })
   }
 }

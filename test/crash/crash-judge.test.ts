@@ -79,6 +79,10 @@ describe('nothing is wrong with', () => {
         closed,
       ],
     ],
+    'a job that a closing executor gave back untold': [
+      [...rescued[0]!, { is: 'closing' }],
+      [opening, open(), start(1, '1.1'), end(1, '1.1'), outcome(1), found(1, ['1 interrupted', '1 completed']), closed],
+    ],
     'a job that ended untold': [
       [opening, open(), ...enqueued(1), start(1, '1.1'), end(1, '1.1')],
       [opening, open(), found(1), closed],
@@ -150,6 +154,13 @@ describe('is seen', () => {
     },
     'a job in flight that is not listed': {
       lives: [rescued[0]!, [opening, open(), ...rescued[1]!.slice(2)]],
+      sees: 'recovery',
+    },
+    'a job in flight that is not listed, and that the closing executor did not give back': {
+      lives: [
+        [...rescued[0]!, { is: 'closing' }],
+        [opening, open(), start(1, '1.1'), end(1, '1.1'), outcome(1), found(1, ['1 completed', '1 completed']), closed],
+      ],
       sees: 'recovery',
     },
     'a completion without a run': { lives: [[...one, outcome(1), found(1), closed]], sees: 'never ran' },

@@ -20,14 +20,19 @@ import {
 import { laneOf } from '../../src/codec/limit-lane.js'
 import type { SoloParts } from '../../src/codec/page.js'
 import { buildSolo, ENTRY_EXTERNAL, ENTRY_RETRY, ENTRY_SUSPECT, PageBuilder } from '../../src/codec/page.js'
+import { scheduleKey, writeScheduleRecord } from '../../src/codec/schedule-record.js'
 import { writeScheduled } from '../../src/codec/scheduled-record.js'
+import { seriesKey, writeSeriesNow, writeSeriesPast } from '../../src/codec/series-record.js'
 import { type KeyHolder, uniqueExpiryKey, uniqueHash, uniqueIndexKey, writeHolder } from '../../src/codec/unique-entry.js'
+import type { JobAddress } from '../../src/job/job-id.js'
 import { EMPTY_LEDGER } from '../../src/job/job-state.js'
 import type { JobOverrides } from '../../src/options/enqueue-options.js'
 import type { Engine } from '../../src/store/engine.js'
 import { WriteBatch } from '../../src/store/engine.js'
 import { putRate } from '../../src/store/rates.js'
 import { createMemoryEngine } from '../../src/store/memory-engine.js'
+import { AT, FIELDS } from '../../src/telemetry/counts.js'
+import { WINDOWS } from '../../src/telemetry/windows.js'
 import { planRepair } from '../../src/maintenance/repair.js'
 import type { AuditOptions } from '../../src/maintenance/store-audit.js'
 import { checkStore } from '../support/store-check.js'
@@ -148,13 +153,66 @@ function putCounters(batch: WriteBatch, change: Partial<typeof counters>): void 
   batch.put('meta', metaKey('counters'), Buffer.from(JSON.stringify({ ...counters, ...change })))
 }
 
+function nightly(last: JobAddress): Buffer {
+  return writeScheduleRecord({
+    name: 'nightly',
+    rule: { everyMs: 1000 },
+    definition: 'job',
+    queue: 'default',
+    priority: 0,
+    overrides: undefined,
+    input: Buffer.of(1, 0x31),
+    overlap: false,
+    misfire: 'once',
+    nextRunAt: DUE_AT,
+    seenAt: BEGUN_AT,
+    lastRunAt: BEGUN_AT,
+    last,
+    skippedAt: undefined,
+  })
+}
+
+/** Statistics of all the jobs there are. */
+const counts = {
+  enqueued: 10,
+  started: 2,
+  completed: 2,
+  failed: 0,
+  retried: 0,
+  cancelled: 1,
+  discarded: 0,
+  waiting: 5,
+  scheduled: 1,
+  retryable: 1,
+}
+
+function putStatistics(batch: WriteBatch, change: Partial<typeof counts>): void {
+  const vector = new Float64Array(FIELDS)
+  for (const [name, count] of Object.entries({ ...counts, ...change })) vector[AT[name as keyof typeof counts]] = count
+  batch.put('meta', seriesKey('now', QUEUE, 0), writeSeriesNow({ at: BEGUN_AT, counts: vector }))
+}
+
+function past(completed: number): Buffer {
+  const vector = new Float64Array(FIELDS)
+  vector[AT.completed] = completed
+  return writeSeriesPast({ marks: WINDOWS.map(() => [{ step: 1, counts: vector }]), wait: [], run: [] })
+}
+
+function putSince(batch: WriteBatch, completed: number): void {
+  batch.put('meta', metaKey('stats:since'), Buffer.from(JSON.stringify({ at: BEGUN_AT, completed, cancelled: 0, discarded: 0 })))
+}
+
 async function goodStore(): Promise<Engine> {
   const engine = createMemoryEngine()
   const batch = new WriteBatch()
   batch.put('meta', metaKey('format'), Buffer.from('{"format":2,"mark":1}'))
   batch.put('meta', metaKey('queue:0'), Buffer.from('default'))
   batch.put('meta', metaKey('definition:0'), Buffer.from('job'))
+  batch.put('meta', metaKey('queue-state:0'), Buffer.from('{"paused":true,"concurrency":"∞"}'))
   putCounters(batch, {})
+  putStatistics(batch, {})
+  putSince(batch, 0)
+  batch.put('meta', seriesKey('past', QUEUE, 0), past(2))
   batch.put('pages', keys.page, page(1, [0, 0, 0]))
   batch.put('marks', keys.page, Buffer.of(0b110))
   batch.put('pages', keys.suspect, solo(3, { flags: ENTRY_SUSPECT, ledger: { ...EMPTY_LEDGER, suspect: true } }))
@@ -185,6 +243,7 @@ async function goodStore(): Promise<Engine> {
   // Held by its time alone, by a job that is gone.
   batch.put('index', uniqueIndexKey(hashes.timed), holder({ seq: 9, released: true, over: true, expiresAt: 80 }))
   batch.put('index', uniqueExpiryKey(80, hashes.timed), Buffer.alloc(0))
+  batch.put('meta', scheduleKey('hourly'), nightly({ seq: 2, queueId: QUEUE, rank: RANK }))
   await engine.commit(batch)
   return engine
 }
@@ -366,6 +425,33 @@ const faults: Readonly<Record<string, Fault>> = {
     plant: (batch) => batch.put('finished', keys.cancelled, block(6, { definitionId: 7 })),
     sees: /unknown definition 7/,
   },
+  'what was set of a queue that there is not': {
+    plant: (batch) => batch.put('meta', metaKey('queue-state:7'), Buffer.from('{"paused":true}')),
+    sees: /queue-state:7 is of an unknown queue/,
+  },
+  'what was set of a queue and says nothing': {
+    plant: (batch) => batch.put('meta', metaKey('queue-state:0'), Buffer.from('{"paused":false}')),
+    sees: /queue-state:0 says nothing/,
+  },
+  'a bound of a queue that is none': {
+    plant: (batch) => batch.put('meta', metaKey('queue-state:0'), Buffer.from('{"paused":true,"concurrency":0}')),
+    sees: /queue-state:0 cannot be read/,
+  },
+  'what was set of a queue and more': {
+    plant: (batch) => batch.put('meta', metaKey('queue-state:0'), Buffer.from('{"paused":true,"rate":0}')),
+    sees: /queue-state:0 says more/,
+  },
+  'a charge that was forgiven for good': {
+    plant: (batch) => {
+      const attempt = { attempt: 1, startedAt: 1, endedAt: 2, outcome: 'failed' } as const
+      batch.put('pages', keys.suspect, solo(3, { ledger: { ...EMPTY_LEDGER, forgiven: 1, attempts: [attempt, attempt] } }))
+    },
+    sees: /was charged 1 attempts of 2/,
+  },
+  'an earlier end that was not counted': {
+    plant: (batch) => batch.put('pages', keys.suspect, solo(3, { ledger: { ...EMPTY_LEDGER, ended: { discarded: 1 } } })),
+    sees: /counter discarded is 0, a recount gives 1/,
+  },
   'an unknown queue': { plant: (batch) => batch.remove('meta', metaKey('queue:0')), sees: /unknown queue 0/ },
   'a claim': { plant: (batch) => batch.put('claims', numberKey(3), writeClaim(claim)), sees: /batch 3 is claimed/ },
   'a claim of what is not there': {
@@ -379,6 +465,75 @@ const faults: Readonly<Record<string, Fault>> = {
   'a page that is cut off': {
     plant: (batch) => batch.put('pages', keys.promoted, page(4, [0, ENTRY_EXTERNAL]).subarray(0, 55)),
     sees: /pages .* cannot be read/,
+  },
+  'statistics that are gone': {
+    plant: (batch) => batch.remove('meta', seriesKey('now', QUEUE, 0)),
+    sees: /there are no statistics of 0:0, which has 5, 1, 1 jobs/,
+  },
+  'statistics that cannot be read': {
+    plant: (batch) => batch.put('meta', seriesKey('now', QUEUE, 0), Buffer.alloc(7)),
+    sees: /statistics 0:0 cannot be read/,
+  },
+  'statistics that lag behind the jobs': {
+    plant: (batch) => putStatistics(batch, { waiting: 6, enqueued: 11 }),
+    sees: /statistics 0:0 tell of 6, 1, 1 jobs waiting, scheduled and retryable, a recount gives 5, 1, 1/,
+  },
+  'statistics that have lost an enqueue': {
+    plant: (batch) => putStatistics(batch, { enqueued: 9 }),
+    sees: /tell of 9 jobs enqueued and of 10 that became something/,
+  },
+  'statistics that are not what the counters have gained': {
+    plant: (batch) => putStatistics(batch, { completed: 1, enqueued: 9 }),
+    sees: /do not add up to the counters: \{"at":1000,"completed":1,/,
+  },
+  'statistics since another moment': { plant: (batch) => putSince(batch, 4), sees: /do not add up to the counters/ },
+  'statistics since nobody knows when': {
+    plant: (batch) => batch.remove('meta', metaKey('stats:since')),
+    sees: /since nobody knows when do not add up/,
+  },
+  'statistics of another definition': {
+    plant: (batch) => {
+      batch.put('meta', metaKey('definition:1'), Buffer.from('other'))
+      batch.put('finished', keys.cancelled, block(6, { definitionId: 1 }))
+    },
+    sees: /statistics 0:0 tell of 1 jobs cancelled, a recount gives 0/,
+  },
+  'more ends than attempts': { plant: (batch) => putStatistics(batch, { failed: 1 }), sees: /tell of 3 ends of 2 attempts/ },
+  'more retries than failures': {
+    plant: (batch) => putStatistics(batch, { retried: 1 }),
+    sees: /tell of 1 retries after 0 failures/,
+  },
+  'statistics of an unknown queue': {
+    plant: (batch) => batch.put('meta', seriesKey('now', 9, 0), writeSeriesNow({ at: 0, counts: new Float64Array(FIELDS) })),
+    sees: /statistics 9:0 are of the unknown queue 9/,
+  },
+  'a past of no statistics': {
+    plant: (batch) => batch.put('meta', seriesKey('past', QUEUE, 7), past(0)),
+    sees: /the past of statistics 0:7 belongs to none/,
+  },
+  'a past that is ahead': {
+    plant: (batch) => batch.put('meta', seriesKey('past', QUEUE, 0), past(3)),
+    sees: /the past of statistics 0:0 is ahead of them/,
+  },
+  'a past that cannot be read': {
+    plant: (batch) => batch.put('meta', seriesKey('past', QUEUE, 0), Buffer.of(1, 255)),
+    sees: /the past of statistics 0:0 cannot be read/,
+  },
+  'a record that is nobody’s': {
+    plant: (batch) => batch.put('meta', metaKey('stats:later:1'), Buffer.of(1)),
+    sees: /meta stats:later:1 is nobody's/,
+  },
+  'a schedule that cannot be read': {
+    plant: (batch) => batch.put('meta', scheduleKey('nightly'), Buffer.from('{"version":1}')),
+    sees: /meta schedule:nightly cannot be read/,
+  },
+  'a schedule whose last run has a number that was not given out': {
+    plant: (batch) => batch.put('meta', scheduleKey('nightly'), nightly({ seq: 12, queueId: QUEUE, rank: RANK })),
+    sees: /counter nextSeq is 12, and 12 is in use/,
+  },
+  'a schedule whose last run was in an unknown queue': {
+    plant: (batch) => batch.put('meta', scheduleKey('nightly'), nightly({ seq: 2, queueId: 7, rank: RANK })),
+    sees: /schedule "nightly" ran in the unknown queue 7/,
   },
   'no counters': { plant: (batch) => batch.remove('meta', metaKey('counters')), sees: /no counters/ },
   'no format': { plant: (batch) => batch.remove('meta', metaKey('format')), sees: /no format/ },
@@ -437,6 +592,20 @@ describe('checkStore', () => {
   for (const [name, { plant, sees, options }] of Object.entries(faults)) {
     it(`sees ${name}`, async () => assert.match(await problemsOf(plant, options), sees))
   }
+
+  it('every one of them about statistics that the store’s jobs can answer is put right', async () => {
+    for (const [name, { plant }] of Object.entries(faults).filter(([each]) => /statistics|past|nobody/.test(each))) {
+      const engine = await goodStore()
+      const batch = new WriteBatch()
+      plant(batch)
+      await engine.commit(batch)
+      const { writes, after } = planRepair(engine, {})
+      const left = after.problems.map(({ text }) => text).join('\n')
+      assert.match(left, /unknown queue/.test(left) ? /unknown queue 9/ : /^$/, name)
+      await engine.commit(writes)
+      assert.equal(checkStore(engine).join('\n'), left, name)
+    }
+  })
 
   for (const [name, count] of Object.entries(miscounts)) {
     it(`sees that the counter ${name} is wrong`, async () => {

@@ -10,7 +10,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import type { EnqueueOptions, Executor, ExecutorEvents, ExecutorOptions, JobDefinition, JobInfo } from '../../src/index.js'
 import { defineJob, openExecutor } from '../../src/index.js'
-import { deeds, fails, failsInSetup, loopsInSetup, whichThread } from '../fixtures/docs/deeds.js'
+import { deeds, fails, failsInSetup, loopsInSetup, picky, whichThread } from '../fixtures/docs/deeds.js'
 import { codes, table } from '../fixtures/docs/readme.js'
 
 const LIMIT = { timeout: 60_000 }
@@ -30,7 +30,7 @@ function row(what: string): { outcome: string | undefined; code: string | undefi
 async function open(t: TestContext, options: Partial<ExecutorOptions> = {}): Promise<Executor> {
   const executor = await openExecutor({
     path: ':memory:',
-    jobs: [fails, failsInSetup, loopsInSetup, whichThread],
+    jobs: [fails, failsInSetup, loopsInSetup, picky, whichThread],
     threads: 1,
     limits: { payloadBytes: 100_000 },
     resourceLimits: { maxOldGenerationSizeMb: 48 },
@@ -164,6 +164,26 @@ for (const what of ['`cancel()`, the handler heeds `ctx.signal`', '`cancel()`, i
 }
 
 for (const deed of ['close heeded', 'close ignored']) {
+  test(`\`discard()\`: ${deed}`, LIMIT, async (t) => {
+    const { outcome, code, charged } = row('`discard()`')
+    const executor = await open(t)
+    const job = await started(executor, deed)
+    assert.equal(await executor.discard(job), true)
+    const { state, attempts, attempt, error } = await inform(executor, job)
+    assert.deepEqual([state, attempts.length, attempt, charged], ['discarded', 1, 1, 'no, and discarded'])
+    assert.deepEqual([attempts[0]?.outcome, error?.code], [outcome, code])
+  })
+
+  test(`\`pause({ interrupt: true })\`: ${deed}`, LIMIT, async (t) => {
+    const { outcome, code, charged } = row('`pause({ interrupt: true })`')
+    const executor = await open(t)
+    const job = await started(executor, deed)
+    await executor.queue('default').pause({ interrupt: true })
+    const { state, attempts, attempt } = await inform(executor, job)
+    assert.deepEqual([state, attempts.length, attempt, charged], ['available', 1, 1, 'no'])
+    assert.deepEqual([attempts[0]?.outcome, attempts[0]?.error?.code], [outcome, code])
+  })
+
   test(`\`close()\`, it outlasts \`grace\`: ${deed}`, LIMIT, async (t) => {
     const { outcome, code, charged } = row('`close()`, it outlasts `grace`')
     const path = newDirectory(t)
@@ -215,6 +235,19 @@ test('The process dies', LIMIT, async (t) => {
   assert(info !== undefined)
   assert.deepEqual(ends(info), ['discarded', 3, last.outcome, alone.code, last.code])
   assert.match(last.charged, /discarded/)
+})
+
+test('Its turn comes after `startBefore`', LIMIT, async (t) => {
+  const { outcome, code, charged } = row('Its turn comes after `startBefore`')
+  const executor = await open(t)
+  const job = await executor.enqueue(fails, '', { startBefore: new Date('2020-01-01') })
+  await assert.rejects(job.result(), { code: 'MILLRACE_JOB_FAILED' })
+  const { state, attempts, error } = await inform(executor, job.id)
+  assert.deepEqual([attempts.at(-1)?.outcome, error?.code, state], [outcome, code, charged])
+})
+
+test('It throws, and `retryIf` says `false`', LIMIT, async (t) => {
+  await check(t, 'It throws, and `retryIf` says `false`', picky)
 })
 
 test('The stored input does not fit the schema any more', LIMIT, async (t) => {

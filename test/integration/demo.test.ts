@@ -5,7 +5,7 @@ import { chmod, chown, mkdir, readdir, symlink, truncate, writeFile } from 'node
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { brotliCompressSync, constants } from 'node:zlib'
-import type { User } from '../support/demo-program.js'
+import type { Place } from '../support/demo-program.js'
 import { program, setupDemo } from '../support/demo-program.js'
 
 const sha256 = (bytes: string | Buffer): string => createHash('sha256').update(bytes).digest('hex').slice(0, 12)
@@ -122,7 +122,7 @@ describe('a folder', () => {
 })
 
 /** Somebody who is refused what is not theirs, and owns the given paths. Undefined if that cannot be arranged. */
-async function ordinaryUser(paths: readonly string[]): Promise<User | undefined> {
+async function ordinaryUser(paths: readonly string[]): Promise<Place | undefined> {
   if (process.getuid?.() !== 0) return process.getuid === undefined ? undefined : {}
   const nobody = { uid: 65_534, gid: 65_534 }
   for (const path of paths) await chown(path, nobody.uid, nobody.gid)

@@ -92,8 +92,8 @@ interface Job {
   told: boolean
   readonly starts: { readonly incarnation: number; readonly attempt: number }[]
   intactEnds: number
-  /** The process that opened the store after this job was in flight and did not list it. */
-  unlisted: number | undefined
+  /** The process that opened the store after this job was in flight and did not list it; and what was in flight. */
+  unlisted: { readonly by: number; readonly attempt: number; readonly wasClosing: boolean } | undefined
   found: LineOf<'found'> | undefined
 }
 
@@ -112,6 +112,7 @@ class Judge {
   readonly #quarantined: string[] = []
   /** In flight when the last process died; undefined when that cannot be said. */
   #inFlight: readonly Job[] = []
+  #isClosing = false
   #now = 0
 
   constructor(journal: Journal, actOfKey: (key: number) => Act) {
@@ -151,6 +152,9 @@ class Judge {
 
   #line(line: Line): void {
     switch (line.is) {
+      case 'closing':
+        this.#isClosing = true
+        return
       case 'opening':
       case 'dies':
       case 'passed':
@@ -227,7 +231,10 @@ class Judge {
 
   #opened({ rescued, quarantined }: LineOf<'open'>): void {
     const listed = new Set([...rescued, ...quarantined])
-    for (const job of this.#inFlight) if (!listed.has(job.id)) job.unlisted ??= this.#now
+    const wasClosing = this.#isClosing
+    this.#isClosing = false
+    for (const job of this.#inFlight)
+      if (!listed.has(job.id)) job.unlisted ??= { by: this.#now, attempt: job.attempt, wasClosing }
     for (const id of listed)
       if (this.#jobs.get(id)?.over !== undefined) this.#problem('ran after over', `job ${id} was over, and is rescued`)
     this.#rescued.push(...rescued)
@@ -316,11 +323,14 @@ class Judge {
         'unrecorded run',
         `job ${key} ran ${starts.length} times, and its history has ${attempts.join(', ') || 'nothing'}`,
       )
-    // A cancellation may have ended its thread just before the kill.
-    if (unlisted !== undefined && state !== 'cancelled')
+    // A cancellation may have ended its thread just before the kill; and a closing executor may have given it back without
+    // time for the news of it, as the history then says.
+    const isExcused =
+      state === 'cancelled' || (unlisted?.wasClosing === true && attempts.includes(`${unlisted.attempt} interrupted`))
+    if (unlisted !== undefined && !isExcused)
       this.#problem(
         'recovery',
-        `job ${key} (${id}) was running when process ${unlisted - 1} was killed, and was not listed after it`,
+        `job ${key} (${id}) was running when process ${unlisted.by - 1} was killed, and was not listed after it`,
       )
     const numbers = attempts.map((attempt) => Number.parseInt(attempt, 10))
     if (numbers.some((number, index) => number < (numbers[index - 1] ?? 0)))

@@ -56,9 +56,12 @@ export interface Journal {
 }
 
 const CHILD = fileURLToPath(new URL('../fixtures/crash/child.js', import.meta.url))
-/** Neither is a measure of speed: a process that is so late hangs. */
-const CUE_LIMIT_MS = 15_000
-const DRAIN_LIMIT_MS = 60_000
+/**
+ * A process hangs when it tells nothing for so long, and then while so many fresh processes come and go, one after another. The clock
+ * alone cannot tell: with too much to do, the system has kept one from its first line for longer.
+ */
+const SILENCE_MS = 60_000
+const SILENCE_PROCESSES = 5
 /** Somewhat more than the quarter that is to hit it: some are too late. */
 const OPENING_SHARE = 0.3
 /** Until it is measured. */
@@ -159,15 +162,23 @@ export class Life {
     let noise = ''
     for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (noise += String(chunk)))
     this.#read(child.stdio[JOURNAL_FD] as Readable)
-    const limit = setTimeout(
-      () => {
+    let isHeard = false
+    const limit = setTimeout(() => {
+      isHeard = false
+      void this.#hangs(child, () => isHeard).then((hangs) => {
+        if (!hangs) return
         this.#problems.push(`it hung while ${this.#stage()}`)
         child.kill('SIGKILL')
-      },
-      death === undefined || death === 'its own' ? DRAIN_LIMIT_MS : CUE_LIMIT_MS,
-    )
+      })
+    }, SILENCE_MS)
     this.#onLine = (line) => {
+      // A run that nobody ends ticks for ever.
+      if (line.is !== 'tick') {
+        isHeard = true
+        limit.refresh()
+      }
       if (death === undefined || death === 'its own' || line.is !== death.cue) return
+      // Its death is on its way.
       this.#onLine = () => undefined
       clearTimeout(limit)
       void die(child, death)
@@ -179,6 +190,15 @@ export class Life {
     if (!isExpected) this.#problems.push(`it ended by itself: exit code ${code}, signal ${signal}`)
     if (noise !== '') this.#problems.push(`it printed: ${noise.slice(0, 3000)}`)
     return this.#problems
+  }
+
+  /** Whether nothing is heard while fresh processes come and go. What is heard begins another silence. */
+  async #hangs(child: ChildProcess, isHeard: () => boolean): Promise<boolean> {
+    for (let processes = 0; processes < SILENCE_PROCESSES; processes++) {
+      await once(spawn(process.execPath, ['-e', '0'], { stdio: 'ignore' }), 'close')
+      if (isHeard() || child.exitCode !== null || child.signalCode !== null) return false
+    }
+    return true
   }
 
   #stage(): string {

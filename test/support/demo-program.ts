@@ -26,17 +26,18 @@ export interface Program {
   line(pattern: RegExp): Promise<RegExpExecArray>
 }
 
-/** The user to run as; by default the one who runs the tests. */
-export interface User {
+/** As whom to run, and where; by default as the one who runs the tests, and there. */
+export interface Place {
+  readonly cwd?: string
   readonly uid?: number
   readonly gid?: number
 }
 
-export function program(args: readonly string[], env: NodeJS.ProcessEnv = {}, user: User = {}): Program {
+export function program(args: readonly string[], env: NodeJS.ProcessEnv = {}, place: Place = {}): Program {
   const child = spawn(process.execPath, [MAIN, ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    ...user,
+    ...place,
   })
   let stdout = ''
   let stderr = ''
@@ -81,9 +82,9 @@ export interface DemoSetup {
   /** For the progress. Empty. */
   readonly store: string
   /** Starts a demo that is killed at the latest when the test ends. */
-  readonly start: (args?: readonly string[], env?: NodeJS.ProcessEnv, user?: User) => Program
+  readonly start: (args?: readonly string[], env?: NodeJS.ProcessEnv, place?: Place) => Program
   /** Runs one to its end. */
-  readonly run: (args?: readonly string[], env?: NodeJS.ProcessEnv, user?: User) => Promise<Ended>
+  readonly run: (args?: readonly string[], env?: NodeJS.ProcessEnv, place?: Place) => Promise<Ended>
 }
 
 export async function setupDemo(t: TestContext): Promise<DemoSetup> {
@@ -91,9 +92,9 @@ export async function setupDemo(t: TestContext): Promise<DemoSetup> {
   const [folder, store] = [join(directory, 'folder'), join(directory, 'store')]
   await mkdir(folder)
   await mkdir(store)
-  const start: DemoSetup['start'] = (args = [], env, user) => {
+  const start: DemoSetup['start'] = (args = [], env, place) => {
     const threads = args.includes('--threads') ? [] : ['--threads', '2']
-    const started = program(['demo', folder, '--store', store, ...threads, ...args], env, user)
+    const started = program(['demo', folder, '--store', store, ...threads, ...args], env, place)
     t.after(() => started.child.kill('SIGKILL'))
     return started
   }

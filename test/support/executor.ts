@@ -5,8 +5,9 @@ import type { TestContext } from 'node:test'
 import { systemClock } from '../../src/base/clock.js'
 import { isMillraceError, type MillraceError, type MillraceErrorCode } from '../../src/base/errors.js'
 import type { EventName, ExecutorEvents } from '../../src/executor/events.js'
-import type { Executor, JobCounts } from '../../src/executor/executor.js'
+import type { Executor } from '../../src/executor/executor.js'
 import { openExecutorWith, type Surroundings } from '../../src/executor/open-executor.js'
+import type { JobCounts } from '../../src/executor/stats.js'
 import { JOB_STATES, type JobInfo } from '../../src/job/job-info.js'
 import type { ExecutorOptions } from '../../src/options/executor-options.js'
 import type { Engine } from '../../src/store/engine.js'
@@ -152,6 +153,11 @@ export function nextEvent<Name extends EventName>(
     }
     executor.on(name, listener)
   })
+}
+
+/** Resolves when a job is in a state. */
+export async function inState(executor: Executor, id: string, state: JobInfo['state']): Promise<void> {
+  while ((await executor.get(id))?.state !== state);
 }
 
 /** Everything that `list` gives. */

@@ -26,8 +26,7 @@ export function createPrng(seed: number): Prng {
 }
 
 /** The seed of this run: given as MILLRACE_SEED to repeat one, fresh otherwise. */
-export function seedOfRun(usual?: number): number {
+export function seedOfRun(): number {
   const given = process.env['MILLRACE_SEED']
-  if (given === undefined && usual !== undefined) return usual
   return given === undefined ? Math.floor(performance.timeOrigin * 1000) % 2 ** 32 : Number(given)
 }

@@ -50,6 +50,7 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   // The thread's end of the pool hands large outputs over by Piscina's own wrapper.
   piscina: ['src/dispatcher/', 'workers/main.ts'],
   lmdb: ['src/store/'],
+  croner: ['src/job/recurrence.ts'],
 }
 
 /** Calls that make a program depend on the moment, on chance, or on a terminal. */

@@ -36,6 +36,7 @@ test('the least definition has the documented defaults', () => {
     backoff: DEFAULT_BACKOFF,
     timeoutMs: 15_000,
     softTimeoutMs: undefined,
+    startBefore: undefined,
     weight: 1,
     run,
     varies: false,

@@ -201,6 +201,7 @@ test('effectiveSettings: stored over constant over default', () => {
     maxRetries: 5,
     timeoutMs: 15_000,
     softTimeoutMs: undefined,
+    startBefore: undefined,
     backoff: { type: 'exponential', base: 2 },
     weight: 1,
   }
@@ -213,6 +214,7 @@ test('effectiveSettings: stored over constant over default', () => {
     maxRetries: 1,
     timeoutMs: 9,
     softTimeoutMs: 3,
+    startBefore: undefined,
     backoff: { type: 'fixed', delay: 1 },
     weight: 1,
   })
@@ -222,6 +224,7 @@ test('effectiveSettings: stored over constant over default', () => {
       maxRetries: 0,
       timeoutMs: Infinity,
       softTimeoutMs: 4,
+      startBefore: undefined,
       backoff: { type: 'linear', step: 2 },
       weight: 1,
     },

@@ -27,8 +27,10 @@ test('the table, whole: what is not in it throws', () => {
   const allowed: Record<string, string> = {
     'scheduled due': 'available',
     'scheduled cancel': 'cancelled',
+    'scheduled discard': 'discarded',
     'available claim': 'running',
     'available cancel': 'cancelled',
+    'available discard': 'discarded',
     'running unclaim': 'available',
     'running complete': 'completed',
     'running retry': 'retryable',
@@ -40,9 +42,12 @@ test('the table, whole: what is not in it throws', () => {
     'running cancel': 'cancelled',
     'retryable due': 'available',
     'retryable cancel': 'cancelled',
+    'retryable discard': 'discarded',
+    'cancelled revive': 'available',
+    'discarded revive': 'available',
   }
   const events = [...new Set(Object.keys(allowed).map((key) => key.split(' ')[1]))] as TransitionEvent[]
-  assert.equal(events.length, 11)
+  assert.equal(events.length, 12)
   for (const state of JOB_STATES) {
     for (const event of events) {
       const next = allowed[`${state} ${event}`]

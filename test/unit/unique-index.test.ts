@@ -90,7 +90,7 @@ describe('the index of unique keys', () => {
   })
 
   it('is what a plain model says, whatever happens in whatever order', async (t) => {
-    const seed = seedOfRun(7)
+    const seed = seedOfRun()
     t.diagnostic(`MILLRACE_SEED=${seed}`)
     const prng = createPrng(seed)
     const { engine, uniques, commit } = bench()

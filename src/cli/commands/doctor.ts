@@ -5,6 +5,8 @@ import { formatBytes, formatCount, plural, printable } from '../demo/format-quan
 export interface DoctorCommand {
   readonly directory: string
   readonly repair: boolean
+  /** Undefined: as long as `doctor` allows. */
+  readonly timeoutMs: number | undefined
   readonly json: boolean
 }
 
@@ -14,10 +16,10 @@ const EXIT_IN_USE = 3
 const PROBLEMS_SHOWN = 40
 
 /** Resolves with the exit code. */
-export async function doctor({ directory, repair, json }: DoctorCommand): Promise<number> {
+export async function doctor({ directory, repair, timeoutMs, json }: DoctorCommand): Promise<number> {
   let report: DoctorReport
   try {
-    report = await examine(directory, { repair })
+    report = await examine(directory, { repair, ...(timeoutMs !== undefined && { timeout: timeoutMs }) })
   } catch (error) {
     process.stderr.write(`millrace doctor: ${error instanceof Error ? error.message : String(error)}\n`)
     return isMillraceError(error, 'MILLRACE_LOCKED') ? EXIT_IN_USE : EXIT_CODES.problems

@@ -1,6 +1,7 @@
 /** `millrace supervise`: runs a program, and runs it again when it dies. Its stdio, arguments and exit code are the program's own. */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { systemClock } from '../../base/clock.js'
+import { printable, shorten } from '../demo/format-quantity.js'
 import { RestartPolicy, type RestartPolicyOptions } from '../supervise/restart-policy.js'
 import { type ProgramEnd, type RunningProgram, Supervisor } from '../supervise/supervisor.js'
 
@@ -9,16 +10,20 @@ export interface SuperviseOptions extends RestartPolicyOptions {
   readonly program: readonly [string, ...string[]]
 }
 
+/** Of the program's name, and of what is said of it. */
+const NAME_CHARACTERS = 200
+const LINE_CHARACTERS = 500
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /** Resolves with the exit code. */
 export async function supervise({ program, ...policy }: SuperviseOptions): Promise<number> {
   const [file, ...args] = program
+  const name = shorten(printable(file), NAME_CHARACTERS)
   const supervisor = new Supervisor({
     clock: systemClock,
     policy: new RestartPolicy(policy),
     start: () => start(file, args),
-    say: (line) => process.stderr.write(`millrace supervise: ${file} ${line}\n`),
+    say: (line) => process.stderr.write(`millrace supervise: ${name} ${shorten(printable(line), LINE_CHARACTERS)}\n`),
   })
   const listener = (signal: NodeJS.Signals): void => supervisor.stop(signal)
   for (const signal of SIGNALS) process.on(signal, listener)
@@ -30,7 +35,13 @@ export async function supervise({ program, ...policy }: SuperviseOptions): Promi
 }
 
 function start(file: string, args: readonly string[]): RunningProgram {
-  const child = spawn(file, args, { stdio: 'inherit' })
+  let child: ChildProcess
+  try {
+    child = spawn(file, args, { stdio: 'inherit' })
+  } catch (error) {
+    // A path that the system does not take, such as one that is too long, is thrown and not told by the child.
+    return { ended: Promise.resolve({ error: error as NodeJS.ErrnoException }), kill: () => undefined }
+  }
   const ended = new Promise<ProgramEnd>((resolve) => {
     child.once('error', (error) => resolve({ error }))
     child.once('exit', (code, signal) => resolve(signal === null ? { code: code ?? 1 } : { signal }))

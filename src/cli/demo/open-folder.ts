@@ -1,7 +1,10 @@
 import { opendir, realpath } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { printable } from './format-quantity.js'
+import { printable, shorten } from './format-quantity.js'
 import { reasonOf } from './measure-file.js'
+
+/** Of a path in a message. */
+const PATH_CHARACTERS = 200
 
 /** A folder's real path. What is wrong with one that cannot be walked is said in words. */
 export async function openFolder(folder: string): Promise<string> {
@@ -11,7 +14,7 @@ export async function openFolder(folder: string): Promise<string> {
     await directory.close()
     return path
   } catch (error) {
-    throw new Error(problemOf(printable(resolve(folder)), error), { cause: error })
+    throw new Error(problemOf(shorten(printable(resolve(folder)), PATH_CHARACTERS), error), { cause: error })
   }
 }
 

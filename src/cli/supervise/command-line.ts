@@ -1,8 +1,6 @@
 /** The command line of `millrace supervise`: its own options up to `--`, and behind it the program's, untouched. */
-import { parseArgs } from 'node:util'
-import { parseDuration } from '../../base/duration.js'
-import { nearestName } from '../../base/problems.js'
 import type { SuperviseOptions } from '../commands/supervise.js'
+import { countOf, durationOf, readOptions } from '../read-options.js'
 import { UsageError } from '../usage-error.js'
 
 export const SUPERVISE_HELP = `Runs a program, and runs it again when it dies.
@@ -47,45 +45,21 @@ export function superviseCommandLine(args: readonly string[]): SuperviseOptions 
   const divider = args.indexOf('--')
   const own = divider === -1 ? args : args.slice(0, divider)
   const [file, ...rest] = divider === -1 ? [] : args.slice(divider + 1)
-  const { values, positionals, tokens } = parseArgs({
-    args: [...own],
-    options: OPTIONS,
-    allowPositionals: true,
-    strict: false,
-    tokens: true,
-  })
-  for (const token of tokens) {
-    if (token.kind !== 'option' || Object.hasOwn(OPTIONS, token.name)) continue
-    const nearest = nearestName(token.name, Object.keys(OPTIONS))
-    throw new UsageError(`Unknown option '${token.rawName}'.${nearest === undefined ? '' : ` Did you mean '--${nearest}'?`}`)
-  }
-  if (values.help !== undefined) return undefined
+  const { values, positionals } = readOptions(own, OPTIONS)
+  if (values.help === true) return undefined
   if (positionals.length > 0)
     throw new UsageError(
       `'${positionals.join(' ')}' stands before '--'. Write: millrace supervise [options] -- <program> [arguments]`,
     )
   if (file === undefined || file === '')
     throw new UsageError('supervise needs a program behind --, such as: millrace supervise -- node app.js')
-  const minDelayMs = delay('min-delay', values['min-delay'], 1000)
-  const maxDelayMs = delay('max-delay', values['max-delay'], 30_000)
+  const { 'min-delay': least, 'max-delay': most, 'max-restarts': restarts } = values
+  const minDelayMs = least === undefined ? 1000 : durationOf(least, '--min-delay')
+  const maxDelayMs = most === undefined ? 30_000 : durationOf(most, '--max-delay')
   if (minDelayMs > maxDelayMs)
     throw new UsageError(
       `'--min-delay' of ${minDelayMs} ms is longer than '--max-delay' of ${maxDelayMs} ms; make one of them other.`,
     )
-  return { program: [file, ...rest], minDelayMs, maxDelayMs, maxRestarts: restarts(values['max-restarts']) }
-}
-
-function delay(name: string, value: string | boolean | undefined, fallback: number): number {
-  if (value === undefined) return fallback
-  const text = String(value)
-  const delayMs = /^\d+$/.test(text) ? Number(text) : parseDuration(text)
-  if (delayMs !== undefined && delayMs >= 1 && delayMs < Infinity) return delayMs
-  throw new UsageError(`Option '--${name}' takes a duration of 1 ms or more, such as '500ms' or '30s', not '${text}'.`)
-}
-
-function restarts(value: string | boolean | undefined): number {
-  if (value === undefined) return Infinity
-  const count = Number(value)
-  if (typeof value === 'string' && value !== '' && Number.isSafeInteger(count) && count >= 0) return count
-  throw new UsageError(`Option '--max-restarts' takes a whole number of 0 or more, not '${String(value)}'.`)
+  const maxRestarts = restarts === undefined ? Infinity : countOf(restarts, '--max-restarts', 0)
+  return { program: [file, ...rest], minDelayMs, maxDelayMs, maxRestarts }
 }

@@ -39,9 +39,27 @@ export function outgrown(directory: string, mapSize: number): MillraceError {
   return storeFailed(directory, reason, cause)
 }
 
+/** The error for a commit that was written into a file which is no longer the one at the store's path. */
+export function fileLost(directory: string, file: string, isGone: boolean): MillraceError {
+  const reason =
+    `${file} ${isGone ? 'is gone' : 'is another file'}: the data file was deleted, moved or replaced while it was open. ` +
+    'If it was moved, it holds all that was acknowledged; put it back before the store is opened. What was deleted is lost. ' +
+    'This commit was not acknowledged; a file that was moved holds it, whole.'
+  return storeFailed(directory, reason, undefined)
+}
+
+/** The error for a commit that is refused because another executor may have the store, or have had it. */
+export function lockLost(directory: string, file: string): MillraceError {
+  const reason =
+    `its lock file ${file} was removed while it was open, so that another executor may have opened the store beside this one. ` +
+    'Never remove it: the lock of a process that is dead is taken over by itself. ' +
+    'This commit was not acknowledged; if it was written all the same, it is found, whole, when the store is opened again.'
+  return storeFailed(directory, reason, undefined)
+}
+
 function storeFailed(directory: string, reason: string, cause: unknown): MillraceError {
   const message = `The store at ${directory} failed to commit: ${reason} Nothing more is stored until the executor is closed and opened again.`
-  return new MillraceError('MILLRACE_STORE_FAILED', message, { cause })
+  return new MillraceError('MILLRACE_STORE_FAILED', message, cause === undefined ? undefined : { cause })
 }
 
 /** lmdb-js rejects with a general error; the real one is what its `commitError`, a promise, rejects with. */

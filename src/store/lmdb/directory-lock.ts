@@ -16,14 +16,30 @@
  * given out again is not taken for the holder. A file without a readable holder is what a power cut leaves: nobody's.
  * Process ids mean nothing across containers, so two of them must not share a directory.
  *
- * Called when an executor opens and closes. Works on any local file system with hard links.
+ * Gone astray. Somebody may remove the file of a living process, and a second executor then opens the same store: whoever holds a lock
+ * asks `isHeld` around each commit. A directory that was moved takes the file along, where its path does not lead to it any more; so
+ * the file is held open, and emptied at the release: it is then nobody's.
+ *
+ * Called when an executor opens and closes, and around commits. Works on any local file system with hard links.
  */
 import { randomBytes } from 'node:crypto'
-import { closeSync, fstatSync, linkSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 
 import { systemClock } from '../../base/clock.js'
 import { LockedError, MillraceError } from '../../base/errors.js'
+import { FileInPlace } from './file-in-place.js'
 import { prepareDirectory, unusable } from './store-directory.js'
 
 export const LOCK_FILE = 'millrace.lock'
@@ -34,6 +50,8 @@ const MAX_PID = 2 ** 31 - 1
 const MAX_TRIES = 1000
 
 export interface DirectoryLock {
+  /** Whether the lock file is still in its place. False: somebody else may have the directory. */
+  isHeld(): boolean
   /** Gives the directory free. Removes this lock only, never a later one. Calling it again is harmless. */
   release(): void
 }
@@ -49,7 +67,7 @@ interface Holder {
 }
 
 type Take =
-  | { readonly state: 'taken'; readonly token: string }
+  | { readonly state: 'taken' }
   | { readonly state: 'held'; readonly holder: Holder }
   /** The files changed, or are being changed by `by`, while we looked. */
   | { readonly state: 'again'; readonly by?: Holder }
@@ -67,7 +85,7 @@ export async function acquireDirectoryLock(directory: string): Promise<Directory
     const take = tryTake(directory, LOCK_FILE)
     if (take.state === 'taken') {
       removeLeftovers(directory)
-      return { release: () => release(directory, take.token) }
+      return hold(directory)
     }
     if (take.state === 'held') throw locked(directory, take.holder.pid)
     taker = take.by ?? taker
@@ -84,11 +102,11 @@ function tryTake(directory: string, name: string): Take {
   try {
     const openedAt = new Date(systemClock.now()).toISOString()
     writeFileSync(draft, JSON.stringify({ ...ourselves(), token, openedAt }), { mode: FILE_MODE, flag: 'wx' })
-    if (linkIfAbsent(draft, path)) return { state: 'taken', token }
+    if (linkIfAbsent(draft, path)) return { state: 'taken' }
     const present = readHolder(path)
     if (present === undefined) return { state: 'again' }
     if (isAlive(present)) return { state: 'held', holder: present }
-    return replace(directory, name, present, draft) ? { state: 'taken', token } : again(directory, present)
+    return replace(directory, name, present, draft) ? { state: 'taken' } : again(directory, present)
   } catch (error) {
     if (error instanceof MillraceError) throw error
     // The draft is gone: somebody else took the lock meanwhile, and tidied up.
@@ -222,10 +240,43 @@ function removeLeftovers(directory: string): void {
   }
 }
 
-function release(directory: string, token: string): void {
+/** The lock file that was just put in place. */
+function hold(directory: string): DirectoryLock {
   const path = join(directory, LOCK_FILE)
-  // Nobody replaces the file of a living process, so it stays what it is between the look and the removal.
-  if (readHolder(path)?.token === token) rmSync(path, { force: true })
+  try {
+    return new HeldLock(path)
+  } catch (error) {
+    rmSync(path, { force: true })
+    throw unusable(directory, `its lock file cannot be opened (${(error as Error).message})`, error)
+  }
+}
+
+/** Its release needs no file descriptor: it must work when there is none left. */
+class HeldLock implements DirectoryLock {
+  readonly #path: string
+  readonly #place: FileInPlace
+  #file: number | undefined
+
+  constructor(path: string) {
+    this.#path = path
+    this.#file = openSync(path, 'r+')
+    this.#place = new FileInPlace(path)
+  }
+
+  isHeld(): boolean {
+    const place = this.#place.look()
+    return place === 'in place' || place === 'unknown'
+  }
+
+  release(): void {
+    if (this.#file === undefined) return
+    // Nobody replaces the file of a living process, so it stays what it is between the look and the removal. That it is this very file
+    // follows from its number, which is nobody else's as long as the file is open.
+    if (this.#place.look() === 'in place') rmSync(this.#path, { force: true })
+    else ftruncateSync(this.#file)
+    closeSync(this.#file)
+    this.#file = undefined
+  }
 }
 
 function locked(directory: string, pid: number): LockedError {

@@ -11,6 +11,8 @@
  *   from hand-over to settlement keeps it hidden until then; outside a commit no reader is held, so pages are reused.
  * - Nothing lies in the root database: clearing it can crash LMDB.
  * - A new file is made under another name, and gets its own when it is durable; its name is durable before the first commit.
+ * - Before a commit the store's lock must be held; after it, the lock and the file must be where they were, or the commit is not
+ *   acknowledged: what is written into a file that was deleted, nobody ever sees. See `file-in-place`.
  * - The file is mapped once. lmdb-js would map it anew, while it is being read, when it outgrows the map; so a commit that
  *   might need that is refused, and the next open maps twice the file's size.
  */
@@ -25,7 +27,9 @@ import type { Clock } from '../../base/clock.js'
 import { MillraceError } from '../../base/errors.js'
 import { checkBatch, checkKey } from '../check-batch.js'
 import { TABLES, type Engine, type EngineStats, type Entry, type RangeOptions, type Table, type WriteBatch } from '../engine.js'
-import { commitFailure, outgrown } from './commit-failure.js'
+import { commitFailure, fileLost, lockLost, outgrown } from './commit-failure.js'
+import { LOCK_FILE } from './directory-lock.js'
+import { FileInPlace } from './file-in-place.js'
 import { checkStoreFiles, DATA_FILE, DRAFT_FILE, prepareDirectory, removeDraft, syncNames, unusable } from './store-directory.js'
 
 /** Address space, not disk. 64 GiB: a file that outgrows it is a matter of years, and some systems grant no more at once. */
@@ -51,6 +55,8 @@ export interface LmdbEngineOptions {
   readonly readOnly?: boolean
   /** The file is a copy that this process has just made: it is not looked through, which costs the event loop nothing. @defaultValue false */
   readonly isOwnCopy?: boolean
+  /** Whether the store's lock is still held, asked around each commit. @defaultValue it is */
+  readonly isHeld?: () => boolean
 }
 
 type Root = RootDatabase<Buffer, Uint8Array>
@@ -134,6 +140,8 @@ export class LmdbEngine implements Engine {
   readonly #clock: Clock
   readonly #durability: 'disk' | 'process'
   readonly #isReadOnly: boolean
+  readonly #isHeld: () => boolean
+  readonly #place: FileInPlace
   /** The state before the commit in flight, or the one state that is read; undefined when there is none. */
   #snapshot: Transaction | undefined
   /** Copies that are being made. */
@@ -157,6 +165,8 @@ export class LmdbEngine implements Engine {
     this.#durability = options.durability
     this.#fileBytesAtMost = sizeOf(directory)
     this.#isReadOnly = options.readOnly === true
+    this.#isHeld = options.isHeld ?? (() => true)
+    this.#place = new FileInPlace(join(directory, DATA_FILE))
     if (this.#isReadOnly) this.#snapshot = root.useReadTransaction()
   }
 
@@ -230,26 +240,37 @@ export class LmdbEngine implements Engine {
   async #write(batch: WriteBatch): Promise<void> {
     const startedMs = this.#clock.monotonicMs()
     const values = batch.values.map(addressable)
-    if (!this.#fits(batch)) {
-      this.#failure = outgrown(this.#directory, this.#mapSize)
-      throw this.#failure
-    }
+    if (!this.#isHeld()) this.#assertInPlace()
+    if (!this.#fits(batch)) this.#fail(outgrown(this.#directory, this.#mapSize))
     try {
       this.#snapshot = this.#root.useReadTransaction()
       await this.#root.batch(() => {
         for (let index = 0; index < batch.length; index++) this.#queue(batch, index, values[index])
       })
     } catch (error) {
-      this.#failure = await commitFailure(error, this.#directory, batch.bytes)
-      throw this.#failure
+      this.#fail(await commitFailure(error, this.#directory, batch.bytes))
     } finally {
       this.#snapshot?.done()
       this.#snapshot = undefined
       // The next read starts from the latest state, not from the one of the current turn.
       this.#root.resetReadTxn()
     }
+    this.#assertInPlace()
     this.#commits++
     this.#lastCommitMs = this.#clock.monotonicMs() - startedMs
+  }
+
+  /** Ends this engine's writes. */
+  #fail(failure: MillraceError): never {
+    this.#failure = failure
+    throw failure
+  }
+
+  /** Whoever opens the store's path finds what is written here, and no other executor writes there. */
+  #assertInPlace(): void {
+    const place = this.#place.look()
+    if (place === 'gone' || place === 'another') this.#fail(fileLost(this.#directory, DATA_FILE, place === 'gone'))
+    if (!this.#isHeld()) this.#fail(lockLost(this.#directory, LOCK_FILE))
   }
 
   /** Whether the file stays within its map, whatever this commit needs. */

@@ -47,15 +47,15 @@ export function prepareDirectory(directory: string): void {
     accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (error) {
     if (error instanceof MillraceError) throw error
-    throw unusable(directory, reasonOf(error), error)
+    throw unusable(directory, pathProblem(error), error)
   }
 }
 
 /**
- * Gives the first directory that was made, undefined when there was nothing to make. Not by `recursive`: in a place that takes no
- * directories, such as /proc, Node would try for ever.
+ * Makes a directory for this user alone, parents included. Gives the first one that was made, undefined when there was something of
+ * that name. Not by `recursive`: in a place that takes no directories, such as /proc, Node would try for ever.
  */
-function makeDirectory(directory: string): string | undefined {
+export function makeDirectory(directory: string): string | undefined {
   try {
     mkdirSync(directory, { mode: DIRECTORY_MODE })
     return directory
@@ -90,7 +90,7 @@ function syncDirectory(path: string): void {
     file = openSync(path, 'r')
     fsyncSync(file)
   } catch (error) {
-    if (SYNC_FAILURES.has((error as NodeJS.ErrnoException).code ?? '')) throw unusable(path, reasonOf(error), error)
+    if (SYNC_FAILURES.has((error as NodeJS.ErrnoException).code ?? '')) throw unusable(path, pathProblem(error), error)
   } finally {
     if (file !== undefined) closeSync(file)
   }
@@ -121,7 +121,7 @@ export function checkStoreFiles(directory: string, mapSize: number): void {
     while (opened.length < FILES_OPENED) opened.push(openSync(directory, 'r'))
     writeFileSync(probe, Buffer.alloc(PROBE_BYTES), { mode: 0o600 })
   } catch (error) {
-    throw unusable(directory, reasonOf(error), error)
+    throw unusable(directory, pathProblem(error), error)
   } finally {
     for (const file of opened) closeSync(file)
     rmSync(probe, { force: true })
@@ -161,7 +161,7 @@ export function openDataFile(path: string): DataFile {
     if (error instanceof UnreadableFile) {
       throw error.kind === 'foreign' ? unusable(path, error.message, error) : damaged(path, error.message, error)
     }
-    throw unusable(path, reasonOf(error), error)
+    throw unusable(path, pathProblem(error), error)
   }
 }
 
@@ -175,7 +175,7 @@ function checkRegular(path: string): number {
     return stat.size
   } catch (error) {
     if (error instanceof MillraceError) throw error
-    throw unusable(path, reasonOf(error), error)
+    throw unusable(path, pathProblem(error), error)
   }
 }
 
@@ -210,7 +210,8 @@ function shorten(text: string): string {
   return text.length <= 2 * SHOWN ? text : `${text.slice(0, SHOWN)}…${text.slice(-SHOWN)} (${text.length} characters)`
 }
 
-function reasonOf(error: unknown): string {
+/** Why a path cannot be a directory to write to, from what the system said. */
+export function pathProblem(error: unknown): string {
   const code = (error as NodeJS.ErrnoException | undefined)?.code
   switch (code) {
     case 'EEXIST':

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import { DuplicateJobError, type EnqueueOptions, type Executor, type JobHandle, type UniqueOptions } from '../../../src/index.js'
+import { BACKPRESSURE_BYTES } from '../../../src/base/limits.js'
 import { INDEX_UNIQUE } from '../../../src/codec/keys.js'
 import type { Engine } from '../../../src/store/engine.js'
 import { type Keyed, keyed, loose, other, refusing, settling } from '../../fixtures/executor/unique-jobs.js'
@@ -250,6 +251,29 @@ for (const store of STORES) {
       await assertConsistent(executor)
       gate.open()
       assert.equal(await first.result(), 2)
+      assert.equal(await keysLeft(all, executor), 0)
+    })
+
+    it('what was not stored is not waited for: enqueues that find their key held never hold up those that follow', async (t) => {
+      const all = await open(t, { store })
+      const { executor } = all
+      const gate = new Gate(t)
+      await block(executor, gate)
+      const bulk = new Uint8Array(BACKPRESSURE_BYTES / 20)
+      const replace = unique('a', { onConflict: 'replace' })
+      const conflicts = [unique('a'), replace, replace] as const
+      for (let round = 0; round < 9; round++) {
+        // Of one turn: after the first round all of them meet the job of an earlier commit.
+        const bulky = conflicts.map((options, index) =>
+          executor.enqueue(loose, { key: 'a', value: `${round}${index}`, bulk }, options),
+        )
+        await Promise.all([...bulky, executor.enqueue(loose, { key: 'a', value: 'small' }, replace)])
+      }
+      const rejecting = unique('a', { onConflict: 'reject' })
+      for (let call = 0; call < 3; call++) await rejection(executor.enqueue(loose, { key: 'a', bulk }, rejecting))
+      const last = await executor.enqueue(loose, { key: 'a', value: 'last' }, replace)
+      gate.open()
+      assert.equal(await last.result(), 'last')
       assert.equal(await keysLeft(all, executor), 0)
     })
 

@@ -1,8 +1,10 @@
 /** `executor.backup()`: a copy of a store in use, whole or not there. */
 import assert from 'node:assert/strict'
-import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { copyFile, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { backupStore } from '../../../src/maintenance/backup.js'
 import { systemClock } from '../../../src/base/clock.js'
 import { openLmdbEngine } from '../../../src/store/lmdb/lmdb-engine.js'
@@ -12,6 +14,8 @@ import { setup, withCode } from '../../support/executor.js'
 import { jobsOf } from '../../support/sample-store.js'
 import { checkStore } from '../../support/store-check.js'
 import { tempDirectory } from '../../support/temp-directory.js'
+
+const DIE_IN_BACKUP = fileURLToPath(new URL('../../fixtures/maintenance/die-in-backup.js', import.meta.url))
 
 describe('a backup', () => {
   it('holds each job that was acknowledged before the call, while the store goes on', async (t) => {
@@ -109,6 +113,46 @@ describe('a backup', () => {
       withCode('MILLRACE_COPY_FAILED', /no space left/),
     )
     assert.deepEqual(await readdir(base), [])
+  })
+
+  it('removes what a killed one left beside it, and nothing else', async (t) => {
+    const base = await tempDirectory(t)
+    const partials = async (): Promise<string[]> => (await readdir(base)).filter((name) => name.includes('.partial-'))
+    const { signal } = spawnSync(process.execPath, [DIE_IN_BACKUP, join(base, 'yesterday')])
+    assert.equal(signal, 'SIGKILL')
+    const [left = ''] = await partials()
+    assert.match(left, /^yesterday\.partial-\d+-\d+$/)
+    assert.deepEqual((await readdir(join(base, left))).sort(), ['jobs.mdb', 'jobs.mdb-lock', 'millrace.lock'])
+    await mkdir(join(base, 'notes.partial-1-2'))
+    await writeFile(join(base, 'notes.partial-1-2', 'mine.txt'), 'mine')
+    await writeFile(join(base, 'a-file.partial-1-2'), 'mine')
+    const { executor } = await setup(t, { jobs: [echo] })
+    // One that is being made is left alone by one that is made meanwhile.
+    let finish = (): void => undefined
+    const inner = createMemoryEngine()
+    const slow = {
+      ...inner,
+      copy: async (file: string) => {
+        await new Promise<void>((resolve) => (finish = resolve))
+        await copyFile(join(base, 'today', 'jobs.mdb'), file)
+      },
+    }
+    const underWay = backupStore(slow, join(base, 'slow'), systemClock)
+    await executor.backup(join(base, 'today'))
+    assert.deepEqual((await partials()).map((name) => name.replace(/-\d+-\d+$/, '')).sort(), [
+      'a-file.partial',
+      'notes.partial',
+      'slow.partial',
+    ])
+    assert.deepEqual(await readdir(join(base, 'notes.partial-1-2')), ['mine.txt'])
+    finish()
+    await underWay
+    assert.deepEqual(await readdir(join(base, 'slow')), ['jobs.mdb'])
+  })
+
+  it('is refused below a place that takes no directories', { skip: process.platform !== 'linux' }, async (t) => {
+    const { executor } = await setup(t, { jobs: [echo] })
+    await assert.rejects(executor.backup('/proc/millrace/backup'), withCode('MILLRACE_COPY_FAILED', /ENOENT/))
   })
 
   it('is not to be had of a store in memory', async (t) => {

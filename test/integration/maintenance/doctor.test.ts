@@ -262,6 +262,10 @@ describe('the command line', () => {
     [['doctor'], 'doctor needs the directory of a store.'],
     [['compact', 'a', 'b'], "compact takes one directory, and was given 2: 'a', 'b'."],
     [['doctor', 'a', '--fresh'], "doctor has no option '--fresh'."],
+    [
+      ['doctor', 'a', '--timeout=soon'],
+      "Option '--timeout' takes a duration of 1 ms or more, such as '500ms' or '30s', not 'soon'.",
+    ],
     [['demo', '--repair'], "demo has no option '--repair'."],
   ] as const) {
     it(`refuses millrace ${args.join(' ')}`, async () => {
@@ -283,9 +287,24 @@ describe('the command line', () => {
 })
 
 describe('the call', () => {
+  it('gives up when its time is over, says where it was, and holds nobody up', async (t) => {
+    const directory = await sample(t)
+    const before = await readFile(join(directory, 'jobs.mdb'))
+    // No process starts so fast.
+    const { verdict, problems, facts } = await doctor(directory, { repair: true, timeout: '1ms' })
+    assert.deepEqual([verdict, facts], ['problems', undefined])
+    assert.match(problems[0]!.text, /^the look was given up after 1 ms, while starting; the option timeout/)
+    assert.deepEqual(await readFile(join(directory, 'jobs.mdb')), before)
+    assert.equal((await doctor(directory, { timeout: Infinity })).verdict, 'healthy')
+    const late = await program(['doctor', directory, '--timeout', '1ms']).ended
+    assert.deepEqual([late.code, late.stderr], [1, ''])
+    assert.match(late.stdout, /given up after 1 ms/)
+  })
+
   it('refuses arguments that it cannot use', async () => {
     await assert.rejects(doctor(''), withCode('MILLRACE_INVALID_OPTIONS'))
     await assert.rejects(doctor('x', { repair: 'yes' } as never), withCode('MILLRACE_INVALID_OPTIONS', /'yes' \(string\)/))
+    await assert.rejects(doctor('x', { timeout: 0 }), withCode('MILLRACE_INVALID_OPTIONS', /timeout: 0 \(number\)/))
     await assert.rejects(doctor('x', { fix: true } as never), withCode('MILLRACE_INVALID_OPTIONS', /fix/))
   })
 })

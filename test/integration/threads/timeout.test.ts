@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { ThreadSlot } from '../../../src/dispatcher/thread-slot.js'
 import type { JobHandle } from '../../../src/index.js'
 import { JobFailedError } from '../../../src/index.js'
 import { listens, listensLate, loops, spins, waits, where } from '../../fixtures/threads/jobs.js'
@@ -168,6 +169,32 @@ test(
     assert.equal(told.filter(({ name }) => name === 'completed').length, 15)
   },
 )
+
+test('promise 3: a loop that begins just when the job before it was to be stopped is stopped in its turn', LIMITS, async (t) => {
+  const { executor, directory } = await open(t, { jobs: JOBS })
+  const file = join(directory, 'trace')
+  // Known as long, a job is not slow before its time is up: what waits behind it stays with the thread.
+  for (let warm = 0; warm < 3; warm++) await (await executor.enqueue(spins, { ms: 100 })).result()
+  await (await executor.enqueue(loops, { file, tag: 'warm', attempts: 0 })).result()
+  const { terminate } = ThreadSlot.prototype
+  let refused = 0
+  t.mock.method(ThreadSlot.prototype, 'terminate', function late(this: ThreadSlot, ...given: Parameters<typeof terminate>) {
+    const [cause, batch, target] = given
+    // The job ends only now, and its thread begins the next one.
+    if (cause === 'timeout' && target === 0) while (batch !== undefined && batch.control.taken < 2);
+    const isEnded = terminate.apply(this, given)
+    if (!isEnded) refused++
+    return isEnded
+  })
+  const [long, loop] = await Promise.all([
+    executor.enqueue(spins, { ms: 100 }, { timeout: '40ms', maxRetries: 0 }),
+    executor.enqueue(loops, { file, tag: 'a', attempts: 1 }, { maxRetries: 0 }),
+  ])
+  await Promise.allSettled([long.result(), loop.result()])
+  assert.deepEqual(await attemptsOf(executor, long), ['1 completed'])
+  assert.deepEqual(await attemptsOf(executor, loop), ['1 timedOut'])
+  assert.equal(refused, 1)
+})
 
 test('promise 3: a timeout longer than a timer can count holds without a warning', LIMITS, async (t) => {
   const warnings: Error[] = []

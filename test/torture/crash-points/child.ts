@@ -160,6 +160,7 @@ class Script {
 
   async #close(): Promise<void> {
     this.#calls.isClosing = true
+    tell({ is: 'closing' })
     pass('close: before')
     await this.#calls.executor.close({ grace: 0 })
     pass('close: done')

@@ -1,6 +1,7 @@
 /** The quick form of the crash-points rung: some places of one history, and a fault that must be seen. */
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
+import { assertHeld } from '../../support/held.js'
 import { createPrng, seedOfRun } from '../../support/prng.js'
 import { pointRun } from './point-run.js'
 import { count, figuresOf, newTally } from './rung.js'
@@ -11,7 +12,7 @@ const HIGHEST = 360
 const skip = process.platform === 'win32'
 
 it(`a history dies at ${PLACES} of its places`, { skip }, async (t) => {
-  const seed = seedOfRun(1_105_003_340) % 2 ** 31
+  const seed = seedOfRun() % 2 ** 31
   t.diagnostic(`MILLRACE_SEED=${seed}`)
   const prng = createPrng(seed)
   const tally = newTally()
@@ -20,7 +21,7 @@ it(`a history dies at ${PLACES} of its places`, { skip }, async (t) => {
   }
   await Promise.all([next(), next()])
   t.diagnostic(JSON.stringify(figuresOf(tally)))
-  assert.deepEqual(tally.violations, [])
+  assertHeld(tally.violations, `MILLRACE_SEED=${seed}`)
   assert.ok(tally.kills > PLACES / 2 && tally.acknowledged > 0, 'hardly anything died')
 })
 

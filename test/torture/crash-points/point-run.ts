@@ -1,9 +1,10 @@
 /**
  * One crash point: a process goes through the history of a seed and dies at its n-th place, a second one opens what is left and dies
  * at an early place of its own, mostly in recovery, and a third one lets everything come to its end and lists what is there. What
- * all of them told is judged as in the random kill test.
+ * all of them told is judged as in the random kill test. Chance has its part in each run (threads, the machine's load), so what was
+ * found in one is kept as it is.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -42,6 +43,7 @@ export async function pointRun({ seed, place, fault }: PointRun): Promise<PointR
   // Half of the histories prune: what is gone then cannot be asked for any more.
   const keeps = seed % 2 === 0 ? 4 : 0
   const incarnations: Incarnation[] = []
+  let isKept = false
   const live = async (more: Pick<PointChildConfig, 'mode' | 'place' | 'fault'>): Promise<readonly Line[]> => {
     const number = incarnations.length + 1
     const follow = keeps === 0 ? openJobs(incarnations) : []
@@ -62,14 +64,20 @@ export async function pointRun({ seed, place, fault }: PointRun): Promise<PointR
     await live({ mode: 'drain', place: 0 })
     const { problems, figures } = judge({ seed, incarnations, prunes: keeps > 0 })
     const diedAt = [first, second].map((lines) => lines.find((line) => line.is === 'dies')?.at)
+    const violations = problems.map(({ check, text }) => `seed ${seed}, place ${place} (${diedAt.join('; ')}): ${check}: ${text}`)
+    if (violations.length > 0 && fault === undefined) {
+      isKept = true
+      await writeFile(join(directory, 'journal.json'), JSON.stringify({ violations, incarnations }, undefined, 1))
+      violations.push(`the store, and what its processes told in journal.json, are kept in ${directory}`)
+    }
     return {
       diedAt,
       places: first.find((line) => line.is === 'passed')?.places,
       acknowledged: figures.acknowledged,
       runs: figures.runs,
-      violations: problems.map(({ check, text }) => `seed ${seed}, place ${place} (${diedAt.join('; ')}): ${check}: ${text}`),
+      violations,
     }
   } finally {
-    await rm(directory, { recursive: true, force: true })
+    if (!isKept) await rm(directory, { recursive: true, force: true })
   }
 }

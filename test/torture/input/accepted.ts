@@ -43,6 +43,10 @@ export const uniqueKey: Accepts = (value) =>
 export const instant: Accepts = (value) =>
   value instanceof Date ? !Number.isNaN(Number(value)) : typeof value === 'number' && Math.abs(value) <= 8.64e15
 
+/** An instant from the year 2000 on, a span of time as a string, or for ever. */
+export const startBefore: Accepts = (value) =>
+  value === '15s' || value === Infinity || (instant(value) && Number(value) >= Date.UTC(2000, 0, 1))
+
 export function oneOf(...values: readonly unknown[]): Accepts {
   return (value) => values.includes(value)
 }

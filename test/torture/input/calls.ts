@@ -13,11 +13,12 @@ import {
   oneOf,
   orAbsent,
   printable,
+  startBefore,
   text,
   uniqueKey,
   whole,
 } from './accepted.js'
-import { echo, nothing, type Library, type World } from './world.js'
+import { echo, nothing, type Library, type LooseExecutor, type World } from './world.js'
 
 export interface Call {
   readonly name: string
@@ -45,6 +46,7 @@ const ENQUEUE_OPTIONS: Readonly<Record<string, Accepts>> = {
   runAt: instant,
   // The key is missing.
   unique: never,
+  startBefore,
   weight: whole(1, 1024),
   // Its fields are missing.
   limit: never,
@@ -61,6 +63,57 @@ const UNIQUES: Readonly<Record<string, readonly [Accepts, (value: unknown) => ob
   ],
   onConflict: [orAbsent(oneOf('return', 'replace', 'reject', 'debounce')), (value) => ({ key: 'a', onConflict: value })],
   unknown: [never, (value) => ({ key: 'a', keys: value })],
+}
+
+/** Places of the bag of options that `schedule` takes. */
+const SCHEDULE_OPTIONS: Readonly<Record<string, Accepts>> = {
+  ...Object.fromEntries(
+    Object.entries(ENQUEUE_OPTIONS).filter(([field]) => !['delay', 'runAt', 'unique', 'startBefore'].includes(field)),
+  ),
+  startBefore: oneOf('15s', Infinity),
+  overlap: (value) => typeof value === 'boolean',
+  misfire: never,
+}
+
+const SCHEDULE_RULES: Readonly<Record<string, Accepts>> = {
+  cron: never,
+  timezone: orAbsent(never),
+  every: (value) => duration({ zero: false, infinity: false })(value) && (value === '15s' || within(value, 1000, 8.64e15)),
+  unknown: never,
+}
+
+const shortName: Accepts = (value) => printable(value) && Buffer.byteLength(value as string) <= 55
+
+function within(value: unknown, least: number, most: number): boolean {
+  return typeof value === 'number' && value >= least && value <= most
+}
+
+function scheduleCalls(): Call[] {
+  const hour = { every: '1h' }
+  const rejects = (name: string, takes: Accepts, call: Call['call']): Call => ({ name, takes, refuses: 'rejects', call })
+  return [
+    rejects('schedule(name)', shortName, ({ executor }, value) => executor.schedule(value, hour, nothing)),
+    rejects('schedule(…, rule)', never, ({ executor }, value) => executor.schedule('a', value, nothing)),
+    rejects('schedule(…, definition)', never, ({ executor }, value) => executor.schedule('a', hour, value)),
+    rejects('schedule(…, options)', UNCHANGED, ({ executor }, value) => executor.schedule('a', hour, nothing, undefined, value)),
+    ...Object.entries(SCHEDULE_RULES).map(([field, takes]) =>
+      rejects(`schedule(…, { ${field} })`, takes, ({ executor }, value) => {
+        const base = field === 'timezone' ? { cron: '@daily' } : field === 'unknown' ? hour : {}
+        return executor.schedule('a', { ...base, [field]: value }, nothing)
+      }),
+    ),
+    ...Object.entries(SCHEDULE_OPTIONS).map(([field, takes]) =>
+      rejects(`schedule(…, { ${field} }) as an option`, orAbsent(takes), ({ executor }, value) =>
+        executor.schedule('a', hour, nothing, undefined, { [field]: value }),
+      ),
+    ),
+    ...['delay', 'unknown'].map((field) =>
+      rejects(`schedule(…, { ${field} }) as an option`, never, ({ executor }, value) =>
+        executor.schedule('a', hour, nothing, undefined, { [field]: value }),
+      ),
+    ),
+    rejects('unschedule(name)', shortName, ({ executor }, value) => executor.unschedule(value)),
+  ]
 }
 
 const BACKOFFS: Readonly<Record<string, (value: unknown) => object>> = {
@@ -108,6 +161,7 @@ function optionCalls(): Call[] {
 }
 
 const EXECUTOR_CALLS: readonly Call[] = [
+  ...scheduleCalls(),
   { name: 'enqueue(definition)', takes: never, refuses: 'rejects', call: ({ executor }, value) => executor.enqueue(value, 1) },
   {
     name: 'enqueue(…, options)',
@@ -151,6 +205,7 @@ const EXECUTOR_CALLS: readonly Call[] = [
   },
   { name: 'list(filter)', takes: UNCHANGED, refuses: 'rejects', call: ({ executor }, value) => drained(executor.list(value)) },
   ...listCalls(),
+  ...controlCalls(),
   { name: 'on(name)', takes: never, refuses: 'throws', call: ({ executor }, value) => executor.on(value, () => undefined) },
   {
     name: 'on(…, listener)',
@@ -166,6 +221,62 @@ const EXECUTOR_CALLS: readonly Call[] = [
     call: ({ executor }, value) => executor.off('started', value),
   },
 ]
+
+/** Those that are taken change nothing, or change it back. */
+function controlCalls(): Call[] {
+  const refused = (name: string, takes: Accepts, call: Call['call']): Call => ({ name, takes, refuses: 'rejects', call })
+  const filters: Record<string, Accepts> = {
+    state: readable(isEmptyArray),
+    queue: text,
+    name: text,
+    ids: readable((value) => isIterable(value) && Array.from(value as Iterable<unknown>).length === 0),
+    olderThan: duration({ zero: true, infinity: false }),
+    limit: whole(0, Number.MAX_SAFE_INTEGER, true),
+  }
+  const inFilters = Object.entries(filters).map(([field, takes]) =>
+    refused(`cancelMany({ ${field} })`, orAbsent(takes), ({ executor }, value) =>
+      executor.cancelMany({ [field === 'name' ? 'queue' : 'name']: 'echo', [field]: value }, { dryRun: true }),
+    ),
+  )
+  const isThreads = whole(1, 1024)
+  // It has a name, which is that of no definition.
+  const anError = both(emptyBag, (value) => value instanceof Error)
+  return [
+    ...inFilters,
+    refused('cancelMany(filter)', anError, ({ executor }, value) => executor.cancelMany(value, { dryRun: true })),
+    refused('retryMany(filter)', anError, ({ executor }, value) => executor.retryMany(value, { dryRun: true })),
+    refused('discardMany({ all })', oneOf(true), ({ executor }, value) => executor.discardMany({ all: value }, { dryRun: true })),
+    refused('cancelMany(…, options)', UNCHANGED, ({ executor }, value) => executor.cancelMany({ ids: [] }, value)),
+    refused('cancelMany(…, { dryRun })', orAbsent(oneOf(true, false)), ({ executor }, value) =>
+      executor.cancelMany({ ids: [] }, { dryRun: value }),
+    ),
+    refused('cancelMany(…, { onProgress })', orAbsent(aFunction), ({ executor }, value) =>
+      executor.cancelMany({ ids: [] }, { onProgress: value }),
+    ),
+    refused('discard(id)', never, ({ executor }, value) => executor.discard(value)),
+    refused('discard(…, reason)', orAbsent(text), ({ executor, id }, value) => executor.discard(id, value)),
+    refused('retry(id)', never, ({ executor }, value) => executor.retry(value)),
+    refused('setThreads(n)', isThreads, async ({ executor }, value) => {
+      if (!isThreads(value)) await executor.setThreads(value)
+    }),
+    { ...refused('queue(name)', oneOf('default'), ({ executor }, value) => executor.queue(value)), refuses: 'throws' },
+    refused('pause(options)', UNCHANGED, ({ executor }, value) => pausedFor(executor, value)),
+    refused('pause({ interrupt })', orAbsent(oneOf(true, false)), ({ executor }, value) =>
+      pausedFor(executor, { interrupt: value }),
+    ),
+    refused('setConcurrency(n)', orAbsent(whole(1, Number.MAX_SAFE_INTEGER, true)), async ({ executor }, value) => {
+      await executor.queue('default').setConcurrency(value)
+      await executor.queue('default').setConcurrency(undefined)
+    }),
+    refused('purge(filter)', UNCHANGED, ({ executor }, value) => executor.queue('default').purge(value, { dryRun: true })),
+    refused('purge(…, options)', UNCHANGED, ({ executor }, value) => executor.queue('default').purge({ state: [] }, value)),
+  ]
+}
+
+async function pausedFor(executor: LooseExecutor, options: unknown): Promise<void> {
+  await executor.queue('default').pause(options)
+  await executor.queue('default').resume()
+}
 
 function listCalls(): Call[] {
   const fields: Record<string, Accepts> = {
@@ -317,6 +428,8 @@ const DEFINE_OPTIONS: Readonly<Record<string, Accepts>> = {
   timeout: either(duration({ zero: false, infinity: true }), aFunction),
   softTimeout: either((value) => value === Infinity || (typeof value === 'number' && value > 0 && value < 15_000), aFunction),
   unique: never,
+  startBefore: either(aFunction, startBefore),
+  retryIf: aFunction,
   weight: either(whole(1, 1024), aFunction),
   limit: never,
 }

@@ -64,7 +64,7 @@ const CALLS: Readonly<Record<string, (world: World, bag: object) => unknown>> = 
   list: ({ executor }, given) => executor.list(given).next(),
   defineJob: ({ library }, given) => library.defineJob(given),
   RetryError: ({ library }, given) => new library.RetryError('why', given),
-  openExecutor: ({ library }, given) => library.openExecutor({ jobs: 5, ...given }),
+  openExecutor: ({ library }, given) => library.openExecutor({ ...given, jobs: 5 }),
 }
 
 export async function tryGenerated(world: World, seed: number, rounds: number): Promise<string[]> {

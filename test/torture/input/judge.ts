@@ -20,13 +20,18 @@ const RAW = [
   /internal error/i,
 ]
 
+/** The first of them in a text; undefined: none. */
+export function rawWordsIn(text: string): string | undefined {
+  return RAW.find((words) => words.test(text))?.source
+}
+
 /** What is wrong with what was thrown; undefined: nothing. `secret` is what must not be in it. */
 export function faultOf(thrown: unknown, secret?: string): string | undefined {
   if (!isMillraceError(thrown)) return `no error of the library, but ${shown(thrown)}`
   const { message } = thrown
   if (message.length > MESSAGE_CHARACTERS) return `a message of ${message.length} characters: ${message.slice(0, 200)}…`
-  const raw = RAW.find((words) => words.test(message))
-  if (raw !== undefined) return `the raw words ${String(raw)} in: ${message}`
+  const raw = rawWordsIn(message)
+  if (raw !== undefined) return `the raw words ${raw} in: ${message}`
   if (!/[a-z]/.test(message)) return `a message that says nothing: ${message}`
   const all = inspect(thrown, { depth: 10, maxStringLength: null })
   if (secret !== undefined && all.includes(secret))

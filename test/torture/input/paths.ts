@@ -1,6 +1,6 @@
-/** Paths that cannot be a store, and the privacy of those that are one. */
+/** Paths that cannot be a store, and what a path means when the process moves. */
 import { execFileSync } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openExecutor } from '../../../src/index.js'
@@ -41,26 +41,6 @@ function inProcess(path: string, prepare: string, wrapper = ''): string {
     encoding: 'utf8',
     env: { ...process.env, NODE: process.execPath, PROGRAM: program },
   })
-}
-
-/** Everything in a store belongs to its user alone, whatever the umask and whoever made the directory above. */
-async function privacy(root: string): Promise<string[]> {
-  const path = join(root, 'private')
-  const before = process.umask(0)
-  try {
-    const executor = await openExecutor({ path, jobs: [echo], threads: 1 })
-    await (await executor.enqueue(echo, 'x'.repeat(50_000))).result()
-    const wrong: string[] = []
-    for (const name of ['', ...(await readdir(path))]) {
-      const { mode } = await stat(join(path, name))
-      if ((mode & 0o077) !== 0)
-        wrong.push(`others may use ${name === '' ? 'the directory' : name}: ${(mode & 0o777).toString(8)}`)
-    }
-    await executor.close({ grace: 0 })
-    return wrong
-  } finally {
-    process.umask(before)
-  }
 }
 
 /** A relative path means what it meant when the executor was opened. */
@@ -115,13 +95,12 @@ export async function tryPaths(): Promise<string[]> {
       ...(await refuses('with a name of 5,000 characters', at('x'.repeat(5000)))),
       ...(await refuses('of a system directory', '/proc/millrace')),
       ...inProcesses(root),
-      ...(await privacy(root)),
       ...(await relative(root)),
     ]
     const executor = await openExecutor({ path: at('link'), jobs: [], threads: 1 })
     await executor.close({ grace: 0 })
     const left = (await readdir(root)).filter(
-      (name) => !['file', 'taken', 'dangling', 'loop', 'link', 'private', 'elsewhere'].includes(name),
+      (name) => !['file', 'taken', 'dangling', 'loop', 'link', 'elsewhere'].includes(name),
     )
     const unexpected = left.filter((name) => !['few', 'store'].includes(name))
     return [...wrong, ...unexpected.map((name) => `a refused path left ${name}`)]

@@ -1,16 +1,23 @@
-/** The input rung: every argument of every public call with values nobody should give; payloads that are hard to store; bad paths. */
+/**
+ * The input rung: every argument of every public call with values nobody should give; payloads that are hard to store;
+ * bad paths; the command line.
+ */
 import type { Rung, RungOptions, RungReport } from '../rung.js'
 import { CALLS, CLOSE_CALLS, openCalls } from './calls.js'
+import { tryCommandLine } from './command-line.js'
 import { FAULTS, unpollute } from './faults.js'
 import { tryGenerated } from './generated.js'
 import { HOSTILE, type Hostile } from './hostile.js'
 import { tryPaths } from './paths.js'
 import { tryPayloads } from './payloads.js'
+import { tryModes, trySecrets } from './privacy.js'
+import { tryReadOnly } from './read-only.js'
 import { tryCall } from './try-call.js'
 import { echo, inWorld, REAL, type Library, type World } from './world.js'
 
 const VALUES: readonly Hostile[] = [{ name: 'undefined', make: () => undefined }, ...HOSTILE]
 const GENERATED_AT_ONCE = 500
+const RANDOM_LINES = 100
 
 interface Extent {
   readonly seed: number
@@ -63,7 +70,13 @@ export async function attack(library: Library, extent: Extent): Promise<{ wrong:
 async function run({ seed, minutes, progress }: RungOptions): Promise<RungReport> {
   const end = performance.now() + minutes * 60_000
   const first = await attack(REAL, { seed, stride: 1, generated: GENERATED_AT_ONCE })
-  const violations = [...first.wrong, ...(await tryPaths())]
+  progress(`${first.calls} calls, ${first.wrong.length} violations`)
+  const commands = await tryCommandLine({ seed, stride: 1, random: RANDOM_LINES })
+  progress(`${commands.lines} command lines, ${commands.wrong.length} violations`)
+  const readOnly = await tryReadOnly()
+  if (readOnly.leftOut !== undefined) progress(readOnly.leftOut)
+  const violations = [first, commands, readOnly].flatMap(({ wrong }) => wrong)
+  for (const attempt of [tryPaths, tryModes, trySecrets]) violations.push(...(await attempt()))
   let generated = GENERATED_AT_ONCE
   await inWorld(REAL, async (world) => {
     while (performance.now() < end) {
@@ -73,7 +86,8 @@ async function run({ seed, minutes, progress }: RungOptions): Promise<RungReport
     }
     violations.push(...(await stillWorks(world)))
   })
-  return { figures: { 'calls with hostile values': first.calls, 'bags of options': generated }, violations }
+  const figures = { 'calls with hostile values': first.calls, 'bags of options': generated, 'command lines': commands.lines }
+  return { figures, violations }
 }
 
 export const rung: Rung = {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 
+import { assertHeld } from '../../support/held.js'
 import { seedOfRun } from '../../support/prng.js'
 import { shimMissing } from '../shim/shim.js'
 import { ioRung, rung } from './rung.js'
@@ -16,7 +17,7 @@ describe('a disk that fails', { skip: shimMissing() ?? false }, () => {
     const progress = (line: string): void => t.diagnostic(line)
     const { figures, violations } = await ioRung({ seed, minutes: 0, scenarios: SCENARIOS, progress })
     t.diagnostic(`seed ${seed}: ${JSON.stringify(figures)}`)
-    assert.deepEqual(violations, [], `MILLRACE_SEED=${seed}`)
+    assertHeld(violations, `MILLRACE_SEED=${seed}`)
     assert.ok(Number(figures['executors that failed']) > 0, 'no fault was reached')
   })
 

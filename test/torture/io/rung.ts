@@ -13,12 +13,14 @@ import type { PlantedFault, Rung, RungFigures, RungOptions, RungReport } from '.
 import { shimMissing } from '../shim/shim.js'
 import type { IoRunOptions, Played } from './io-run.js'
 import { ioRun } from './io-run.js'
-import { fullMap, slow, smallDisk, sweep } from './scenarios.js'
+import { fullMap, slow, smallDisk, type SmallDisk, sweep } from './scenarios.js'
 
 const MINUTE_MS = 60_000
 /** Scenarios of one process. */
 const TOGETHER = 20
 const VIOLATIONS_MAX = 50
+/** Of the whole sweep, half of them filled by others; the quick form has one of each. */
+const FULL_DISKS = 10
 /** A planted hang is one after so long. */
 const HANG_MS = 5000
 
@@ -27,10 +29,11 @@ export async function ioRung(options: RungOptions & { readonly scenarios?: numbe
   const { seed, minutes, progress, scenarios = Infinity } = options
   const began = performance.now()
   const root = mkdtempSync(join(tmpdir(), 'millrace-io-'))
-  const disk = smallDisk(seed)
-  if (typeof disk === 'string') progress(disk)
+  const disks = smallDisks(seed, scenarios === Infinity ? FULL_DISKS : 2)
+  if (typeof disks === 'string') progress(disks)
   try {
-    const special = [slow(root, seed), fullMap(root, seed), ...(typeof disk === 'string' ? [] : [disk.scenario])]
+    const full = typeof disks === 'string' ? [] : disks.map(({ scenario }) => scenario)
+    const special = [slow(root, seed), fullMap(root, seed), ...full]
     const played = await ioRun({ root, scenarios: special })
     const prng = createPrng(seed)
     let left = sweep(root, prng)
@@ -46,9 +49,20 @@ export async function ioRung(options: RungOptions & { readonly scenarios?: numbe
     }
     return { figures: figuresOf(played), violations: violationsOf(played) }
   } finally {
-    if (typeof disk !== 'string') disk.unmount()
+    if (typeof disks !== 'string') for (const disk of disks) disk.unmount()
     rmSync(root, { recursive: true, force: true })
   }
+}
+
+/** Disks that fill up, or why there are none. */
+function smallDisks(seed: number, count: number): SmallDisk[] | string {
+  const disks: SmallDisk[] = []
+  for (let number = 0; number < count; number++) {
+    const disk = smallDisk(seed + number, number % 2 === 1)
+    if (typeof disk === 'string') return disk
+    disks.push(disk)
+  }
+  return disks
 }
 
 function violationsOf(played: readonly Played[]): string[] {

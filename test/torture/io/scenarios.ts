@@ -62,8 +62,8 @@ export interface SmallDisk {
   unmount(): void
 }
 
-/** A disk that fills up, and has room again when it is opened next; or why there is none. */
-export function smallDisk(seed: number): SmallDisk | string {
+/** A disk that the store, or somebody else, fills up, and that has room again when it is opened next; or why there is none. */
+export function smallDisk(seed: number, byOthers = false): SmallDisk | string {
   const mount = mkdtempSync(join(tmpdir(), 'millrace-small-disk-'))
   try {
     execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${SMALL_DISK}`, 'tmpfs', mount], { stdio: 'ignore' })
@@ -76,7 +76,7 @@ export function smallDisk(seed: number): SmallDisk | string {
   writeFileSync(filler, Buffer.alloc(FILLER_BYTES))
   mkdirSync(directory)
   return {
-    scenario: { directory, seed, fill: {}, filler },
+    scenario: { directory, seed, fill: { byOthers }, filler },
     unmount: () => {
       execFileSync('umount', [mount])
       rmSync(mount, { recursive: true })

@@ -2,10 +2,11 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { JobInfo } from '../../../src/index.js'
 import { JOB_STATES } from '../../../src/job/job-info.js'
+import { statisticsProblems } from '../../support/recount.js'
 import { checkStore } from '../../support/store-check.js'
-import type { History } from './history.js'
-import type { ModelJob, Window } from './model.js'
-import type { World } from './world.js'
+import { QUEUES, type History, type QueueName } from './history.js'
+import type { ModelJob, QueueSetting, Window } from './model.js'
+import { configured, type World } from './world.js'
 
 /** No measure of speed: what takes so long hangs. */
 const HANG_MS = 60_000
@@ -46,10 +47,13 @@ function whatMoves(infos: readonly JobInfo[], world: World, threads: number): st
     if (job !== undefined && job.runs.length < ended(info)) return `${info.id} ended a run that nobody saw`
   }
   // After a crash every suspect runs alone; until the last of them has, nothing is promised while a gate is shut.
-  const suspects = infos.some(({ state, attempts }) => isWaiting(state) && isSuspect(attempts.at(-1)?.outcome))
+  const setting = ({ queue }: JobInfo): QueueSetting | undefined => world.settings.get(queue as QueueName)
+  const isPaused = (info: JobInfo): boolean => setting(info)?.paused === true
+  const suspects = infos.some((info) => isWaiting(info.state) && !isPaused(info) && isSuspect(info.attempts.at(-1)?.outcome))
   if (held.length >= threads || (suspects && held.length > 0)) return undefined
-  const narrow = held.some(({ queue }) => queue === 'narrow')
-  const able = infos.find(({ state, queue }) => state === 'available' && !(queue === 'narrow' && narrow))
+  const isFull = (info: JobInfo): boolean =>
+    held.filter(({ queue }) => queue === info.queue).length >= (setting(info)?.concurrency ?? Infinity)
+  const able = infos.find((info) => info.state === 'available' && !isPaused(info) && !isFull(info))
   return able === undefined ? undefined : `${able.id} could run and does not`
 }
 
@@ -68,9 +72,11 @@ function ended({ attempts }: JobInfo): number {
 
 /** Everything that is wrong. */
 export async function audit(world: World, history: History, window: Window): Promise<string[]> {
+  if ([...window.retries].some((job) => job.isOver && window.cancels.has(job))) world.hasUnseenEnds = true
+  const wrongQueues = await lookAtQueues(world, window)
   const infos = await settle(world, history, window)
-  if (typeof infos === 'string') return [infos]
-  const problems = world.problems.splice(0)
+  if (typeof infos === 'string') return [...wrongQueues, infos]
+  const problems = [...wrongQueues, ...world.problems.splice(0)]
   const listed = new Set<ModelJob>()
   for (const info of infos) {
     const job = jobOf(info, world)
@@ -85,10 +91,34 @@ export async function audit(world: World, history: History, window: Window): Pro
   }
   for (const job of world.jobs) if (!listed.has(job)) problems.push(...missing(job, infos, history, window))
   problems.push(...(await countsAndGets(infos, world)))
-  problems.push(...checkStore(world.engine, { crashed: true, keepsAll: history.retain === 'all' }))
+  if (history.retain === 'all' && !world.purged && !world.hasUnseenEnds)
+    problems.push(...statisticsProblems(world.executor, infos, atWork(infos, world), (info) => jobOf(info, world)?.ends ?? []))
+  problems.push(...checkStore(world.engine, { crashed: true, keepsAll: history.retain === 'all' && !world.purged }))
+  for (const job of world.jobs) job.retryAsked = false
   for (const job of world.jobs)
     if (job.seen?.finishedAt !== undefined && job.told === undefined && !window.killed && !crashed(job))
       problems.push(`job ${job.input.key} is ${job.seen.state}, and nobody was told`)
+  return problems
+}
+
+/** Those that have begun: every running job waits at its gate. */
+function atWork(infos: readonly JobInfo[], world: World): Set<string> {
+  const begun = infos.filter((info) => info.state === 'running' && world.arrived.has(jobOf(info, world)?.input.key ?? -1))
+  return new Set(begun.map(({ id }) => id))
+}
+
+/** What is set of each queue is what was asked for, or was before when there was no answer. */
+async function lookAtQueues(world: World, window: Window): Promise<string[]> {
+  const problems: string[] = []
+  for (const queue of QUEUES) {
+    const { paused, concurrency } = await world.executor.queue(queue).info()
+    const allowed = window.settings.get(queue) ?? [world.settings.get(queue) ?? configured(queue)]
+    if (!allowed.some((setting) => isDeepStrictEqual(setting, { paused, concurrency })))
+      problems.push(
+        `queue ${queue} is ${JSON.stringify({ paused, concurrency: String(concurrency) })}, and may be ${JSON.stringify(allowed)}`,
+      )
+    world.settings.set(queue, { paused, concurrency })
+  }
   return problems
 }
 
@@ -102,8 +132,12 @@ function jobOf({ id, input }: JobInfo, world: World): ModelJob | undefined {
 }
 
 /** A job that is not in the list. */
-function missing(job: ModelJob, infos: readonly JobInfo[], { retain }: History, { killed }: Window): string[] {
+function missing(job: ModelJob, infos: readonly JobInfo[], { retain }: History, { killed, purges, retries }: Window): string[] {
   if (job.absent || job.pruned) return []
+  if (purges.has(job.settings.queue)) {
+    job.pruned = true
+    return []
+  }
   if (!job.acknowledged) {
     // Its call was cut off, and left nothing: that is so for good.
     job.absent = true
@@ -115,6 +149,8 @@ function missing(job: ModelJob, infos: readonly JobInfo[], { retain }: History, 
   job.pruned = true
   if (state === undefined || job.told === undefined)
     return killed || job.seen?.finishedAt !== undefined ? [] : [`job ${key} is lost`]
+  // Some of those that made it go may have been brought back.
+  if (retries.size > 0) return []
   const kept = infos.filter((info) => info.state === state).length
   return kept === retain ? [] : [`job ${key} was ${state} and is gone, though only ${kept} of ${retain} are kept`]
 }

@@ -19,6 +19,9 @@ export interface ModelUnique {
   readonly within?: number | undefined
   readonly onConflict: 'return' | 'replace' | 'reject' | 'debounce'
 }
+export const QUEUES = ['default', 'narrow', 'other'] as const
+
+export type QueueName = (typeof QUEUES)[number]
 
 export interface Enqueue {
   readonly do: 'enqueue'
@@ -38,6 +41,11 @@ export interface Enqueue {
   /** From now, in ms; negative: in the past. */
   readonly runAt?: number | undefined
   readonly unique?: ModelUnique | undefined
+  /**
+   * By when it must begin: so long after the call, or as a span that counts from when it becomes available. Long: a thread counts by a
+   * clock of its own, which is not turned.
+   */
+  readonly startBefore?: { readonly ms: number; readonly span: boolean } | undefined
 }
 
 /** What callers do in one turn. */
@@ -46,6 +54,14 @@ export type Call =
   /** The last input is refused, so all are. */
   | { readonly do: 'refused'; readonly jobs: number }
   | { readonly do: 'cancel'; readonly jobs: readonly number[] }
+  /** Brings back what was cancelled or discarded, and makes due what waits for its instant. One job: `retry`. Else `retryMany`. */
+  | { readonly do: 'retry'; readonly jobs: readonly number[] }
+  /** Of one queue: what waits and what is over. */
+  | { readonly do: 'purge'; readonly queue: QueueName }
+  | { readonly do: 'pause'; readonly queue: QueueName; readonly interrupt: boolean }
+  | { readonly do: 'resume'; readonly queue: QueueName }
+  /** `undefined`: what the options say. */
+  | { readonly do: 'concurrency'; readonly queue: QueueName; readonly jobs: number | undefined }
   | { readonly do: 'release'; readonly job: number }
 
 export type Command =
@@ -104,6 +120,7 @@ const enqueue: fc.Arbitrary<Enqueue> = fc
     timeout: maybe(fc.constantFrom(50, 180_000, Infinity)),
     backoff: maybe(backoff),
     unique: maybe(unique),
+    startBefore: maybe(fc.record({ ms: fc.constantFrom(60_000, 3_600_000), span: fc.boolean() })),
     when: maybe(
       fc.oneof(
         fc.record({ delay: fc.constantFrom(0, 1, 1000, 10_000, 86_400_000) }),
@@ -125,6 +142,24 @@ const call: fc.Arbitrary<Call> = fc.oneof(
     arbitrary: fc.record({ do: fc.constant('cancel' as const), jobs: fc.array(fc.nat(100), { minLength: 1, maxLength: 6 }) }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('release' as const), job: fc.nat(100) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant('retry' as const), jobs: fc.array(fc.nat(100), { minLength: 1, maxLength: 6 }) }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('purge' as const), queue: fc.constantFrom(...QUEUES) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('pause' as const), queue: fc.constantFrom(...QUEUES), interrupt: fc.boolean() }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('resume' as const), queue: fc.constantFrom(...QUEUES) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('concurrency' as const),
+      queue: fc.constantFrom(...QUEUES),
+      jobs: fc.constantFrom(undefined, 1, 2, Infinity),
+    }),
+  },
 )
 
 const calls = (max: number): fc.Arbitrary<Call[]> => fc.array(call, { maxLength: max })

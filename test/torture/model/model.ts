@@ -4,7 +4,7 @@
  * against that, and goes on from there.
  */
 import { isDeepStrictEqual } from 'node:util'
-import type { Attempt, JobInfo } from '../../../src/index.js'
+import type { Attempt, JobInfo, JobState } from '../../../src/index.js'
 import type { Enqueue, ModelBackoff, ModelUnique } from './history.js'
 import type { Input } from '../../fixtures/torture/model-jobs.js'
 import { outputOf, singleKey } from '../../fixtures/torture/model-jobs.js'
@@ -25,10 +25,35 @@ export interface Window {
   now: number
   /** Jobs whose cancellation was asked for, also without an answer. */
   readonly cancels: Set<ModelJob>
+  /** Jobs that somebody wanted back, or at once. */
+  readonly retries: Set<ModelJob>
+  /** Of these, the ones that were said to be changed. */
+  readonly retried: Set<ModelJob>
+  /** Queues that were purged, also without an answer. */
+  readonly purges: Set<string>
+  /** What queues may be set to, as far as it was touched. */
+  readonly settings: Map<string, QueueSetting[]>
+}
+
+/** What an operator has set of a queue. */
+export interface QueueSetting {
+  readonly paused: boolean
+  /** As it holds. */
+  readonly concurrency: number
 }
 
 export function newWindow(wall: number): Window {
-  return { killed: false, disturbed: false, walls: new Set([wall]), now: wall, cancels: new Set() }
+  return {
+    killed: false,
+    disturbed: false,
+    walls: new Set([wall]),
+    now: wall,
+    cancels: new Set(),
+    retries: new Set(),
+    retried: new Set(),
+    purges: new Set(),
+    settings: new Map(),
+  }
 }
 
 /** What precedence makes of the enqueue. */
@@ -40,6 +65,8 @@ interface Settings {
   readonly backoff: ModelBackoff
   /** From the enqueue, in ms; 0 or less: at once. */
   readonly delayMs: number
+  /** From the enqueue, in ms. */
+  readonly startBeforeMs: number
 }
 
 export function settingsOf(enqueue: Enqueue, { key, times, afterMs }: Input): Settings {
@@ -63,7 +90,13 @@ export function settingsOf(enqueue: Enqueue, { key, times, afterMs }: Input): Se
     timeoutMs: enqueue.timeout ?? timeoutMs,
     backoff: enqueue.backoff ?? backoff,
     delayMs: enqueue.delay ?? enqueue.runAt ?? 0,
+    startBeforeMs: deadlineMs(enqueue),
   }
+}
+
+function deadlineMs({ startBefore, delay, runAt }: Enqueue): number {
+  if (startBefore === undefined) return Infinity
+  return startBefore.ms + (startBefore.span ? Math.max(0, delay ?? runAt ?? 0) : 0)
 }
 
 function backoffMs(backoff: ModelBackoff, retry: number): number {
@@ -116,6 +149,10 @@ export class ModelJob {
   pruned = false
   /** Attempts its runs have told of, in order. */
   readonly runs: number[] = []
+  /** Somebody wants it back, and nobody has looked since. */
+  retryAsked = false
+  /** As what it had ended when it was brought back, and after how many attempts, each time. */
+  readonly ends: { readonly state: JobState; readonly attempts: number }[] = []
 
   constructor(enqueue: Enqueue, input: Input, walls: ReadonlySet<number>) {
     this.input = input
@@ -142,6 +179,8 @@ export class ModelJob {
     this.unheard ||= job.unheard
     this.told = job.told
     this.toldByEvent = job.toldByEvent
+    this.ends.push(...job.ends)
+    this.retryAsked ||= job.retryAsked
     job.absent = true
     job.replacedBy = this
   }
@@ -166,13 +205,29 @@ export class ModelJob {
     return this.settings.timeoutMs < SHORT_MS || this.input.act === 'exit'
   }
 
+  /** How many attempts it had when it was brought back, each time. */
+  get lives(): number[] {
+    return this.ends.map(({ attempts }) => attempts)
+  }
+
+  /** It was brought back: what was told of its end is no more. */
+  forget(): void {
+    this.told = undefined
+    this.toldByEvent = false
+    this.cancelled = false
+  }
+
   /** What is wrong with how the job is shown. Takes it over as seen when nothing is. */
   explain(info: JobInfo, window: Window): string[] {
     const before = this.seen
     this.seen = info
     if (before?.finishedAt !== undefined) {
-      if (isDeepStrictEqual(before, info)) return []
-      return [`was over as ${show(before)}, and is ${show(info)}`]
+      const isSame = isDeepStrictEqual(before, info)
+      if (isSame && window.retried.has(this) && !window.cancels.has(this)) return [`was brought back, and is over as before`]
+      if (isSame) return []
+      if (!(window.retries.has(this) || this.retryAsked) || before.state === 'completed')
+        return [`was over as ${show(before)}, and is ${show(info)}`]
+      this.ends.push({ state: before.state, attempts: before.attempts.length })
     }
     return [
       ...this.#constants(info),
@@ -199,14 +254,17 @@ export class ModelJob {
     const problems: string[] = []
     let charged = 0
     for (const [index, each] of attempts.entries()) {
+      if (this.lives.includes(index)) charged = 0
       if (each.attempt !== charged + 1)
         problems.push(`attempt ${index} is numbered ${each.attempt} after ${charged} charged ones`)
       if (each.outcome === 'failed' || each.outcome === 'timedOut') charged++
       if (index >= before.length && !this.#mayEnd(each, window))
         problems.push(`attempt ${line(each)} cannot end so: ${JSON.stringify(each.error)?.slice(0, 300)}`)
       const last = index === attempts.length - 1
-      if (!last && ['completed', 'cancelled'].includes(each.outcome)) problems.push(`ran again after ${line(each)}`)
+      if (!last && !this.lives.includes(index + 1) && ['completed', 'cancelled'].includes(each.outcome))
+        problems.push(`ran again after ${line(each)}`)
     }
+    if (this.lives.includes(attempts.length)) charged = 0
     const next = finishedAt === undefined ? charged + 1 : (attempts.at(-1)?.attempt ?? 1)
     if (attempt !== next) problems.push(`shows attempt ${attempt} instead of ${next}`)
     return problems
@@ -220,6 +278,11 @@ export class ModelJob {
     return outcome === this.#natural(attempt)
   }
 
+  /** Since it was last brought back. Of one whose attempts are capped nobody can tell. */
+  #ofThisLife(attempts: readonly Attempt[]): readonly Attempt[] {
+    return attempts.slice(this.lives.at(-1) ?? 0)
+  }
+
   /** How an attempt ends when nothing comes between. */
   #natural(attempt: number): string {
     const { act, times } = this.input
@@ -230,6 +293,7 @@ export class ModelJob {
       case 'exit':
         return again ? 'failed' : 'completed'
       case 'fatal':
+      case 'refuse':
         return 'failed'
       case 'loop':
         return again ? 'timedOut' : 'completed'
@@ -248,6 +312,7 @@ export class ModelJob {
   #state(before: JobInfo | undefined, info: JobInfo, window: Window): string[] {
     const { state, attempts, runAt, finishedAt } = info
     const problems: string[] = []
+    if (this.#beganLate(before, info, window)) problems.push('began after it had to')
     const allowed = this.#allowed(before, info, window)
     if (!allowed.includes(state)) problems.push(`is ${show(info)}; allowed: ${allowed.join(', ')}`)
     const over = state === 'completed' || state === 'cancelled' || state === 'discarded'
@@ -258,7 +323,7 @@ export class ModelJob {
     const { key, bytes } = this.input
     const output = state === 'completed' ? outputOf(key, bytes) : undefined
     if (!isDeepStrictEqual(info.output, output)) problems.push(`is ${state} with another output`)
-    const crashes = attempts.filter(({ outcome }) => outcome === 'crashed').length
+    const crashes = this.#ofThisLife(attempts).filter(({ outcome }) => outcome === 'crashed').length
     if (info.crashes !== crashes) problems.push(`counts ${info.crashes} crashes of ${crashes}`)
     if (this.cancelled && state !== 'cancelled') problems.push(`is ${state} although its cancellation was acknowledged`)
     if (this.told !== undefined && this.told !== state) problems.push(`is ${state}, and was told to be ${this.told}`)
@@ -267,23 +332,30 @@ export class ModelJob {
 
   /** The states that follow from the attempts and from what was asked for. */
   #allowed(before: JobInfo | undefined, info: JobInfo, window: Window): string[] {
-    const last = info.attempts.at(-1)
+    const attempts = this.#ofThisLife(info.attempts)
+    const last = attempts.at(-1)
     const asked = window.cancels.has(this) ? ['cancelled'] : []
     const { maxRetries } = this.settings
     // It waits since it was last seen; what it waits for may have been put off, and its settings be others.
     if (last !== undefined && before?.attempts.length === info.attempts.length)
       return [...asked, ...this.#waiting(before, info, window, 0, this.tried)]
-    const charged = info.attempts.filter(({ outcome }) => outcome === 'failed' || outcome === 'timedOut').length
+    const charged = attempts.filter(({ outcome }) => outcome === 'failed' || outcome === 'timedOut').length
     switch (last?.outcome) {
       case undefined:
-        return [...asked, ...this.#waiting(before, info, window, this.settings.delayMs, this.tried)]
+        if (this.lives.length > 0 && before?.finishedAt === undefined)
+          return [...asked, ...this.#waiting(before, info, window, 0, this.tried)]
+        // Brought back, and perhaps put off for the sake of its key.
+        if (this.lives.length > 0)
+          return [...asked, 'available', 'running', ...(this.unique === undefined ? [] : ['scheduled', 'retryable'])]
+        return [...asked, ...this.#expired(window), ...this.#waiting(before, info, window, this.settings.delayMs, this.tried)]
       case 'completed':
         return ['completed']
       case 'cancelled':
         return ['cancelled']
       case 'failed':
       case 'timedOut': {
-        if (charged > maxRetries || (last.outcome === 'failed' && this.input.act === 'fatal')) return ['discarded']
+        const isFinal = ['fatal', 'refuse'].includes(this.input.act)
+        if (charged > maxRetries || (last.outcome === 'failed' && isFinal)) return ['discarded']
         const chosen = last.outcome === 'failed' && this.input.act === 'retry'
         const delayMs = chosen ? this.input.afterMs : backoffMs(this.settings.backoff, charged)
         return [...asked, ...this.#waiting(before, info, window, delayMs, window.walls)]
@@ -297,6 +369,19 @@ export class ModelJob {
     }
   }
 
+  /** Of a job that has not begun: whether it may have been too late for that. */
+  #expired({ walls }: Window): string[] {
+    return Math.max(...walls) >= Math.min(...this.tried) + this.settings.startBeforeMs ? ['discarded'] : []
+  }
+
+  /** Whether it has begun although it was too late for that. One that was in a thread already does not know of clocks that are set. */
+  #beganLate(before: JobInfo | undefined, { attempts }: JobInfo, { walls }: Window): boolean {
+    if (attempts.length === 0 || before === undefined || before.attempts.length > 0 || before.state === 'running') return false
+    // Who is brought back is not too late.
+    if (this.lives.length > 0) return false
+    return Math.min(...walls) >= Math.max(...this.tried) + this.settings.startBeforeMs
+  }
+
   /**
    * Of a job that waits for an instant: the state it must be in. Due ones have left; those that left stay where they are, also when
    * the clock is set back.
@@ -305,13 +390,15 @@ export class ModelJob {
   #waiting(
     before: JobInfo | undefined,
     { runAt, attempts }: JobInfo,
-    { walls, now }: Window,
+    { walls, now, retries, retried }: Window,
     delayMs: number,
     since: ReadonlySet<number>,
   ): string[] {
     const left = ['available', 'running']
     const isFirst = before === undefined || attempts.length > before.attempts.length
-    if (!isFirst && before.runAt === undefined) return left
+    if (!isFirst && (before.runAt === undefined || retried.has(this))) return left
+    // Made due by hand, as far as anybody knows.
+    if (runAt === undefined && retries.has(this)) return left
     const known = isFirst ? instants(since, delayMs) : [before.runAt ?? 0]
     const waiting = attempts.length > 0 ? 'retryable' : 'scheduled'
     if (runAt === undefined) return known.some((at) => at <= Math.max(...walls)) ? left : [waiting]

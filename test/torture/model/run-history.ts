@@ -3,14 +3,16 @@ import type { DuplicateJobError, EnqueueOptions, JobDefinition, JobHandle, Uniqu
 import { isMillraceError } from '../../../src/index.js'
 import { checkStore } from '../../support/store-check.js'
 import { audit, settle } from './audit.js'
-import type { Call, Command, Enqueue, History, ModelUnique } from './history.js'
+import { QUEUES, type Call, type Command, type Enqueue, type History, type ModelUnique, type QueueName } from './history.js'
 import type { Input } from '../../fixtures/torture/model-jobs.js'
 import { DEFINITIONS } from '../../fixtures/torture/model-jobs.js'
 import { type Fate, ModelKeys, nameOf } from './keys.js'
-import { ModelJob, newWindow, settingsOf, SHORT_MS, type Window } from './model.js'
-import { World, type WorldOptions } from './world.js'
+import { ModelJob, newWindow, settingsOf, SHORT_MS, type QueueSetting, type Window } from './model.js'
+import { configured, World, type WorldOptions } from './world.js'
 
 const LARGE_BYTES = 40_000
+/** States that a retry by hand does something with. */
+const RETRIED: readonly string[] = ['discarded', 'cancelled', 'scheduled', 'retryable']
 const LOOP_TIMEOUT_MS = 50
 const RETRIES_OF_SHORT = 4
 /** Long enough for every retry and delay that a history can bring, but the endless ones. */
@@ -74,12 +76,17 @@ class Performer {
     this.#enqueues = []
     this.#fates = undefined
     this.#asked.clear()
+    const before = new Map(this.#world.jobs.map((job) => [job, job.seen?.state]))
     await this.#perform(command)
+    if (!this.#window.killed) this.#settleSettings(command)
     this.#window.now = this.#world.clock.now()
     this.#window.walls.add(this.#window.now)
     this.#problems.push(...(await audit(this.#world, this.#history, this.#window)))
     this.#checkChanges()
-    if (this.#history.retain === 'all') this.#checkGroups()
+    if (this.#history.retain === 'all' && this.#window.purges.size === 0) this.#checkGroups()
+    this.#cutOffCalls = []
+    if (command.do === 'purge') this.#checkPurged(command.queue, before)
+    if (command.do === 'pause' && command.interrupt) this.#checkStopped(command.queue)
     if (command.do === 'cancel')
       for (const { input, isOver, seen } of this.#refusedCancels)
         if (!isOver) this.#problems.push(`job ${input.key} is ${seen?.state}, and cancel() said false`)
@@ -89,6 +96,10 @@ class Performer {
 
   /** Lets everything come to its end. */
   async finish(): Promise<void> {
+    for (const queue of QUEUES) {
+      await this.step({ do: 'concurrency', queue, jobs: undefined }, `the end, ${queue} unbound`)
+      await this.step({ do: 'resume', queue }, `the end, ${queue} resumed`)
+    }
     for (const [job] of this.#world.jobs.entries()) await this.#call({ do: 'release', job })
     const left = (): ModelJob | undefined =>
       this.#world.jobs.find(({ isOver, absent, isEndless }) => !isOver && !absent && !isEndless)
@@ -109,7 +120,9 @@ class Performer {
         clock.jump(command.ms)
         return
       case 'together':
+        this.#isTogether = true
         await Promise.all(command.calls.map((call) => this.#call(call)))
+        this.#isTogether = false
         return
       case 'reopen':
         await this.#reopen(command.graceMs, command.calls)
@@ -140,8 +153,99 @@ class Performer {
       case 'release': {
         const job = jobs[call.job % Math.max(1, jobs.length)]
         if (job !== undefined && job.waitsAtGate) this.#world.release(job)
+        return
+      }
+      case 'retry': {
+        const chosen = new Set(call.jobs.flatMap((index) => jobs[index % Math.max(1, jobs.length)] ?? []))
+        await this.#retry([...chosen].filter(({ id, absent }) => id !== undefined && !absent))
+        return
+      }
+      case 'purge':
+        this.#world.purged = true
+        this.#window.purges.add(call.queue)
+        await this.#set('purge', () => this.#world.executor.queue(call.queue).purge())
+        return
+      case 'pause':
+        if (call.interrupt) this.#window.disturbed = true
+        this.#maybe(call.queue, (setting) => ({ ...setting, paused: true }))
+        await this.#set('pause', () => this.#world.executor.queue(call.queue).pause({ interrupt: call.interrupt }))
+        return
+      case 'resume':
+        this.#maybe(call.queue, (setting) => ({ ...setting, paused: false }))
+        await this.#set('resume', () => this.#world.executor.queue(call.queue).resume())
+        return
+      case 'concurrency': {
+        const concurrency = call.jobs ?? configured(call.queue).concurrency
+        this.#maybe(call.queue, (setting) => ({ ...setting, concurrency }))
+        await this.#set('setConcurrency', () => this.#world.executor.queue(call.queue).setConcurrency(call.jobs))
       }
     }
+  }
+
+  async #set(what: string, call: () => Promise<unknown>): Promise<void> {
+    try {
+      await call()
+    } catch (error) {
+      this.#cutOff(what, error)
+    }
+  }
+
+  /** What a queue may be set to from now on: what it was, and what a call makes of that. */
+  #maybe(queue: QueueName, change: (setting: QueueSetting) => QueueSetting): void {
+    const { settings } = this.#window
+    const known = settings.get(queue) ?? [this.#world.settings.get(queue) ?? configured(queue)]
+    settings.set(queue, [...known, ...known.map(change)])
+  }
+
+  /** A call by itself was answered: what it says holds. */
+  #settleSettings(command: Command): void {
+    if (command.do !== 'pause' && command.do !== 'resume' && command.do !== 'concurrency') return
+    const { settings } = this.#window
+    settings.set(command.queue, (settings.get(command.queue) ?? []).slice(-1))
+  }
+
+  async #retry(chosen: readonly ModelJob[]): Promise<void> {
+    const { executor } = this.#world
+    const ids = chosen.flatMap(({ id }) => id ?? [])
+    for (const job of chosen) {
+      // It takes its key again if it held it until its end and nobody else does.
+      if (job.isOver || this.#asked.has(job)) this.#keys.forget(job)
+      job.retryAsked = true
+      this.#window.retries.add(job)
+    }
+    try {
+      const [id, ...more] = ids
+      if (id === undefined) return
+      const changed = more.length === 0 ? Number(await executor.retry(id)) : (await executor.retryMany({ ids })).changed
+      if (this.#isTogether || this.#ending) return
+      const meant = chosen.filter(({ seen, pruned }) => RETRIED.includes(seen?.state ?? '') && !pruned)
+      const freely = meant.filter(({ isOver, unique }) => !isOver || unique === undefined)
+      const isAll = changed === meant.length
+      if (isAll || (changed >= freely.length && changed < meant.length && this.#history.retain === 'all'))
+        for (const job of isAll ? meant : freely) this.#window.retried.add(job)
+      else if (this.#history.retain === 'all')
+        this.#problems.push(`${changed} jobs are brought back of ${meant.map(({ input }) => input.key).join()}`)
+    } catch (error) {
+      this.#cutOff('retry', error)
+    }
+  }
+
+  /** Calls are made beside each other. */
+  #isTogether = false
+
+  /** Nothing is left of what did not run. */
+  #checkPurged(queue: QueueName, before: ReadonlyMap<ModelJob, string | undefined>): void {
+    for (const job of this.#world.jobs) {
+      const was = before.get(job)
+      if (job.settings.queue === queue && was !== undefined && was !== 'running' && !job.pruned)
+        this.#problems.push(`job ${job.input.key} was ${was}, its queue is purged, and it is ${job.seen?.state}`)
+    }
+  }
+
+  #checkStopped(queue: QueueName): void {
+    for (const { settings, seen, pruned, input } of this.#world.jobs)
+      if (settings.queue === queue && !pruned && seen?.state === 'running')
+        this.#problems.push(`job ${input.key} runs, and its queue was paused and interrupted`)
   }
 
   async #enqueue(given: Enqueue): Promise<void> {
@@ -286,10 +390,12 @@ class Performer {
     const waited = job.seen !== undefined && !wasOver
     this.#window.cancels.add(job)
     this.#asked.add(job)
+    // It may be brought back first: then the next turn cancels it.
+    if (this.#window.retries.has(job)) this.#keys.forget(job)
     if (job.seen?.state === 'running' || job.seen === undefined) this.#window.disturbed = true
     try {
       const answer = await this.#world.executor.cancel(job.id, 'by the test')
-      if (answer && wasOver) this.#problems.push(`job ${job.input.key} was over, and cancel() says true`)
+      if (answer && wasOver && !job.retryAsked) this.#problems.push(`job ${job.input.key} was over, and cancel() says true`)
       // Nothing moves between two commands, so nothing can have come between; but other calls of this turn.
       if (!answer && waited && !job.released) this.#refusedCancels.push(job)
       if (answer) {
@@ -319,7 +425,7 @@ class Performer {
     const called = Promise.all(calls.map((call) => this.#call(call)))
     const before = new Map(world.jobs.map((job) => [job, job.seen?.attempts.length ?? 0]))
     const { interrupted } = await world.close(graceMs, (engine) => {
-      const problems = checkStore(engine, { crashed: false, keepsAll: this.#history.retain === 'all' })
+      const problems = checkStore(engine, { crashed: false, keepsAll: this.#history.retain === 'all' && !world.purged })
       this.#problems.push(...problems.map((problem) => `closed: ${problem}`))
     })
     await called
@@ -350,6 +456,11 @@ class Performer {
     await world.bury()
     await called
     for (const job of world.jobs.slice(known)) job.unheard = true
+    // Perhaps they were brought back, and nobody heard of it.
+    for (const job of this.#window.retries) {
+      job.unheard = true
+      job.forget()
+    }
     this.#ending = false
     await world.open()
     const { rescued, quarantined } = world.executor.recovery
@@ -367,7 +478,6 @@ class Performer {
       const stored = jobs.filter(({ absent }) => !absent).length
       if (stored > 0 && stored < jobs.length) this.#problems.push(`${stored} of ${jobs.length} jobs of one call are stored`)
     }
-    this.#cutOffCalls = []
   }
 }
 
@@ -391,10 +501,8 @@ function uniqueOptions({ within, ...unique }: ModelUnique): UniqueOptions {
   return { ...unique, ...(within !== undefined && { within }) }
 }
 
-function optionsOf(
-  { queue, priority, maxRetries, timeout, backoff, delay, runAt, unique }: Enqueue,
-  now: number,
-): EnqueueOptions {
+function optionsOf(enqueue: Enqueue, now: number): EnqueueOptions {
+  const { queue, priority, maxRetries, timeout, backoff, delay, runAt, startBefore, unique } = enqueue
   return {
     ...(queue !== undefined && { queue }),
     ...(priority !== undefined && { priority }),
@@ -404,5 +512,6 @@ function optionsOf(
     ...(delay !== undefined && { delay }),
     ...(runAt !== undefined && { runAt: now + runAt }),
     ...(unique !== undefined && { unique: uniqueOptions(unique) }),
+    ...(startBefore !== undefined && { startBefore: startBefore.span ? `${startBefore.ms}ms` : now + startBefore.ms }),
   }
 }

@@ -11,11 +11,11 @@ import type { Engine } from '../../../src/store/engine.js'
 import { openLmdbEngine } from '../../../src/store/lmdb/lmdb-engine.js'
 import { createMemoryEngine } from '../../../src/store/memory-engine.js'
 import { lasting, type StoreKind } from '../../support/executor.js'
-import type { History } from './history.js'
+import { QUEUES, type History, type QueueName } from './history.js'
 import type { Release, Witness } from '../../fixtures/torture/model-jobs.js'
 import { DEFINITIONS } from '../../fixtures/torture/model-jobs.js'
 import { nameOf } from './keys.js'
-import type { ModelJob, Over } from './model.js'
+import type { ModelJob, Over, QueueSetting } from './model.js'
 import { TurnedClock } from './turned-clock.js'
 
 export interface WorldOptions {
@@ -71,6 +71,13 @@ function mortal(inner: Engine, onDeath: () => void): Mortal {
   return self
 }
 
+/** As `openExecutor` is told, every time. */
+const QUEUE_OPTIONS = { default: {}, narrow: { concurrency: 1 }, other: {} } as const
+
+export function configured(queue: QueueName): QueueSetting {
+  return { paused: false, concurrency: queue === 'narrow' ? 1 : Infinity }
+}
+
 let worlds = 0
 
 export class World {
@@ -80,6 +87,12 @@ export class World {
   readonly byId = new Map<string, ModelJob>()
   /** Those that wait at their gates, in a thread of the present executor. */
   readonly arrived = new Set<number>()
+  /** What was set of the queues, as last seen. */
+  readonly settings = new Map<QueueName, QueueSetting>(QUEUES.map((queue) => [queue, configured(queue)]))
+  /** Jobs have been removed that `retain` would have kept. */
+  purged = false
+  /** A job may have been brought back and have ended again between two looks: nobody counts such ends. */
+  hasUnseenEnds = false
   /** Told by nobody's fault: to be reported. */
   readonly problems: string[] = []
   /** Resolves at whatever comes up next. */
@@ -132,7 +145,7 @@ export class World {
       path: ':memory:',
       jobs: Object.values(DEFINITIONS),
       threads,
-      queues: { default: {}, narrow: { concurrency: 1 }, other: {} },
+      queues: QUEUE_OPTIONS,
       retain: { jobs, age: Infinity },
       abortGrace: 20,
     }
@@ -147,7 +160,20 @@ export class World {
         if (hears.on) this.#told(job.id, state)
         this.stir()
       })
-    for (const name of ['failed', 'retried', 'interrupted', 'idle'] as const) executor.on(name, () => this.stir())
+    for (const name of ['failed', 'idle'] as const) executor.on(name, () => this.stir())
+    executor.on('interrupted', ({ job }) => {
+      const interrupted = this.byId.get(job.id)
+      if (interrupted !== undefined) this.arrived.delete(interrupted.input.key)
+      this.stir()
+    })
+    executor.on('retried', ({ job }) => {
+      const retried = this.byId.get(job.id)
+      if (hears.on && retried?.told !== undefined) {
+        if (!retried.retryAsked) this.problems.push(`job ${retried.input.key} was ${retried.told}, and is retried`)
+        retried.forget()
+      }
+      this.stir()
+    })
     executor.on('error', ({ error }) => {
       if (hears.on) this.problems.push(`an error event: ${error.message}`)
     })
@@ -244,7 +270,7 @@ export class World {
     if (!waits) {
       job.runs.push(attempt)
       this.arrived.delete(key)
-      if (job.isOver) this.problems.push(`job ${key} was over, and ran attempt ${attempt}`)
+      if (job.isOver && !job.retryAsked) this.problems.push(`job ${key} was over, and ran attempt ${attempt}`)
       if (job.replacedBy !== undefined) this.problems.push(`job ${key} ran attempt ${attempt} with an input that was replaced`)
     } else if (job.released) this.#post(key)
     else if (job.waitsAtGate) this.arrived.add(key)

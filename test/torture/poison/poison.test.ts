@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { POISONS } from '../../fixtures/torture/poison.js'
+import { assertHeld } from '../../support/held.js'
 import { seedOfRun } from '../../support/prng.js'
 import { ordeal, rung } from './rung.js'
 
@@ -11,7 +12,7 @@ const seed = seedOfRun()
 test(`poisons among innocents: exactly they are quarantined (seed ${seed})`, LIMITS, async (t) => {
   const { figures, violations } = await ordeal({ poisons: POISONS, seed })
   t.diagnostic(JSON.stringify(figures))
-  assert.deepEqual(violations, [])
+  assertHeld(violations, `MILLRACE_SEED=${seed}`)
 })
 
 for (const fault of rung.faults) {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 
+import { assertHeld } from '../../support/held.js'
 import { seedOfRun } from '../../support/prng.js'
 import { shimMissing } from '../shim/shim.js'
 import { powerRun } from './power-run.js'
@@ -14,7 +15,7 @@ describe('power loss', { skip: shimMissing() ?? false }, () => {
     const seed = seedOfRun()
     const { figures, violations } = await powerRun({ seed, generations: 2, turns: 25, images: 16 })
     t.diagnostic(`seed ${seed}: ${JSON.stringify(figures)}`)
-    assert.deepEqual(violations, [], `MILLRACE_SEED=${seed}`)
+    assertHeld(violations, `MILLRACE_SEED=${seed}`)
     assert.ok(figures.syncs > 0 && figures.hard > 0 && figures.acknowledged > 0, 'the run has put nothing to the test')
   })
 

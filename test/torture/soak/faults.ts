@@ -1,10 +1,15 @@
 /** Hosts with a fault that the soak must see. */
+import { cp, rm } from 'node:fs/promises'
 import { Worker } from 'node:worker_threads'
+import { systemClock } from '../../../src/base/clock.js'
+import { Executor } from '../../../src/executor/executor.js'
+import { type LmdbEngine, openLmdbEngine } from '../../../src/store/lmdb/lmdb-engine.js'
 import type { SoakInput } from '../../fixtures/torture/soak-job.js'
 
 interface Planted {
   readonly onJob?: (input: SoakInput) => void
   readonly retain?: number
+  readonly onOpen?: (directory: string) => Promise<void>
   /** Takes the fault away again. */
   readonly stop: () => Promise<void> | void
 }
@@ -42,6 +47,34 @@ export const FAULTS: readonly Fault[] = [
         },
         stop: async () => void (await Promise.all(threads.map((thread) => thread.terminate()))),
       }
+    },
+  },
+  {
+    name: 'holds on to old states of its store',
+    plant: () => {
+      const held: LmdbEngine[] = []
+      return {
+        onOpen: async (directory) =>
+          void held.push(await openLmdbEngine(directory, { durability: 'disk', clock: systemClock, readOnly: true })),
+        stop: async () => void (await Promise.all(held.map((engine) => engine.close()))),
+      }
+    },
+  },
+  {
+    name: 'gives an older backup for a new one',
+    plant: () => {
+      const { backup } = Executor.prototype
+      let first: string | undefined
+      Executor.prototype.backup = async function stale(this: Executor, path: string) {
+        const report = await backup.call(this, path)
+        if (first === undefined) await cp(path, (first = `${path}-kept`), { recursive: true })
+        else {
+          await rm(path, { recursive: true })
+          await cp(first, path, { recursive: true })
+        }
+        return report
+      }
+      return { stop: () => void (Executor.prototype.backup = backup) }
     },
   },
 ]

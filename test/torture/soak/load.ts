@@ -1,13 +1,20 @@
 /** The load of the soak: rounds of mixed jobs, each followed to its end and held against what was asked for. */
-import { isMillraceError, openExecutor, type Executor, type JobHandle } from '../../../src/index.js'
+import { join } from 'node:path'
+import { systemClock } from '../../../src/base/clock.js'
+import { openExecutorWith } from '../../../src/executor/open-executor.js'
+import { isMillraceError, type Executor, type JobHandle } from '../../../src/index.js'
+import { type LmdbEngine, openLmdbEngine } from '../../../src/store/lmdb/lmdb-engine.js'
 import { createPrng, type Prng } from '../../support/prng.js'
-import { hashOf, soakJob, type SoakInput } from '../../fixtures/torture/soak-job.js'
+import { endOf, hashOf, soakJob, type SoakInput } from '../../fixtures/torture/soak-job.js'
+import { checkCopy } from './copy.js'
 
 const QUEUES = ['default', 'bulk', 'urgent'] as const
 /** Of a round: small enough that each ends within a second or two. */
 const JOBS_A_ROUND = 60
 /** What native Buffers of the largest payloads are cut from: random bytes are slow to make. */
 const POOL_BYTES = 2 ** 20
+/** Rounds between two in which a backup is made. */
+const ROUNDS_A_COPY = 10
 
 type End = 'completed' | 'discarded' | 'cancelled'
 
@@ -17,6 +24,7 @@ export interface LoadOptions {
   /** For planted faults. */
   readonly onJob?: (input: SoakInput) => void
   readonly retain?: number
+  readonly onOpen?: (directory: string) => Promise<void>
 }
 
 export class Load {
@@ -28,8 +36,13 @@ export class Load {
   readonly #pool: Buffer
   readonly #options: LoadOptions
   #executor: Executor | undefined
+  #engine: LmdbEngine | undefined
   #keys = 0
+  #rounds = 0
+  #copies = 0
   readonly #due = new Map<string, number>()
+  /** Acknowledged, and not over as far as anybody was told. */
+  readonly #promised = new Set<string>()
 
   constructor(options: LoadOptions) {
     this.#options = options
@@ -46,6 +59,16 @@ export class Load {
     return this.ended.completed + this.ended.discarded + this.ended.cancelled
   }
 
+  /** Backups that were made, looked through and run to their end. */
+  get copies(): number {
+    return this.#copies
+  }
+
+  /** Readers of the store's file, as LMDB counts them. */
+  get readers(): number {
+    return this.#engine?.readers ?? 0
+  }
+
   takeOldestWait(): number {
     const oldest = this.#oldestWaitMs
     this.#oldestWaitMs = 0
@@ -53,15 +76,22 @@ export class Load {
   }
 
   async open(): Promise<void> {
-    this.#executor = await openExecutor({
-      path: this.#options.directory,
-      jobs: [soakJob],
-      threads: 2,
-      queues: { default: {}, bulk: { concurrency: 1 }, urgent: {} },
-      recycle: { afterJobs: 400 },
-      abortGrace: 0,
-      retain: { jobs: this.#options.retain ?? 200 },
-    })
+    const { directory, retain = 200, onOpen } = this.#options
+    const path = join(directory, 'store')
+    this.#engine = await openLmdbEngine(path, { durability: 'disk', clock: systemClock })
+    this.#executor = await openExecutorWith(
+      {
+        path,
+        jobs: [soakJob],
+        threads: 2,
+        queues: { default: {}, bulk: { concurrency: 1 }, urgent: {} },
+        recycle: { afterJobs: 400 },
+        abortGrace: 0,
+        retain: { jobs: retain },
+      },
+      { engine: this.#engine },
+    )
+    await onOpen?.(path)
     this.#executor.on('started', ({ job, attempt, at }) => {
       const due = this.#due.get(job.id)
       if (due !== undefined && attempt === 1) this.#oldestWaitMs = Math.max(this.#oldestWaitMs, at - due)
@@ -86,12 +116,20 @@ export class Load {
   async round(): Promise<void> {
     const followed: Promise<void>[] = []
     for (let left = JOBS_A_ROUND; left > 0; left--) followed.push(this.#one())
+    if (this.#rounds++ % ROUNDS_A_COPY === 0) followed.push(this.#copy())
     await Promise.all(followed)
     if (this.#prng.below(4) === 0) await this.#many()
     await this.executor.drain()
     const counts = await this.executor.counts()
     const open = counts.available + counts.running + counts.scheduled + counts.retryable
     if (open > 0) this.violations.push(`after a drain ${open} jobs are not over`)
+  }
+
+  /** While the jobs of this round run. */
+  async #copy(): Promise<void> {
+    while (this.#promised.size === 0) await new Promise((resolve) => setImmediate(resolve))
+    const path = join(this.#options.directory, `copy-${this.#copies++}`)
+    this.violations.push(...(await checkCopy(this.executor, path, this.#promised)))
   }
 
   #input(): SoakInput {
@@ -117,6 +155,7 @@ export class Load {
       // However slow the machine is, one of its later runs ends in time.
       ...(input.ends === 'hangs once' && { timeout: 500, maxRetries: Infinity }),
     })
+    this.#promised.add(job.id)
     this.#due.set(job.id, Date.now() + delayMs)
     const cancelled = input.ends === 'waits' ? await this.executor.cancel(job.id, 'the soak is done with it') : false
     if (input.ends === 'waits' && !cancelled) this.violations.push(`job ${job.id} never ends, and its cancel came to nothing`)
@@ -128,12 +167,14 @@ export class Load {
       ({ ends }) => ends === 'completes' || ends === 'is fatal',
     )
     const jobs = await this.executor.enqueueMany(soakJob, inputs)
+    for (const { id } of jobs) this.#promised.add(id)
     await Promise.all(jobs.map((job, index) => this.#follow(job, inputs[index] as SoakInput)))
   }
 
   /** Waits for the end and holds it, output included, against what was told. */
-  async #follow(job: JobHandle<{ hash: string; bytes: Uint8Array }>, { ends, key, bytes }: SoakInput): Promise<void> {
-    const expected: End = ends === 'is fatal' ? 'discarded' : ends === 'waits' ? 'cancelled' : 'completed'
+  async #follow(job: JobHandle<{ hash: string; bytes: Uint8Array }>, input: SoakInput): Promise<void> {
+    const { ends, key, bytes } = input
+    const expected = endOf(input)
     let end: End
     try {
       const output = await job.result()
@@ -149,6 +190,7 @@ export class Load {
       else throw error
     }
     this.#due.delete(job.id)
+    this.#promised.delete(job.id)
     this.ended[end]++
     if (end !== expected) this.violations.push(`job ${job.id} (key ${key}, ${ends}): ${end} instead of ${expected}`)
   }

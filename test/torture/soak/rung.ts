@@ -15,6 +15,8 @@ import { LEAST_SAMPLES, trendOf } from './trend.js'
 /** Samples of a whole run, and the longest time between two. */
 const SAMPLES = 120
 const LONGEST_STEP_MS = 5000
+/** Violations that are told at once. A long run is not to be waited for in vain. */
+const TOLD_MOST = 20
 /** Rounds after which the store is closed and opened again. */
 const ROUNDS_OPEN = 25
 
@@ -34,14 +36,17 @@ export async function soak(
   const samples: Sample[] = []
   const stepMs = Math.min((seconds * 1000) / SAMPLES, LONGEST_STEP_MS)
   const began = performance.now()
+  let told = 0
   try {
     await load.open()
     for (let rounds = 1; performance.now() - began < seconds * 1000; rounds++) {
       await load.round()
       const elapsed = performance.now() - began
+      for (; told < Math.min(load.violations.length, TOLD_MOST); told++)
+        progress(`${Math.round(elapsed / 1000)} s, VIOLATION ${load.violations[told]}`)
       // Between rounds, so that every sample sees the same: nothing in flight.
       if (elapsed >= samples.length * stepMs) {
-        samples.push(takeSample(load.executor, elapsed / 1000, load.jobs, load.takeOldestWait()))
+        samples.push(takeSample(load, elapsed / 1000))
         if (samples.length % 20 === 0)
           progress(`${Math.round(elapsed / 1000)} s, ${load.jobs} jobs, ${load.violations.length} violations`)
       }
@@ -66,7 +71,12 @@ async function run({ seed, minutes, progress, extra }: RungOptions): Promise<Run
   const violations = [...load.violations]
   if (settled.length < LEAST_SAMPLES) violations.push(`${settled.length} samples are too few to tell: give it more minutes`)
   else violations.push(...growths(settled))
-  const figures: Record<string, string | number> = { jobs: load.jobs, ...load.ended, samples: samples.length }
+  const figures: Record<string, string | number> = {
+    jobs: load.jobs,
+    ...load.ended,
+    copies: load.copies,
+    samples: samples.length,
+  }
   for (const name of Object.keys(MARGINS) as Measure[]) {
     const { first, last } = trendOf(
       settled.map((sample) => sample[name]),
@@ -85,9 +95,8 @@ export const rung: Rung = {
   faults: FAULTS.map(({ name, plant }) => ({
     name,
     run: async ({ seed, progress }) => {
-      const { onJob, retain, stop } = plant()
-      const planted = { seed, ...(onJob !== undefined && { onJob }), ...(retain !== undefined && { retain }) }
-      const { settled, load } = await soak(30, planted, progress).finally(stop)
+      const { stop, ...planted } = plant()
+      const { settled, load } = await soak(30, { seed, ...planted }, progress).finally(stop)
       return [...load.violations, ...growths(settled)]
     },
   })),

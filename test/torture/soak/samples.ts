@@ -1,6 +1,6 @@
 /** What is looked at while the soak goes on, each with the margin within which it counts as flat. */
-import type { Executor } from '../../../src/index.js'
 import { liveThreads } from '../../support/open.js'
+import type { Load } from './load.js'
 import { trendOf, type Margin } from './trend.js'
 
 const MB = 2 ** 20
@@ -13,6 +13,7 @@ export interface Sample {
   readonly fileMb: number
   readonly handles: number
   readonly threads: number
+  readonly readers: number
   readonly oldestWaitMs: number
   readonly jobs: number
 }
@@ -27,22 +28,24 @@ export const MARGINS: Readonly<Record<Measure, Margin>> = {
   fileMb: { share: 0.25, least: 8 },
   handles: { share: 0, least: 2 },
   threads: { share: 0, least: 1 },
+  readers: { share: 0, least: 0 },
   oldestWaitMs: { share: 1, least: 3000 },
 }
 
-/** Of an executor that is open, by what the process and the store's own figures tell. */
-export function takeSample(executor: Executor, seconds: number, jobs: number, oldestWaitMs: number): Sample {
+/** While nothing is in flight, by what the process and the store's own figures tell. */
+export function takeSample(load: Load, seconds: number): Sample {
   const { rss, heapUsed, external } = process.memoryUsage()
   return {
     seconds,
     rssMb: rss / MB,
     heapMb: heapUsed / MB,
     externalMb: external / MB,
-    fileMb: executor.stats().store.sizeBytes / MB,
+    fileMb: load.executor.stats().store.sizeBytes / MB,
     handles: process.getActiveResourcesInfo().length,
     threads: liveThreads().length,
-    oldestWaitMs,
-    jobs,
+    readers: load.readers,
+    oldestWaitMs: load.takeOldestWait(),
+    jobs: load.jobs,
   }
 }
 

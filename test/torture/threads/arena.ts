@@ -6,6 +6,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../../../src/base/clock.js'
+import { PHASE_LOADING } from '../../../src/codec/batch-control.js'
+import { Dispatcher } from '../../../src/dispatcher/dispatcher.js'
 import { openExecutorWith } from '../../../src/executor/open-executor.js'
 import type { Executor, ExecutorOptions, JobDefinition, JobInfo } from '../../../src/index.js'
 import type { Engine } from '../../../src/store/engine.js'
@@ -21,6 +23,23 @@ export interface Fate {
   /** Of the last attempt. */
   readonly code?: string
   readonly output?: unknown
+}
+
+let loadingEnds = 0
+
+/** Threads of this process that have ended while they loaded a handler's module. */
+export function endedWhileLoading(): number {
+  return loadingEnds
+}
+
+const { collect } = Dispatcher.prototype
+Dispatcher.prototype.collect = function counted(this: Dispatcher) {
+  const all = collect.call(this)
+  for (const { batch } of all) {
+    const { control, end } = batch
+    if (end?.kind === 'died' && control.taken > control.finished && control.phase === PHASE_LOADING) loadingEnds++
+  }
+  return all
 }
 
 /** So many violations tell enough: the storm is broken off. */

@@ -6,6 +6,7 @@ import { ReadyQueue } from '../../../src/scheduler/ready-queue.js'
 import { good, loop } from '../../fixtures/torture/victims.js'
 import type { PlantedFault } from '../rung.js'
 import { Arena, completes } from './arena.js'
+import { memoryStorm } from './memory-storm.js'
 import { leaks, remains } from './remains.js'
 import { STORMS, runStorm } from './storms.js'
 import { terminations } from './terminations.js'
@@ -139,4 +140,9 @@ const starves: PlantedFault = {
   },
 }
 
-export const FAULTS: readonly PlantedFault[] = [charges, forgets, leaksThread, wasteful, starves]
+const unwatched: PlantedFault = {
+  name: 'does not look at its memory',
+  run: async () => (await memoryStorm(1, false)).violations,
+}
+
+export const FAULTS: readonly PlantedFault[] = [charges, forgets, leaksThread, wasteful, starves, unwatched]

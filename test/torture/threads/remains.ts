@@ -40,14 +40,19 @@ export async function remains(): Promise<Remains> {
   }
 }
 
-/** What was leaked, one line each. */
-export function leaks(before: Remains, after: Remains): string[] {
+/**
+ * What was leaked, one line each.
+ *
+ * @param loading - threads that ended while they loaded a module
+ */
+export function leaks(before: Remains, after: Remains, loading = 0): string[] {
   const found: string[] = []
   const more = (what: string, was: number | undefined, is: number | undefined): void => {
     if (was !== undefined && is !== undefined && is > was) found.push(`leak: ${is} ${what}, ${was} before`)
   }
   more('threads of the system', before.threads, after.threads)
   more('open files', before.files, after.files)
+  if (loading === 0) more('open modules, although no thread ended while it loaded one', before.modules, after.modules)
   for (const [kind, count] of Object.entries(after.resources)) more(`active ${kind}`, before.resources[kind] ?? 0, count)
   const grownBytes = after.rssBytes - before.rssBytes
   if (grownBytes > RSS_MARGIN_BYTES) found.push(`leak: ${mib(grownBytes)} MiB of memory more than before`)

@@ -3,7 +3,9 @@
  * or leaks; each job ends as the API says, and an innocent pays for nobody.
  */
 import type { Rung, RungFigures, RungOptions, RungReport } from '../rung.js'
+import { endedWhileLoading } from './arena.js'
 import { FAULTS } from './faults.js'
+import { memoryStorm } from './memory-storm.js'
 import { leaks, mib, remains } from './remains.js'
 import { runStorm, STORMS } from './storms.js'
 import { terminations } from './terminations.js'
@@ -24,12 +26,16 @@ export async function climb(extent: Extent, { seed, progress }: Pick<RungOptions
   const figures: Record<string, string | number> = {}
   violations.push(...(await terminations(WARM_UP, seed, () => undefined)).violations)
   let before = await remains()
+  let loadingBefore = endedWhileLoading()
   const ended = async (name: string): Promise<void> => {
     const after = await remains()
-    violations.push(...leaks(before, after).map((leak) => `${name}: ${leak}`))
+    const loading = endedWhileLoading() - loadingBefore
+    violations.push(...leaks(before, after, loading).map((leak) => `${name}: ${leak}`))
     const modules = (after.modules ?? 0) - (before.modules ?? 0)
-    figures[`${name}: leaves`] = `${mib(after.rssBytes - before.rssBytes)} MiB, ${modules} modules open`
+    figures[`${name}: leaves`] =
+      `${mib(after.rssBytes - before.rssBytes)} MiB, ${modules} modules open of ${loading} threads that ended while they loaded`
     before = after
+    loadingBefore = endedWhileLoading()
   }
   const load = await terminations(extent.terminations, seed, progress)
   violations.push(...load.violations)
@@ -38,11 +44,17 @@ export async function climb(extent: Extent, { seed, progress }: Pick<RungOptions
   for (const storm of STORMS) {
     const { figures: told, violations: found } = await runStorm(storm, extent.scale)
     violations.push(...found)
-    const { attempts, goodJobs, commits, badBeforeGood } = told
-    figures[storm.name] = `${attempts} attempts, ${commits} commits, ${goodJobs} good jobs done after ${badBeforeGood} bad ones`
+    const { attempts, goodJobs, commits, badBeforeGood, badMs, badMsAtMost } = told
+    figures[storm.name] =
+      `${attempts} attempts, ${commits} commits, ${goodJobs} good jobs done after ${badBeforeGood} bad ones and ${badMs} ms of theirs (${badMsAtMost})`
     progress(`${storm.name}: ${figures[storm.name]}`)
     await ended(storm.name)
   }
+  const memory = await memoryStorm(extent.scale)
+  violations.push(...memory.violations)
+  const { jobs, recycled, mostMib } = memory.figures
+  figures['every job keeps memory'] = `${jobs} jobs, ${recycled} threads replaced, ${mostMib} MiB at most`
+  await ended('every job keeps memory')
   return { figures, violations }
 }
 

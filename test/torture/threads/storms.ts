@@ -3,7 +3,8 @@
  * spin, and the good ones are not starved.
  */
 import { pbkdf2Sync } from 'node:crypto'
-import type { ExecutorOptions, JobDefinition } from '../../../src/index.js'
+import { BATCH_JOBS_UNMEASURED, BATCHES_PER_THREAD, THREAD_START_MS } from '../../../src/base/limits.js'
+import type { Executor, ExecutorOptions, JobDefinition } from '../../../src/index.js'
 import {
   badSetup,
   bufferEater,
@@ -35,10 +36,8 @@ interface Storm {
 const THREADS = 2
 /** Shares of the commits: a claim and an outcome for each attempt, a promotion, and one for what the good ones do meanwhile. */
 const COMMITS_PER_ATTEMPT = 4
-/** Where each bad attempt ends a thread it takes far longer than a good one: with a turn each, those are done long before. */
-const STARVED_SHARE = 0.75
-/** With fewer bad jobs chance decides: a good one that shares a batch with them comes back whenever one ends the thread. */
-const FEW = 60
+/** What threads may have in hand when it turns out how long it takes: jobs whose run time is unknown, and two batches each. */
+const ATTEMPTS_IN_HAND = BATCH_JOBS_UNMEASURED + THREADS * BATCHES_PER_THREAD
 /** How much of the main thread's time a storm may take in which it has nothing to do but wait. */
 const BUSY_SHARE = 0.5
 
@@ -113,12 +112,45 @@ export const STORMS: readonly Storm[] = [
   },
 ]
 
+/**
+ * The thread time of the bad ones up to the end of the last good one, and what it may be: as much as the good ones had, and what was in
+ * hand. As the queues are charged, by what attempts took, and the start of another thread for each that ended one.
+ */
+async function shares(
+  executor: Executor,
+  endsThreads: boolean,
+): Promise<{ readonly badMs: number; readonly badMsAtMost: number }> {
+  const badOnes: { readonly endedAt: number; readonly ms: number }[] = []
+  let goodMs = 0
+  let goodOnes = 0
+  let goodUntil = 0
+  for await (const { name, attempts } of executor.list()) {
+    for (const { startedAt, endedAt } of attempts) {
+      const ms = endedAt - startedAt
+      if (name !== good.name) badOnes.push({ endedAt, ms: ms + (endsThreads ? THREAD_START_MS : 0) })
+      else {
+        goodMs += ms
+        goodOnes++
+        goodUntil = Math.max(goodUntil, endedAt)
+      }
+    }
+  }
+  const sum = (some: readonly { readonly ms: number }[]): number => some.reduce((total, { ms }) => total + ms, 0)
+  const longest = badOnes.toSorted((left, right) => right.ms - left.ms).slice(0, ATTEMPTS_IN_HAND)
+  // Instants are whole milliseconds.
+  const rounding = goodOnes + badOnes.length
+  return { badMs: sum(badOnes.filter(({ endedAt }) => endedAt <= goodUntil)), badMsAtMost: goodMs + sum(longest) + rounding }
+}
+
 export interface StormFigures {
   readonly attempts: number
   readonly goodJobs: number
   readonly commits: number
   /** Bad jobs that were over when the good ones were. */
   readonly badBeforeGood: number
+  /** Thread time of the bad ones until then, in ms, and the most that is fair. */
+  readonly badMs: number
+  readonly badMsAtMost: number
 }
 
 /** @param scale - how many times the jobs of the quick form */
@@ -154,11 +186,14 @@ export async function runStorm(
   await arena.drained()
   const { utilization } = performance.eventLoopUtilization(before)
   await arena.judge()
+  const { badMs, badMsAtMost } = await shares(executor, endsThreads)
   const attempts = count * (retries + 1)
   const { commits } = arena
   if (arena.violations.length === 0) {
-    if (endsThreads && count >= FEW && badBeforeGood > STARVED_SHARE * count)
-      arena.blame(`starved: ${badBeforeGood} of ${count} bad jobs were over before the good ones`)
+    if (badMs > badMsAtMost)
+      arena.blame(
+        `starved: before the good ones were done, bad ones had ${badMs} ms of the threads, and ${badMsAtMost} are their share`,
+      )
     const most = COMMITS_PER_ATTEMPT * attempts + 2 * inputs.length + 10
     if (commits > most) arena.blame(`spins: ${commits} commits for ${attempts} attempts and ${inputs.length} good jobs`)
     if (input !== undefined && utilization > BUSY_SHARE)
@@ -169,7 +204,7 @@ export async function runStorm(
   }
   await arena.close()
   return {
-    figures: { attempts, goodJobs: inputs.length, commits, badBeforeGood },
+    figures: { attempts, goodJobs: inputs.length, commits, badBeforeGood, badMs, badMsAtMost },
     violations: arena.violations.map((violation) => `${storm.name}: ${violation}`),
   }
 }

@@ -54,6 +54,24 @@ function bench(rules: Record<FinalState, RetentionRule>) {
       await engine.commit(writes)
       return seqs
     },
+    /** Takes jobs out again, as if they had never ended. */
+    async take(state: FinalState, numbers: readonly number[]): Promise<void> {
+      const { store, retention } = current
+      const writes = new WriteBatch()
+      for (const number of numbers) {
+        const found = retention.find(number)
+        assert.ok(found !== undefined)
+        assert.deepEqual(
+          retention.read(state, found.block, new Set([number])).map((entry) => entry.seq),
+          [number],
+        )
+        retention.take(writes, state, found.block, new Set([number]))
+        assert.equal(retention.find(number), undefined, 'in the same commit')
+      }
+      retention.write(writes)
+      await engine.commit(writes)
+      store.committed()
+    },
     /** A commit in which nothing ends. */
     async write(): Promise<number> {
       const writes = new WriteBatch()
@@ -80,7 +98,7 @@ describe('retention', () => {
     for (let round = 0; round < 30; round++) {
       const rule = { jobs: prng.pick([0, 1, 5, 30, Infinity]), ageMs: prng.pick([100, 5000, Infinity]) }
       const house = bench(same(rule))
-      const model: { state: FinalState; seq: number; at: number }[] = []
+      let model: { state: FinalState; seq: number; at: number }[] = []
       for (let step = 0; step < 60; step++) {
         const state = prng.pick(FINAL_STATES)
         for (const seq of await house.end(state, prng.below(12))) model.push({ state, seq, at: house.clock.now })
@@ -98,6 +116,15 @@ describe('retention', () => {
           const gone = all.map(({ seq }) => seq).filter((seq) => !expected.includes(seq))
           for (const seq of expected) assert.equal(house.retention.find(seq)?.state, of, label)
           for (const seq of gone) assert.equal(house.retention.find(seq), undefined, label)
+          // What is gone stays so, also when there is room again.
+          model = model.filter(({ seq }) => !gone.includes(seq))
+          const taken = expected.filter(() => prng.below(12) === 0)
+          if (taken.length === 0) continue
+          await house.take(of, taken)
+          model = model.filter(({ seq }) => !taken.includes(seq))
+          const left = expected.filter((seq) => !taken.includes(seq))
+          assert.deepEqual(house.kept(of), left, `${label}: taken ${taken.join()}`)
+          assert.equal(house.retention.count(of), left.length, label)
         }
       }
     }
@@ -144,6 +171,26 @@ describe('retention', () => {
     const third = await house.end('completed', 3)
     assert.deepEqual(house.kept('completed'), third)
     assert.equal(house.engine.range('finished', { limit: 100 }).length, 2)
+  })
+
+  it('finds blocks by what may be in them, and takes jobs out with nothing of theirs left behind', async () => {
+    const house = bench(same({ jobs: Infinity, ageMs: Infinity }))
+    const seqs = [...(await house.end('discarded', 4, true)), ...(await house.end('discarded', 4, true))]
+    const wanted = seqs[6]!
+    const found = house.retention.nextBlock('discarded', -1, (lowest, highest) => lowest <= wanted && wanted <= highest)
+    assert.deepEqual(
+      Array.from(found?.heads ?? [], ({ seq }) => seq),
+      seqs.slice(4),
+    )
+    assert.equal(
+      house.retention.nextBlock('discarded', found!.number, () => true),
+      undefined,
+    )
+    await house.take('discarded', seqs.slice(4))
+    assert.equal(house.engine.range('finished', { limit: 10 }).length, 1, 'an empty block is removed')
+    await house.take('discarded', [seqs[1]!])
+    await house.reopen()
+    assert.deepEqual(house.kept('discarded'), [seqs[0], seqs[2], seqs[3]])
   })
 
   it('says how many of the jobs to come need not be kept at all', () => {

@@ -95,3 +95,23 @@ it('keeps the process alive only while somebody waits', () => {
   assert.equal(clock.keepingAlive, 1)
   timer.stop()
 })
+
+it('tells of each waking at which nothing is due, when it sleeps again already', () => {
+  const clock = new FakeClock()
+  const early: number[] = []
+  const fired: number[] = []
+  const begin = clock.now()
+  const timer = new DueTimer(
+    clock,
+    () => fired.push(clock.now() - begin),
+    () => early.push(clock.waits.length),
+  )
+  timer.arm(begin + MAX_TIMER_MS + 500)
+  clock.advance(MAX_TIMER_MS)
+  assert.deepEqual([early, fired], [[1], []])
+  clock.jump(-1000)
+  clock.advance(500)
+  assert.deepEqual([early, fired], [[1, 1], []])
+  clock.advance(1000)
+  assert.deepEqual([early, fired], [[1, 1], [MAX_TIMER_MS + 500]])
+})

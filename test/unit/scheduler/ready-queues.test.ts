@@ -1,7 +1,7 @@
 /** Lanes and ready queues over a store in memory: what is picked, in which order, and what is not. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { BATCH_BYTES, BATCH_JOBS, BATCH_JOBS_UNMEASURED, WINDOW_PAGES } from '../../../src/base/limits.js'
+import { BATCH_BYTES, BATCH_JOBS, BATCH_JOBS_UNMEASURED, EXPIRE_JOBS, WINDOW_PAGES } from '../../../src/base/limits.js'
 import {
   ENTRY_EXTERNAL,
   ENTRY_SUSPECT,
@@ -28,10 +28,25 @@ interface BenchOptions {
   /** Run times in ms, by definition. */
   readonly measured?: Readonly<Record<number, number>>
   readonly store?: JobStore
+  readonly hasExpired?: (startBefore: number) => boolean
+}
+
+interface AddOptions {
+  readonly queue?: string
+  readonly rank?: number
+  readonly definitions?: readonly number[]
+  readonly externalBytes?: number
+  readonly startBefore?: number
 }
 
 /** A store with pages of one job each, unless told otherwise, and the queues over it. */
-function bench({ queues = { default: Infinity }, known = [0, 1], measured = {}, store: given }: BenchOptions = {}) {
+function bench({
+  queues = { default: Infinity },
+  known = [0, 1],
+  measured = {},
+  store: given,
+  hasExpired = () => false,
+}: BenchOptions = {}) {
   const store = given ?? JobStore.open(createMemoryEngine(), { next: () => 0 }, 'memory')
   const runTimes = new RunTimes()
   for (const [definition, ms] of Object.entries(measured)) runTimes.measure(Number(definition), 1, ms)
@@ -40,20 +55,19 @@ function bench({ queues = { default: Infinity }, known = [0, 1], measured = {}, 
     store,
     runTimes,
     queues: new Map(Object.entries(queues).map(([name, concurrency]) => [name, { concurrency }])),
+    states: new Map(),
     canRun: (id) => known.includes(id),
+    definitionsExpire: false,
+    hasExpired: (page, offset) => hasExpired(page.overrides(store.bytesOf(page)[offset + 7] ?? 0)?.startBefore ?? Infinity),
     onUnknown: (id) => unknown.push(id),
     onUnknownQueue: () => undefined,
   })
   let writes = new WriteBatch()
-  const add = ({
-    queue = 'default',
-    rank = 127,
-    definitions = [0],
-    externalBytes,
-  }: { queue?: string; rank?: number; definitions?: readonly number[]; externalBytes?: number } = {}): PageRef => {
+  const add = ({ queue = 'default', rank = 127, definitions = [0], externalBytes, startBefore }: AddOptions = {}): PageRef => {
     const builder = new PageBuilder()
+    const overrides = startBefore === undefined ? undefined : { startBefore }
     for (const definition of definitions) {
-      builder.begin(definition, externalBytes === undefined ? 0 : ENTRY_EXTERNAL, undefined)
+      builder.begin(definition, externalBytes === undefined ? 0 : ENTRY_EXTERNAL, overrides)
       if (externalBytes !== undefined) builder.writer.u32(externalBytes)
       builder.end()
     }
@@ -122,6 +136,38 @@ function drain(ready: ReadyQueues): number[] {
 function upTo(last: number): number[] {
   return Array.from({ length: last }, (_, index) => index + 1)
 }
+
+describe('jobs that had to begin before now', () => {
+  const expired = { hasExpired: (startBefore: number) => startBefore <= 5 }
+
+  it('are not picked, and handed out once to be ended', () => {
+    const { ready, add } = bench(expired)
+    add({ definitions: [0, 0] })
+    add({ startBefore: 5, definitions: [0, 0] })
+    add({ startBefore: 6 })
+    assert.deepEqual(drain(ready), [1, 2, 5])
+    const found = ready.takeExpired().map(({ page, index }) => page.seqOf(index))
+    assert.deepEqual([found, ready.takeExpired()], [[3, 4], []])
+    assert.equal(ready.hasWork, false)
+  })
+
+  it('are so many at a time, however many there are', () => {
+    const { ready, add } = bench(expired)
+    for (let page = 0; page < 5; page++) add({ startBefore: 0, definitions: Array.from({ length: 300 }, () => 0) })
+    add()
+    const found: number[] = []
+    let rounds = 0
+    let picked = pick(ready, 0, 1)
+    for (; picked === undefined; picked = pick(ready, 0, 1)) {
+      const taken = ready.takeExpired().map(({ page, index }) => page.seqOf(index))
+      assert.ok(taken.length <= EXPIRE_JOBS && ready.hasWork, `${taken.length} in round ${rounds}`)
+      found.push(...taken)
+      rounds++
+    }
+    found.push(...ready.takeExpired().map(({ page, index }) => page.seqOf(index)))
+    assert.deepEqual([found, seqs(picked), rounds], [upTo(1500), [1501], 2])
+  })
+})
 
 describe('order', () => {
   it('holds far beyond the window, with every job once', async () => {
