@@ -44,6 +44,12 @@ interface Held {
   readonly filled: Filled | undefined
 }
 
+interface RestingSuspect {
+  readonly suspect: Suspect
+  /** Epoch ms. */
+  readonly freeAt: number
+}
+
 export class Claims {
   readonly #options: ClaimsOptions
   readonly #held = new Map<number, Held>()
@@ -51,6 +57,8 @@ export class Claims {
   #suspects: Suspect[] = []
   /** Those of paused queues, which nobody waits for. */
   #pausedSuspects: Suspect[] = []
+  /** Those whose rates do not let them begin yet: others go on meanwhile. */
+  #restingSuspects: RestingSuspect[] = []
   /** Slots for which nothing was found, by index, with what `ready.changes` was then. */
   readonly #inVain = new Map<number, number>()
 
@@ -70,31 +78,38 @@ export class Claims {
 
   /** Jobs that are waiting to be run alone. */
   get suspects(): number {
-    return this.#suspects.length + this.#pausedSuspects.length
+    return this.#suspects.length + this.#pausedSuspects.length + this.#restingSuspects.length
   }
 
   /** Which queues are paused has changed: the jobs to be run alone among theirs wait with them, or go on. */
   sortSuspects(): void {
-    const all = [...this.#suspects, ...this.#pausedSuspects].sort((left, right) => left.seq - right.seq)
+    const resting = this.#restingSuspects.map(({ suspect }) => suspect)
+    const all = [...this.#suspects, ...this.#pausedSuspects, ...resting].sort((left, right) => left.seq - right.seq)
+    this.#restingSuspects = []
     this.#suspects = all.filter((suspect) => !this.#isPaused(suspect))
     this.#pausedSuspects = all.filter((suspect) => this.#isPaused(suspect))
   }
 
   /** Whether a job of the queue waits to be run alone, and may be. */
   hasSuspectOf(queueId: number): boolean {
-    return this.#suspects.some(({ key }) => readPageKey(key).queueId === queueId)
+    return this.#waitingSuspects().some(({ key }) => readPageKey(key).queueId === queueId)
   }
 
   /** From when the first of a queue's jobs that wait to be run alone could run, in epoch ms. */
   suspectReadyAt(queueId: number): number | undefined {
-    const first = this.#suspects.find(({ key }) => readPageKey(key).queueId === queueId)
+    const first = this.#waitingSuspects().find(({ key }) => readPageKey(key).queueId === queueId)
     const header = first === undefined ? undefined : this.#options.store.readPage(first.key)?.header
     return header === undefined ? undefined : Math.max(header.enqueuedAt, header.runAt)
   }
 
+  /** When a rate lets the next job start of those that wait for it, in epoch ms; `Infinity` when none does. */
+  get freeAt(): number {
+    return this.#restingSuspects.reduce((least, { freeAt }) => Math.min(least, freeAt), this.#options.ready.freeAt)
+  }
+
   /** Whether any job waits that could run here, also when it may not run now. */
   get hasWork(): boolean {
-    return this.#suspects.length > 0 || this.#options.ready.hasWork
+    return this.#suspects.length > 0 || this.#restingSuspects.length > 0 || this.#options.ready.hasWork
   }
 
   /** Whether any job waits that may run now. */
@@ -140,6 +155,7 @@ export class Claims {
   make(writes: WriteBatch, now: number): (() => void)[] {
     const { dispatcher, ready } = this.#options
     ready.wake(now)
+    if (this.#restingSuspects.some(({ freeAt }) => freeAt <= now)) this.sortSuspects()
     if (this.#suspectRuns) return []
     if (this.#suspects.length > 0) return this.#makeAlone(writes, now)
     const nowMs = this.#nowMs
@@ -191,6 +207,10 @@ export class Claims {
   /** Takes back everything that a thread has not begun. */
   takeBackSlot(slot: ThreadSlot, writes: WriteBatch): void {
     this.#takenBack(this.#options.dispatcher.takeBack(slot), writes)
+  }
+
+  #waitingSuspects(): Suspect[] {
+    return [...this.#suspects, ...this.#restingSuspects.map(({ suspect }) => suspect)]
   }
 
   #isPaused({ key }: Suspect): boolean {
@@ -307,6 +327,11 @@ export class Claims {
       const page = store.readPage(suspect.key)
       // Cancelled meanwhile, or of a definition that is not here: it stays what it is, for whoever can run it.
       if (page === undefined || page.isOver || !registry.canRun(store.bytesOf(page).readUInt16LE(PAGE_HEADER_BYTES + 4))) continue
+      const freeAt = ready.mayStartAt(page, now)
+      if (freeAt > now) {
+        this.#restingSuspects.push({ suspect, freeAt })
+        continue
+      }
       ready.noteStart(page, now)
       return [this.#claim([wholePage(page)], UNMEASURED_MS, slot, undefined, writes, now, true)]
     }

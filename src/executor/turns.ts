@@ -333,10 +333,10 @@ export class Turns {
 
   /** Arms the timer and sees whether there is more to do at once. */
   #goOn(): void {
-    const { due, claims, intake, retention, dispatcher, ready, store, onQuiet } = this.#options
+    const { due, claims, intake, retention, dispatcher, store, onQuiet } = this.#options
     due.arm(Math.min(this.#nextDueAt, store.uniques.nextExpiryAt))
     const hasExpired = retention.hasExpired || due.isDue(store.uniques.nextExpiryAt)
-    this.#rates.arm(this.draining ? Infinity : ready.freeAt)
+    this.#rates.arm(this.draining ? Infinity : claims.freeAt)
     const more =
       this.#isAsked || intake.hasPending || hasExpired || (!this.draining && (due.isDue(this.#nextDueAt) || claims.canMake))
     if (dispatcher.inFlight > 0 || claims.hasWork) this.#wasQuiet = false

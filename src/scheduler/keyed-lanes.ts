@@ -159,13 +159,15 @@ export class KeyedLanes {
     this.#place(key)
   }
 
-  /** A job of the key has begun outside of a batch of chosen ones. */
-  noteStart(page: PageRef, now: number): void {
+  /** When a job may begin outside of a batch of chosen ones, as far as its key's rate is concerned: epoch ms, 0 for at once. */
+  mayStartAt(page: PageRef, now: number): number {
     const rate = page.overrides(1)?.limitRate
-    if (rate === undefined) return
-    const key = this.#keys.get(page.lane) ?? new LimitKey(page.queueId, page.lane)
-    this.#logOf(key).free(rate, now)
-    this.#count(key, 1, now)
+    return rate === undefined ? 0 : this.#logOf(this.#known(page)).mayStartAt(rate, now)
+  }
+
+  /** It has begun. */
+  noteStart(page: PageRef, now: number): void {
+    if (page.overrides(1)?.limitRate !== undefined) this.#count(this.#known(page), 1, now)
   }
 
   /** Resting keys whose time has come go on. Returns whether there were any. */
@@ -374,6 +376,11 @@ export class KeyedLanes {
     }
     entry.max = Infinity
     if (front !== undefined) entry.since = Math.min(entry.since, readyAtOf(front.page.header))
+  }
+
+  /** The key of a page; a stand-in for one that is not in memory. */
+  #known({ queueId, lane }: PageRef): LimitKey {
+    return this.#keys.get(lane) ?? new LimitKey(queueId, lane)
   }
 
   #logOf(key: LimitKey): NonNullable<LimitKey['log']> {

@@ -47,6 +47,11 @@ export class RateLog {
     return now
   }
 
+  /** When one may start, in epoch ms; 0: at once. */
+  mayStartAt(rate: CompiledRate, now: number): number {
+    return this.free(rate, now) > 0 ? 0 : this.freeAt(rate, now)
+  }
+
   add(starts: number, now: number): void {
     const last = this.#moments.at(-1)
     const isFull = this.#moments.length >= RATE_MOMENTS

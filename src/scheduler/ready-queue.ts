@@ -85,6 +85,20 @@ export class ReadyQueue {
     return earliest
   }
 
+  /** How many of its jobs may start now, as far as its rate is concerned. At 0 it waits from here on. */
+  startsFree(now: number): number {
+    const { rate, log } = this
+    if (rate === undefined || log === undefined) return Infinity
+    const free = log.free(rate, now)
+    if (free === 0) this.freeAt = log.freeAt(rate, now)
+    return free
+  }
+
+  /** When one may start, as far as its rate is concerned: epoch ms, 0 for at once. */
+  mayStartAt(now: number): number {
+    return this.rate === undefined ? 0 : (this.log?.mayStartAt(this.rate, now) ?? 0)
+  }
+
   /** Whether a slot may find a job there of such a priority or a higher one. */
   hasWorkFor(slot: number, lastRank: number): boolean {
     if (this.isPaused || this.freeAt > 0 || !this.admits(slot)) return false

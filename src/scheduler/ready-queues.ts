@@ -218,7 +218,7 @@ export class ReadyQueues {
       const queue = candidates.shift()
       if (queue === undefined) break
       const before = { jobs: draft.jobs, estimateMs: draft.estimateMs }
-      const free = this.#startsFree(queue, room.now)
+      const free = queue.startsFree(room.now)
       if (free === 0) continue
       draft.beginTurn(candidates.length === 0 ? Infinity : QUEUE_TURN_MS, free)
       if (this.#picker.take(queue, draft, slot)) this.changes++
@@ -282,7 +282,15 @@ export class ReadyQueues {
     return key.lanes.some(({ max }) => key.threads < max)
   }
 
-  /** A job begins that was not chosen here. It counts as started all the same. */
+  /** When a job that is not chosen here may begin, as far as rates are concerned: epoch ms, 0 for at once. */
+  mayStartAt(page: PageRef, now: number): number {
+    const queue = this.#queues.get(page.queueId)
+    if (queue === undefined) return 0
+    const at = queue.mayStartAt(now)
+    return page.lane === 0 ? at : Math.max(at, this.#keyed(queue, true).mayStartAt(page, now))
+  }
+
+  /** It begins, and counts as started like any other. */
   noteStart(page: PageRef, now: number): void {
     const queue = this.#queues.get(page.queueId)
     if (queue?.log !== undefined) {
@@ -338,15 +346,6 @@ export class ReadyQueues {
   /** From when the first of a queue's jobs that no thread has been handed could run, in epoch ms; undefined when there is none. */
   readyAt(queueId: number): number | undefined {
     return this.#queues.get(queueId)?.readyAt
-  }
-
-  /** How many jobs of the queue may start now. At 0 it waits from here on. */
-  #startsFree(queue: ReadyQueue, now: number): number {
-    const { rate, log } = queue
-    if (rate === undefined || log === undefined) return Infinity
-    const free = log.free(rate, now)
-    if (free === 0) queue.freeAt = log.freeAt(rate, now)
-    return free
   }
 
   /** Looks for some limit keys that have jobs in the store. */

@@ -1,12 +1,13 @@
 /** Limit keys over a store in memory: who may run, who comes next, who is held up by whom, and what that costs. */
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { describe, it, type TestContext } from 'node:test'
 import { INDEX_GROUP } from '../../../src/codec/keys.js'
 import { laneOf } from '../../../src/codec/limit-lane.js'
 import { PageBuilder } from '../../../src/codec/page.js'
 import type { JobOverrides } from '../../../src/options/enqueue-options.js'
 import type { Room } from '../../../src/scheduler/draft.js'
 import type { ReadyQueueOptions } from '../../../src/scheduler/ready-queue.js'
+import { Lane } from '../../../src/scheduler/lane.js'
 import { ReadyQueues, type Filled } from '../../../src/scheduler/ready-queues.js'
 import { RunTimes } from '../../../src/scheduler/run-times.js'
 import { type Engine, WriteBatch } from '../../../src/store/engine.js'
@@ -526,43 +527,64 @@ describe('what lies in the store', () => {
 })
 
 describe('jobs that may not run', () => {
-  it('cost nothing per dispatch, however many they are', async (t) => {
-    const costs: { waiting: number; reads: number; cpuUs: number }[] = []
-    for (const waiting of [1000, 100_000]) {
+  it('cost nothing per dispatch, however many they are, and of however many keys', async (t) => {
+    const costs: { waiting: number; reads: number; looks: number }[] = []
+    const lanes = countedLanes(t)
+    for (const waiting of [1000, 40_000]) {
       const bench = new Bench()
-      const holders: Filled[] = []
+      // A few keys with many jobs, of which as many run as may …
       for (let key = 0; key < 4; key++) {
         for (let page = 0; page < waiting / 4 / 250; page++) bench.add({ key: `full ${key}`, jobs: 250 })
-        const filled = bench.pick(key, { budgetMs: 1 })
-        assert.ok(filled !== undefined)
-        holders.push(filled)
+        assert.ok(bench.pick(key, { budgetMs: 1 }) !== undefined)
       }
-      // As many keys as jobs, each of which has used up its rate.
+      // … as many keys as jobs, each of which has used up its rate, …
       for (let key = 0; key < waiting / 10; key++)
         bench.add({ key: `resting ${key}`, jobs: 2, limitMax: 9, limitRate: { max: 1, perMs: 1e9 } })
       await bench.commit()
-      for (let filled = bench.pick(9, { budgetMs: 9999 }); filled !== undefined; filled = bench.pick(9, { budgetMs: 9999 }))
-        bench.end(filled)
+      while (bench.ready.hasRunnable) {
+        const filled = bench.pick(9, { budgetMs: 9999 })
+        if (filled !== undefined) bench.end(filled)
+      }
+      // … and as many keys, each of which has all that it may in a thread.
+      for (let key = 0; key < waiting / 50; key++) bench.add({ key: `held ${key}`, jobs: 2 })
+      await bench.commit()
+      for (let slot = 100; bench.pick(slot, { budgetMs: 20 }) !== undefined; slot++);
       await bench.commit()
       bench.counted.reads = 0
+      lanes.looks = 0
       const rounds = 300
-      let cpuUs = 0
       for (let round = 0; round < rounds; round++) {
         bench.add({ key: `free ${round % 7}` })
-        const from = process.cpuUsage()
         const filled = bench.pick(9, { budgetMs: 1 })
-        cpuUs += process.cpuUsage(from).user
         assert.equal(seqs(filled).length, 1)
         assert.ok(filled !== undefined)
+        assert.equal(bench.pick(10), undefined)
         bench.end(filled)
         await bench.commit()
+        assert.ok((bench.ready.readyAt(bench.store.queueId('default')) ?? 0) > 0)
       }
-      costs.push({ waiting, reads: bench.counted.reads / rounds, cpuUs: cpuUs / rounds })
+      costs.push({ waiting, reads: bench.counted.reads / rounds, looks: lanes.looks / rounds })
     }
     const [few, many] = costs
     assert.ok(few !== undefined && many !== undefined)
     t.diagnostic(JSON.stringify(costs))
     // What comes when thousands of keys have pages in memory is read back from the store.
     assert.ok(few.reads <= 2 && many.reads <= 2, JSON.stringify(costs))
+    assert.ok(many.looks <= few.looks + 1 && many.looks < 100, JSON.stringify(costs))
   })
 })
+
+/** Counts how often anybody looks at a lane: whoever goes through keys does. */
+function countedLanes(t: TestContext): { looks: number } {
+  const counter = { looks: 0 }
+  const own = (name: string): PropertyDescriptor => Object.getOwnPropertyDescriptor(Lane.prototype, name) ?? {}
+  for (const name of ['hasWork', 'isReadable', 'window', 'readyAt']) {
+    const { get } = own(name)
+    const counting = function (this: Lane): unknown {
+      counter.looks++
+      return get?.call(this)
+    }
+    t.mock.getter(Lane.prototype, name as keyof Lane, counting as never)
+  }
+  return counter
+}
