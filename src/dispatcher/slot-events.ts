@@ -1,19 +1,18 @@
 /** What a thread slot tells of its worker. Types only. */
 import type { ThreadToMain } from '../protocol/messages.js'
 import type { Batch } from './batch.js'
-import type { ThreadSlot } from './thread-slot.js'
 
 /** Told of a slot as it happens. */
-export interface SlotEvents {
+export interface SlotEvents<Slot> {
   /** Outcomes can be read, jobs have come back, or a batch has ended. */
-  news(slot: ThreadSlot): void
-  message(slot: ThreadSlot, message: ThreadToMain): void
+  news(slot: Slot): void
+  message(slot: Slot, message: ThreadToMain): void
   /** The worker does not end although it was told to. True if it may be left behind and replaced. */
-  stuck(slot: ThreadSlot, batch: Batch | undefined): boolean
+  stuck(slot: Slot, batch: Batch | undefined): boolean
   /** A stuck worker has ended after all. `wasReplaced`: it had been left behind, and its batches have their end now. */
   unstuck(wasReplaced: boolean): void
   /** It has ended for good, as `retire` asked for. */
-  retired(slot: ThreadSlot): void
+  retired(slot: Slot): void
   /** Workers die while they start. */
   startFailed(exitCode: number, error: Error | undefined, pauseMs: number): void
 }

@@ -43,7 +43,7 @@ export class ThreadSlot {
   /** Jobs the present worker has finished. */
   jobsDone = 0
   readonly #options: SlotOptions
-  readonly #events: SlotEvents
+  readonly #events: SlotEvents<ThreadSlot>
   #thread: PoolThread
   #mode: Mode = 'open'
   #termination: Termination | undefined
@@ -64,7 +64,7 @@ export class ThreadSlot {
   #tornDown: (() => void) | undefined
   #onExit: (() => void)[] = []
 
-  constructor(index: number, options: SlotOptions, events: SlotEvents) {
+  constructor(index: number, options: SlotOptions, events: SlotEvents<ThreadSlot>) {
     this.index = index
     this.#options = options
     this.#events = events
