@@ -127,6 +127,8 @@ export const FAULTS: readonly ModelFault[] = [
       changed(executor, {
         enqueue: async (...[definition, input, options]: Parameters<Executor['enqueue']>) =>
           await executor.enqueue(definition, input, loosened(options ?? {})),
+        enqueueMany: async (...[definition, inputs, options]: Parameters<Executor['enqueueMany']>) =>
+          await executor.enqueueMany(definition, inputs, loosened(options ?? {})),
       }),
   },
   {

@@ -123,7 +123,7 @@ const enqueue: fc.Arbitrary<Enqueue> = fc
     timeout: maybe(fc.constantFrom(50, 180_000, Infinity)),
     backoff: maybe(backoff),
     unique: maybe(unique),
-    limit: maybe(fc.constantFrom(...LIMIT_NAMES)),
+    limit: maybe(fc.constantFrom('one', ...LIMIT_NAMES)),
     weight: fc.option(fc.constantFrom(2, 9), { nil: undefined, freq: 1 }),
     startBefore: maybe(fc.record({ ms: fc.constantFrom(60_000, 3_600_000), span: fc.boolean() })),
     when: maybe(
