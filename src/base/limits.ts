@@ -47,6 +47,28 @@ export const WINDOW_PAGES = 64
 /** Bytes of waiting pages kept in memory over all lanes; the rest is read back when its turn comes. */
 export const WINDOW_BYTES = 16 * MIB
 
+/** A limit key's turn in a batch, in estimated run time, while other keys of its queue have work for the thread too. */
+export const KEY_TURN_MS = 4
+/** Keys of a queue that are known in memory at a time, some 600 bytes each. Those beyond it lie in the store, and are found as others have had their turn. */
+export const KEYS_KNOWN = 100_000
+/** Keys looked for in the store by one pick, until all are known: some 10 µs each. */
+export const KEYS_FOUND = 32
+/** Fronts of keyed lanes looked at to tell which job waits longest: more have changed only if that many were not asked about. */
+export const FRONT_LOOKS = 32
+/** Pages of one key's lane read at a time: most keys have few jobs, and there may be many keys. */
+export const KEYED_WINDOW_PAGES = 2
+/** Pages of keyed lanes kept in memory over all of a queue's keys. */
+export const KEYED_PAGES = 8192
+
+/** Moments kept of a rate's starts; starts of moments nearer to each other than this share of its span count as of the later one. */
+export const RATE_MOMENTS = 32
+/** Longest span of a rate: what was started is known that long. */
+export const MAX_RATE_MS = 366 * 24 * 60 * 60 * 1000
+/** Records of rates looked at for each one that is written, so that those that have run out do not gather. */
+export const RATE_SWEEP = 4
+/** Default of a queue's `ageing`. */
+export const DEFAULT_AGEING_MS = 10 * 60 * 1000
+
 /** Encoded, not yet committed input the main thread holds before `enqueue` makes its callers wait. */
 export const BACKPRESSURE_BYTES = 64 * MIB
 /** Calls of `enqueue` that may wait for that; only a loop that does not await gets there, and is refused. */
@@ -92,8 +114,10 @@ export const ATTEMPTS_KEPT = 20
 /** An error's message, stack and data as stored, in characters. */
 export const ERROR_TEXT = { message: 4 * KIB, stack: 4 * KIB, data: 4 * KIB, causes: 4 } as const
 
-/** Queues and definitions are interned as 16 bits. */
+/** Definitions are interned as 16 bits. */
 export const MAX_NAMES = 65_535
+/** Queues as 15: the first bit of a page's key says whether it lies in the lane of a limit key. */
+export const MAX_QUEUES = 32_767
 /** Pairs of a queue and a definition that have statistics of their own; the others share one. Each holds up to 25 KB, 8 KB when little happens. */
 export const MAX_SERIES = 4096
 /** Longest name of a queue or a definition, in UTF-8 bytes. */

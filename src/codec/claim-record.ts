@@ -3,13 +3,14 @@
  *
  *   0   f64  claimedAt, epoch ms
  *   8   u8   1: a suspect, run with nothing else in flight
- *   9        per run of consecutive jobs: the page's key (11 bytes) · u16 index of the first · u16 index behind the last
+ *   9        per run of consecutive jobs: the page's key (17 bytes if its first bit is set, else 11) · u16 index of the first ·
+ *            u16 index behind the last
  */
 import { MillraceError } from '../base/errors.js'
-import { PAGE_KEY_BYTES } from './keys.js'
+import { isKeyed, KEYED_PAGE_KEY_BYTES, PAGE_KEY_BYTES } from './keys.js'
 
 const HEADER_BYTES = 9
-const SLICE_BYTES = PAGE_KEY_BYTES + 4
+const RANGE_BYTES = 4
 
 /** One run of consecutive jobs in a claim. */
 export interface ClaimedSlice {
@@ -28,7 +29,9 @@ export interface Claim {
 }
 
 export function writeClaim(claim: Claim): Buffer {
-  const bytes = Buffer.allocUnsafe(HEADER_BYTES + claim.slices.length * SLICE_BYTES)
+  let size = HEADER_BYTES
+  for (const { key } of claim.slices) size += key.length + RANGE_BYTES
+  const bytes = Buffer.allocUnsafe(size)
   bytes.writeDoubleLE(claim.claimedAt, 0)
   bytes[8] = claim.alone ? 1 : 0
   let at = HEADER_BYTES
@@ -42,15 +45,18 @@ export function writeClaim(claim: Claim): Buffer {
 
 export function readClaim(batchId: number, bytes: Buffer): Claim {
   const slices: ClaimedSlice[] = []
-  if (bytes.length < HEADER_BYTES || (bytes.length - HEADER_BYTES) % SLICE_BYTES !== 0) {
+  let at = HEADER_BYTES
+  while (at < bytes.length) {
+    const to = at + (isKeyed(bytes, at) ? KEYED_PAGE_KEY_BYTES : PAGE_KEY_BYTES)
+    if (to + RANGE_BYTES > bytes.length) break
+    slices.push({ key: Buffer.from(bytes.subarray(at, to)), from: bytes.readUInt16LE(to), to: bytes.readUInt16LE(to + 2) })
+    at = to + RANGE_BYTES
+  }
+  if (at !== bytes.length) {
     throw new MillraceError(
       'MILLRACE_STORE_CORRUPT',
       `The claim of batch ${batchId} has ${bytes.length} bytes, which no claim has.`,
     )
-  }
-  for (let at = HEADER_BYTES; at < bytes.length; at += SLICE_BYTES) {
-    const to = at + PAGE_KEY_BYTES
-    slices.push({ key: Buffer.from(bytes.subarray(at, to)), from: bytes.readUInt16LE(to), to: bytes.readUInt16LE(to + 2) })
   }
   return { batchId, claimedAt: bytes.readDoubleLE(0), alone: bytes[8] === 1, slices }
 }

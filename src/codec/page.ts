@@ -245,10 +245,16 @@ export class PageBuilder {
   }
 
   #overridesNumber(overrides: JobOverrides): number {
-    // Overrides of one call are one object, so the last one is nearly always the one.
-    if (this.#overrides.at(-1) === overrides) return this.#overrides.length
+    // Overrides of one call are one object, so the last one is nearly always the one; those of a function of the input may be equal.
+    const last = this.#overrides.at(-1)
+    if (last !== undefined && (last === overrides || areEqual(last, overrides))) return this.#overrides.length
     return this.#overrides.push(overrides)
   }
+}
+
+function areEqual(left: JobOverrides, right: JobOverrides): boolean {
+  const names = Object.keys(left) as (keyof JobOverrides)[]
+  return names.length === Object.keys(right).length && names.every((name) => left[name] === right[name])
 }
 
 /** The parts of one job, to be written as a page of its own. */

@@ -58,6 +58,8 @@ export class Batch {
   yieldsSeen = 0
   /** Thread time of the outcomes read so far, in ms, by queue. */
   readonly usedMs = new Map<number, number>()
+  /** The same by limit key, for jobs that have one. */
+  readonly usedByKeyMs = new Map<string, number>()
   /** Outcomes read so far. */
   collected = 0
   end: BatchEnd | undefined
@@ -127,6 +129,16 @@ export class Batch {
     return queues
   }
 
+  /** The limit keys of the same. */
+  keysLeft(): Set<string> {
+    const keys = new Set<string>()
+    for (const [number, { page, from, to }] of this.slices.entries()) {
+      const start = this.#starts[number] ?? 0
+      if (page.lane !== 0 && start < this.limit && start + to - from > this.collected) keys.add(page.limitName)
+    }
+    return keys
+  }
+
   /** What is left of it, in ms of thread time. */
   leftMs(nowMs: number): number {
     if (this.end !== undefined) return 0
@@ -146,9 +158,10 @@ export class Batch {
     return this.running >= 0 && nowMs - this.control.startedMs >= this.slowAfterMs
   }
 
-  /** Accounts thread time to a queue. */
-  addUsed(queueId: number, ms: number): void {
-    this.usedMs.set(queueId, (this.usedMs.get(queueId) ?? 0) + ms)
+  /** Accounts thread time to the queue of a page, and to its limit key. */
+  addUsed(page: PageRef, ms: number): void {
+    this.usedMs.set(page.queueId, (this.usedMs.get(page.queueId) ?? 0) + ms)
+    if (page.lane !== 0) this.usedByKeyMs.set(page.limitName, (this.usedByKeyMs.get(page.limitName) ?? 0) + ms)
   }
 
   /** The index of the job the thread is at, -1 when it is between jobs or has not begun. */

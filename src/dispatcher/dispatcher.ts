@@ -140,6 +140,11 @@ export class Dispatcher {
     return this.#stuckThreads
   }
 
+  /** Threads that can take work, now or when they have done what they hold: all but those that native code holds for good. */
+  get usableThreads(): number {
+    return Math.max(1, this.threads - this.#stuckThreads + this.#replacedThreads)
+  }
+
   /** Batches claimed and not settled, those of stuck threads included. */
   get inFlight(): number {
     return this.#inFlight.size
@@ -244,12 +249,15 @@ export class Dispatcher {
     return collected
   }
 
-  /** Takes work back from those with the most of it so that `idle` threads can have some, when nothing else waits. */
-  share(idle: number): Collected[] {
+  /**
+   * Takes work back from those with the most of it so that `idle` threads can have some, when nothing else waits. `mayMove` tells
+   * whether others could do any of a batch.
+   */
+  share(idle: number, mayMove: (batch: Batch) => boolean): Collected[] {
     const nowMs = this.#options.clock.monotonicMs()
     return this.slots
       .filter(({ batches }) => batches[0] !== undefined && nowMs - batches[0].control.baseMs >= JUST_SENT_MS)
-      .filter((slot) => slot.mode === 'open' && slot.batches.some((batch) => batch.hasUntaken))
+      .filter((slot) => slot.mode === 'open' && slot.batches.some((batch) => batch.hasUntaken && mayMove(batch)))
       .sort((left, right) => right.leftMs(nowMs) - left.leftMs(nowMs))
       .slice(0, idle)
       .flatMap((slot) => this.takeBack(slot))

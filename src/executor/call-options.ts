@@ -62,9 +62,14 @@ export function checkReason(method: 'cancel' | 'discard', reason: unknown): void
   problems.throwIfAny(INVALID, `${method}() cannot be used like this`)
 }
 
-export function checkThreads(threads: unknown): void {
+/** @param reserved - threads that are kept for what is important, of which one more is needed */
+export function checkThreads(threads: unknown, reserved: number): void {
   const problems = new Problems()
-  wholeNumber(threads, 'threads', problems, { min: 1, max: MAX_THREADS })
+  const checked = wholeNumber(threads, 'threads', problems, { min: 1, max: MAX_THREADS })
+  if (checked !== undefined && checked <= reserved) {
+    const wayOut = `${reserved} are reserved (the executor's option reserve), and one at least must be left for other jobs: give ${reserved + 1} or more`
+    problems.add('threads', `${checked} is not enough; ${wayOut}`)
+  }
   problems.throwIfAny(INVALID, 'setThreads() cannot be used like this')
 }
 

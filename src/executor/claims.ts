@@ -22,6 +22,7 @@ import type { PageRef, Slice } from '../store/page-ref.js'
 import type { EventHub } from './events.js'
 import { pack } from './parcel.js'
 import type { Registry } from './registry.js'
+import { ANY_RANK, lastRankOf, type Reserve, ThreadBudget } from './thread-budget.js'
 
 export interface ClaimsOptions {
   readonly clock: Clock
@@ -31,6 +32,7 @@ export interface ClaimsOptions {
   readonly registry: Registry
   readonly events: EventHub
   readonly payloadBytes: number
+  readonly reserve: Reserve
 }
 
 interface Held {
@@ -42,6 +44,12 @@ interface Held {
   readonly filled: Filled | undefined
 }
 
+interface RestingSuspect {
+  readonly suspect: Suspect
+  /** Epoch ms. */
+  readonly freeAt: number
+}
+
 export class Claims {
   readonly #options: ClaimsOptions
   readonly #held = new Map<number, Held>()
@@ -49,6 +57,10 @@ export class Claims {
   #suspects: Suspect[] = []
   /** Those of paused queues, which nobody waits for. */
   #pausedSuspects: Suspect[] = []
+  /** Those whose rates do not let them begin yet: others go on meanwhile. */
+  #restingSuspects: RestingSuspect[] = []
+  /** Slots for which nothing was found, by index, with what `ready.changes` was then. */
+  readonly #inVain = new Map<number, number>()
 
   constructor(options: ClaimsOptions) {
     this.#options = options
@@ -66,31 +78,43 @@ export class Claims {
 
   /** Jobs that are waiting to be run alone. */
   get suspects(): number {
-    return this.#suspects.length + this.#pausedSuspects.length
+    return this.#suspects.length + this.#pausedSuspects.length + this.#restingSuspects.length
   }
 
   /** Which queues are paused has changed: the jobs to be run alone among theirs wait with them, or go on. */
   sortSuspects(): void {
-    const all = [...this.#suspects, ...this.#pausedSuspects].sort((left, right) => left.seq - right.seq)
+    const resting = this.#restingSuspects.map(({ suspect }) => suspect)
+    const all = [...this.#suspects, ...this.#pausedSuspects, ...resting].sort((left, right) => left.seq - right.seq)
+    this.#restingSuspects = []
     this.#suspects = all.filter((suspect) => !this.#isPaused(suspect))
     this.#pausedSuspects = all.filter((suspect) => this.#isPaused(suspect))
   }
 
   /** Whether a job of the queue waits to be run alone, and may be. */
   hasSuspectOf(queueId: number): boolean {
-    return this.#suspects.some(({ key }) => readPageKey(key).queueId === queueId)
+    return this.#waitingSuspects().some(({ key }) => readPageKey(key).queueId === queueId)
   }
 
   /** From when the first of a queue's jobs that wait to be run alone could run, in epoch ms. */
   suspectReadyAt(queueId: number): number | undefined {
-    const first = this.#suspects.find(({ key }) => readPageKey(key).queueId === queueId)
+    const first = this.#waitingSuspects().find(({ key }) => readPageKey(key).queueId === queueId)
     const header = first === undefined ? undefined : this.#options.store.readPage(first.key)?.header
     return header === undefined ? undefined : Math.max(header.enqueuedAt, header.runAt)
   }
 
-  /** Whether any job waits that could run here. */
+  /** When a rate lets the next job start of those that wait for it, in epoch ms; `Infinity` when none does. */
+  get freeAt(): number {
+    return this.#restingSuspects.reduce((least, { freeAt }) => Math.min(least, freeAt), this.#options.ready.freeAt)
+  }
+
+  /** Whether any job waits that could run here, also when it may not run now. */
   get hasWork(): boolean {
-    return this.#suspects.length > 0 || this.#options.ready.hasWork
+    return this.#suspects.length > 0 || this.#restingSuspects.length > 0 || this.#options.ready.hasWork
+  }
+
+  /** Whether any job waits that may run now. */
+  get isBusy(): boolean {
+    return this.#suspects.length > 0 || this.#options.ready.hasRunnable
   }
 
   /** Whether a thread is about to run out of work, and another turn could claim some for it. */
@@ -99,10 +123,10 @@ export class Claims {
     if (this.#suspectRuns) return false
     const nowMs = this.#nowMs
     if (this.#suspects.length > 0) return dispatcher.isIdle && dispatcher.capacity(nowMs).length > 0
-    if (!ready.hasWork) return false
+    if (!ready.hasRunnable) return false
     return dispatcher
       .capacity(nowMs)
-      .some((slot) => slot.leftMs(nowMs) <= dispatcher.pace.lowMs(slot.jobMs) && ready.hasWorkFor(slot.index))
+      .some((slot) => slot.leftMs(nowMs) <= dispatcher.pace.lowMs(slot.jobMs) && this.#mayTake(slot))
   }
 
   /**
@@ -111,14 +135,14 @@ export class Claims {
    */
   slackMs(lastTurnMs: number): number {
     const { dispatcher, ready } = this.#options
-    if (this.#suspects.length > 0 || this.#suspectRuns || !ready.hasWork) return 0
+    if (this.#suspects.length > 0 || this.#suspectRuns || !ready.hasRunnable) return 0
     const nowMs = this.#nowMs
     let slackMs = Infinity
     for (const slot of dispatcher.slots) {
       if (slot.mode !== 'open') continue
       if (slot.hasReturned(nowMs)) return 0
       if (slot.isIdle) {
-        if (ready.hasWorkFor(slot.index)) return 0
+        if (this.#mayTake(slot)) return 0
         continue
       }
       slackMs = Math.min(slackMs, lastTurnMs + gatherMs(slot.jobMs) - nowMs)
@@ -130,19 +154,24 @@ export class Claims {
   /** Claims what the threads can take. Returns what sends the batches, once the claims are durable. */
   make(writes: WriteBatch, now: number): (() => void)[] {
     const { dispatcher, ready } = this.#options
+    ready.wake(now)
+    if (this.#restingSuspects.some(({ freeAt }) => freeAt <= now)) this.sortSuspects()
     if (this.#suspectRuns) return []
     if (this.#suspects.length > 0) return this.#makeAlone(writes, now)
     const nowMs = this.#nowMs
     for (const arrival of ready.takeArrivals()) this.#makeRoom(arrival, writes, nowMs)
     const sends: (() => void)[] = []
     const taken = new Map<ThreadSlot, Filled>()
-    this.#fill(taken, sends, writes, now, nowMs)
-    const idle = dispatcher.capacity(nowMs).filter((slot) => slot.isIdle && !taken.has(slot))
-    if (idle.length > 0 && idle.length < dispatcher.slots.length && !ready.hasWork) {
-      const shared = dispatcher.share(idle.length)
+    const budget = this.#budget(nowMs)
+    this.#fill(taken, budget, sends, writes, now, nowMs)
+    const idle = dispatcher
+      .capacity(nowMs)
+      .filter((slot) => slot.isIdle && !taken.has(slot) && !budget.holdsBack(slot) && budget.lastRank(slot) === ANY_RANK)
+    if (idle.length > 0 && idle.length < dispatcher.slots.length && !ready.hasRunnable) {
+      const shared = dispatcher.share(idle.length, (batch) => this.#mayMove(batch))
       if (shared.length > 0) {
         this.#takenBack(shared, writes)
-        this.#fill(taken, sends, writes, now, nowMs)
+        this.#fill(taken, budget, sends, writes, now, nowMs)
       }
     }
     return sends
@@ -154,9 +183,13 @@ export class Claims {
     if (held === undefined) return
     const { dispatcher, ready, store } = this.#options
     // A queue counts as at work in a thread only while one of its jobs is there: it may have a bound, and others of them wait.
-    if (held.filled !== undefined && held.filled.shares.size > 0) {
-      const left = batch.end === undefined ? batch.queuesLeft() : undefined
-      ready.release(held.filled, held.slot.index, batch.usedMs, left)
+    const { filled, slot } = held
+    if (filled !== undefined && filled.shares.size > 0) {
+      const isOver = batch.end !== undefined
+      if (filled.keys.size > 0) {
+        ready.releaseKeys(filled, slot.index, batch.usedByKeyMs, isOver ? undefined : batch.keysLeft())
+      }
+      ready.release(filled, slot.index, batch.usedMs, isOver ? undefined : batch.queuesLeft())
     }
     if (batch.end === undefined) return
     this.#held.delete(batch.id)
@@ -176,6 +209,10 @@ export class Claims {
     this.#takenBack(this.#options.dispatcher.takeBack(slot), writes)
   }
 
+  #waitingSuspects(): Suspect[] {
+    return [...this.#suspects, ...this.#restingSuspects.map(({ suspect }) => suspect)]
+  }
+
   #isPaused({ key }: Suspect): boolean {
     return this.#options.ready.queue(readPageKey(key).queueId)?.isPaused === true
   }
@@ -193,7 +230,10 @@ export class Claims {
   /** Takes back work that has not been started where the newcomers come first and would have to wait behind it. */
   #makeRoom({ queue, rank, jobs }: Arrival, writes: WriteBatch, nowMs: number): void {
     const { dispatcher } = this.#options
-    const open = dispatcher.slots.filter((slot) => slot.mode === 'open' && queue.admits(slot.index))
+    const budget = this.#budget(nowMs)
+    const open = dispatcher.slots.filter(
+      (slot) => slot.mode === 'open' && queue.admits(slot.index) && rank <= budget.lastRank(slot),
+    )
     // A queue that is at work already waits for its turn; but its own jobs of less priority wait for these.
     const comesFirst = queue.held.size === 0
     const holders = open.filter((slot) => slot.leftMs(nowMs) > MAKE_ROOM_MS && (comesFirst || holdsLess(slot, queue.id, rank)))
@@ -208,11 +248,19 @@ export class Claims {
   }
 
   /** Fills every thread to the same height, or as far as what waits would reach if it were shared out. */
-  #fill(taken: Map<ThreadSlot, Filled>, sends: (() => void)[], writes: WriteBatch, now: number, nowMs: number): void {
+  #fill(
+    taken: Map<ThreadSlot, Filled>,
+    budget: ThreadBudget,
+    sends: (() => void)[],
+    writes: WriteBatch,
+    now: number,
+    nowMs: number,
+  ): void {
     const { dispatcher, ready, store } = this.#options
-    if (!ready.hasWork) return
+    if (!ready.hasRunnable) return
     const { pace } = dispatcher
     const slots = dispatcher.capacity(nowMs)
+    const sharers = budget.sharers(slots)
     const heldMs = new Map(slots.map((slot) => [slot, slot.leftMs(nowMs) + (taken.get(slot)?.estimateMs ?? 0)]))
     const allHeldMs = sum(heldMs.values())
     const readyJobs = Math.max(1, store.counters.waiting - dispatcher.claimedJobs)
@@ -221,12 +269,23 @@ export class Claims {
         const held = heldMs.get(slot) ?? 0
         if (round > 0 && slot.batchesWithWork + (taken.has(slot) ? 1 : 0) >= BATCHES_PER_THREAD) continue
         if (held > 0 && !pace.wantsMore(held, slot.jobMs)) continue
+        const before = ready.changes
+        budget.gather(ready.wanted)
+        const heavy = budget.isEnough(slot) ? ready.wanted?.queue : undefined
         const room: Room = {
+          now,
+          lastRank: budget.lastRank(slot),
+          threadsFor: (rank) => budget.threadsFor(slot, rank),
           slots: slots.length,
-          budgetMs: (each) => Math.min(pace.horizonMs(each), (readyJobs * each + allHeldMs) / slots.length) - held,
+          budgetMs: (each) => Math.min(pace.horizonMs(each), (readyJobs * each + allHeldMs) / sharers) - held,
         }
-        const filled = ready.fill(slot.index, room)
-        if (filled === undefined) continue
+        const isHeldBack = heavy === undefined && budget.holdsBack(slot)
+        const filled = isHeldBack ? undefined : ready.fill(slot.index, room, heavy)
+        if (filled === undefined) {
+          this.#inVain.set(slot.index, before)
+          continue
+        }
+        budget.took(slot, filled)
         taken.set(slot, filled)
         heldMs.set(slot, held + filled.estimateMs)
         sends.push(this.#claim(filled.slices, filled.estimateMs, slot, filled, writes, now, false))
@@ -234,8 +293,31 @@ export class Claims {
     }
   }
 
+  #budget(nowMs: number): ThreadBudget {
+    const { dispatcher, reserve } = this.#options
+    return new ThreadBudget(dispatcher, reserve, this.#heavyBatches(), nowMs)
+  }
+
+  /** Batches of heavy jobs that their threads are still at. */
+  *#heavyBatches(): Generator<Filled> {
+    for (const { filled, batch, slot } of this.#held.values())
+      if (filled !== undefined && filled.weight > 1 && batch.hasWork && slot.batches.includes(batch)) yield filled
+  }
+
+  /** Whether a slot may find work. Not if it has just found none, and nothing has changed. */
+  #mayTake(slot: ThreadSlot): boolean {
+    const { ready, dispatcher, reserve } = this.#options
+    if (this.#inVain.get(slot.index) === ready.changes) return false
+    return ready.hasWorkFor(slot.index, lastRankOf(dispatcher, reserve, slot))
+  }
+
+  #mayMove(batch: Batch): boolean {
+    const filled = this.#held.get(batch.id)?.filled
+    return filled === undefined || this.#options.ready.mayMove(filled)
+  }
+
   #makeAlone(writes: WriteBatch, now: number): (() => void)[] {
-    const { dispatcher, store, registry } = this.#options
+    const { dispatcher, store, ready, registry } = this.#options
     if (!dispatcher.isIdle) return []
     const [slot] = dispatcher.capacity(this.#nowMs)
     if (slot === undefined) return []
@@ -245,6 +327,12 @@ export class Claims {
       const page = store.readPage(suspect.key)
       // Cancelled meanwhile, or of a definition that is not here: it stays what it is, for whoever can run it.
       if (page === undefined || page.isOver || !registry.canRun(store.bytesOf(page).readUInt16LE(PAGE_HEADER_BYTES + 4))) continue
+      const freeAt = ready.mayStartAt(page, now)
+      if (freeAt > now) {
+        this.#restingSuspects.push({ suspect, freeAt })
+        continue
+      }
+      ready.noteStart(page, now)
       return [this.#claim([wholePage(page)], UNMEASURED_MS, slot, undefined, writes, now, true)]
     }
   }

@@ -293,14 +293,14 @@ export class Executor {
   }
 
   /**
-   * How many threads run jobs from now on, from 1 to 1024. New ones start at once. Surplus ones give back what they have not begun,
+   * How many threads run jobs from now on, from 1 to 1024, and more than are reserved. New ones start at once. Surplus ones give back what they have not begun,
    * finish the job they are at, or are ended at its timeout, run their teardowns and end. Resolves when that is under way, not when
    * the last one has ended. Not stored: it describes this process, and the next one begins with its own `threads`.
    *
    * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, `MILLRACE_CLOSED`
    */
   async setThreads(threads: number): Promise<void> {
-    checkThreads(threads)
+    checkThreads(threads, this.#parts.options.reserve.threads)
     this.#assertOpen()
     await setThreads(threads, this.#parts)
   }

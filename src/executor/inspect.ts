@@ -8,7 +8,7 @@ import type { Attempt, JobInfo, JobProgress, JobState } from '../job/job-info.js
 import { EMPTY_LEDGER, hasBehindIt, shownAttempt } from '../job/job-state.js'
 import type { FoundJob, Retention } from '../maintenance/retention.js'
 import { FINAL_STATES } from '../maintenance/retention.js'
-import { startBeforeOf } from '../options/enqueue-options.js'
+import { startBeforeOf, type EffectiveSettings, type JobOverrides } from '../options/enqueue-options.js'
 import type { PageRef } from '../store/page-ref.js'
 import type { LocateOptions } from './locate.js'
 import { locate, scheduledPageRef } from './locate.js'
@@ -96,7 +96,7 @@ function waitingStep(after: Buffer | undefined, options: View): Step {
   const stored = store.readPages(after, STEP_PAGES)
   const infos: JobInfo[] = []
   for (const read of stored) {
-    const page = dispatcher.findPage(read.ord, read.sub) ?? ready.findPage(read.queueId, read.rank, read.ord, read.sub) ?? read
+    const page = dispatcher.findPage(read.ord, read.sub) ?? ready.findPage(read) ?? read
     eachJob(page, store.bytesOf(page), (index, offset) => infos.push(waitingInfo(page, index, offset, undefined, options)))
   }
   return { infos, last: stored.length < STEP_PAGES ? undefined : stored.at(-1)?.key }
@@ -147,6 +147,7 @@ function waitingInfo(page: PageRef, index: number, offset: number, runAt: number
     attempts: ledger.attempts,
     maxRetries: settings.maxRetries,
     timeoutMs: settings.timeoutMs,
+    ...limitInfo(overrides, settings),
     enqueuedAt: page.header.enqueuedAt,
     ...(runAt !== undefined && { runAt }),
     ...(startBefore !== undefined && { startBefore }),
@@ -184,6 +185,7 @@ function finishedInfo({ state, finishedAt, entry }: FoundJob, { store, registry,
     attempts,
     maxRetries: settings.maxRetries,
     timeoutMs: settings.timeoutMs,
+    ...limitInfo(entry.overrides, settings),
     enqueuedAt: entry.enqueuedAt,
     ...(entry.overrides?.schedule !== undefined && { schedule: entry.overrides.schedule }),
     finishedAt,
@@ -196,4 +198,14 @@ function finishedInfo({ state, finishedAt, entry }: FoundJob, { store, registry,
 
 function payload(bytes: Buffer | undefined): unknown {
   return bytes === undefined ? undefined : readPayload(bytes, 0, bytes.length, true)
+}
+
+function limitInfo(
+  overrides: JobOverrides | undefined,
+  { weight }: EffectiveSettings,
+): { readonly limitKey?: string; readonly weight?: number } {
+  return {
+    ...(overrides?.limitKey !== undefined && { limitKey: overrides.limitKey }),
+    ...(weight > 1 && { weight }),
+  }
 }

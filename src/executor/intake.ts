@@ -10,12 +10,13 @@ import type { InputIssue } from '../base/errors.js'
 import { MillraceError } from '../base/errors.js'
 import { BACKPRESSURE_BYTES, BACKPRESSURE_CALLS, COMMIT_BYTES, INLINE_PAYLOAD_BYTES } from '../base/limits.js'
 import { rankOf } from '../codec/keys.js'
+import { laneOf } from '../codec/limit-lane.js'
 import { ENTRY_EXTERNAL, ENTRY_SAME, PageBuilder } from '../codec/page.js'
 import { isSamePlain, writePayload } from '../codec/payload.js'
 import { uniqueHash } from '../codec/unique-entry.js'
 import type { CompiledDefinition } from '../job/define-job.js'
 import { toInputIssues } from '../job/input-issues.js'
-import type { CompiledEnqueueOptions, ResolvedEnqueue } from '../options/enqueue-options.js'
+import type { CompiledEnqueueOptions, JobOverrides, ResolvedEnqueue } from '../options/enqueue-options.js'
 import { resolveEnqueue } from '../options/enqueue-options.js'
 import type { JobStore } from '../store/job-store.js'
 import { accept, atIndex, MAX_ISSUES, refusal, refuseAsyncChange, runSchema, unknownQueue } from './check-input.js'
@@ -28,6 +29,8 @@ import { UniqueCall, type UniqueTicket } from './unique-call.js'
 export interface GatheredPage {
   readonly queueId: number
   readonly rank: number
+  /** Of the limit key; 0 for jobs without one. */
+  readonly lane: number
   /** Epoch ms; 0 for at once. */
   readonly runAt: number
   readonly builder: PageBuilder
@@ -46,6 +49,7 @@ interface External {
 interface OpenPage {
   readonly queueId: number
   readonly rank: number
+  readonly lane: number
   readonly runAt: number
   readonly builder: PageBuilder
   readonly handles: PageHandles
@@ -306,7 +310,7 @@ export class Intake {
     return resolved
   }
 
-  /** Encodes a job into a page of its lane. Nothing has changed when it throws. */
+  /** Encodes a job into a page of its lane; the jobs of a page have one limit. Nothing has changed when it throws. */
   #write(
     open: Map<string, OpenPage>,
     sealed: GatheredPage[],
@@ -321,29 +325,32 @@ export class Intake {
     const queueId = store.queueId(resolved.queue)
     const rank = rankOf(resolved.priority)
     const runAt = resolved.runAt ?? 0
-    const lane = `${queueId}.${rank}.${runAt}.${together ? definition.name : ''}`
-    let page = open.get(lane)
+    const { overrides } = resolved
+    const limit = overrides?.limitKey === undefined ? '' : limitName(overrides)
+    const place = `${queueId}.${rank}.${runAt}.${together ? definition.name : ''}${limit}`
+    let page = open.get(place)
     if (page === undefined || page.builder.isFull || call !== undefined) {
       if (page !== undefined) sealed.push(page)
       page = {
         queueId,
         rank,
+        lane: overrides?.limitKey === undefined ? 0 : laneOf(overrides.limitKey),
         runAt,
         builder: new PageBuilder(),
         handles: new PageHandles(results, queueId, rank, together),
         externals: [],
       }
-      open.set(lane, page)
+      open.set(place, page)
     }
     const { builder } = page
-    builder.begin(store.definitionId(definition.name), same ? ENTRY_SAME : 0, resolved.overrides)
+    builder.begin(store.definitionId(definition.name), same ? ENTRY_SAME : 0, overrides)
     const { writer } = builder
     const from = writer.position
     try {
       writePayload(writer, input, payloadBytes, 'input')
     } catch (error) {
       builder.abandon()
-      if (builder.count === 0) open.delete(lane)
+      if (builder.count === 0) open.delete(place)
       throw error
     }
     const index = builder.count
@@ -362,7 +369,7 @@ export class Intake {
     const hash = uniqueHash(definition.name, resolved.unique.key)
     page.ticket = call.add({ hash, unique: resolved.unique, bytes: this.#written, own: handle })
     sealed.push(page)
-    open.delete(lane)
+    open.delete(place)
     return handle
   }
 
@@ -371,4 +378,9 @@ export class Intake {
     for (const page of open.values()) if (page.builder.count > 0) into.push(page)
     open.clear()
   }
+}
+
+/** What makes jobs with limit keys share a page: the key, and the same numbers. */
+function limitName({ limitKey, limitMax, limitRate }: JobOverrides): string {
+  return `\n${limitKey}\n${limitMax}.${limitRate?.max}.${limitRate?.perMs}`
 }

@@ -156,7 +156,7 @@ export class JobMoves {
     const seq = page.seqOf(index)
     const bytes = this.#solo(job, ledger, 0, ledger.suspect ? ENTRY_SUSPECT : 0)
     const sub = page.header.solo ? page.sub : index + 1
-    const solo = new PageRef(page.queueId, page.rank, page.ord, sub, readPageHeader(bytes), bytes, -1)
+    const solo = new PageRef(page.queueId, page.rank, page.ord, sub, readPageHeader(bytes), bytes, -1, page.lane)
     if (job.overrides?.unique !== undefined) this.places.set(seq, inLane(solo))
     this.#store.putPage(this.#writes, solo)
     this.#store.putLocation(this.#writes, INDEX_SOLO, seq, solo.key)

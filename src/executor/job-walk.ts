@@ -8,7 +8,7 @@
  * waits for its instant. Still a job that moves at the wrong moment may be missed, as by a listing.
  */
 import { BULK_JOBS, BULK_LOOKS, BULK_RECORDS } from '../base/limits.js'
-import { pageKey } from '../codec/keys.js'
+import { lanePageKey } from '../codec/keys.js'
 import { PAGE_HEADER_BYTES, readEntry, readHistory, type EntryView } from '../codec/page.js'
 import type { ScheduledPage } from '../codec/scheduled-record.js'
 import type { JobAddress } from '../job/job-id.js'
@@ -193,12 +193,12 @@ export class JobWalk {
         if (!this.#wants(jobs)) break
         after = read.key
         if (read.ord >= endOrd) {
-          after = pageKey(read.queueId, read.rank, ...LAST_PLACE)
-          break
+          after = lanePageKey(read.queueId, read.rank, read.lane, ...LAST_PLACE)
+          continue
         }
         if (read.header.firstSeq >= this.#endSeq) continue
         const inFlight = dispatcher.findPage(read.ord, read.sub)
-        const page = inFlight ?? ready.findPage(read.queueId, read.rank, read.ord, read.sub) ?? read
+        const page = inFlight ?? ready.findPage(read) ?? read
         const places = this.#inPage(page, store.bytesOf(page), page.queueId)
           .filter(({ index }) => this.#fitsLane(page, index, inFlight !== undefined))
           .slice(0, this.#left - jobs)

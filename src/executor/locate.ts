@@ -41,8 +41,8 @@ export function locate(address: JobAddress, options: LocateOptions): Place | und
 
 /** The page at a key: the one in memory if there is one, because it knows of marks that are not written yet. */
 function pageAt(key: Buffer, { store, ready, dispatcher }: LocateOptions): PageRef | undefined {
-  const { queueId, rank, ord, sub } = readPageKey(key)
-  return dispatcher.findPage(ord, sub) ?? ready.findPage(queueId, rank, ord, sub) ?? store.readPage(key)
+  const place = readPageKey(key)
+  return dispatcher.findPage(place.ord, place.sub) ?? ready.findPage(place) ?? store.readPage(key)
 }
 
 function inScheduled(seq: number, key: Buffer, { store }: LocateOptions): Place | undefined {

@@ -173,7 +173,7 @@ export async function assemble(
   })
   const messages = new ThreadMessages({ store, registry, events })
   const dispatcher = makeDispatcher(options, clock, store, registry, messages, () => parts.turns.news())
-  const claims = new Claims({ clock, store, ready, dispatcher, registry, events, payloadBytes })
+  const claims = new Claims({ clock, store, ready, dispatcher, registry, events, payloadBytes, reserve: options.reserve })
   const base = { clock, store, ready, dispatcher, schedules, results, queues, payloadBytes }
   const recurring = new Recurring({ ...base, definitions, assertOpen: () => parts.assertOpen() })
   const flow = { clock, store, registry, retention, results, events, intake, ready, runTimes, due, recurring, dispatcher, claims }
@@ -226,6 +226,7 @@ function makeReadyQueues(
     queues,
     states,
     canRun: (id) => registry.canRun(id),
+    weightOf: (id) => registry.weightOf(id),
     definitionsExpire: registry.definitionsExpire,
     hasExpired: (page, offset, id) => (registry.startBefore(page, offset, id) ?? Infinity) <= now(),
     onUnknown: (id) => warn(`jobs named "${registry.name(id)}", which no definition here can run`),

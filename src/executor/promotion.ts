@@ -1,5 +1,6 @@
 /** Moves a page that waits in `scheduled` to the end of its lane: its jobs are due, or somebody says that they are. */
 import { INDEX_GROUP, INDEX_SOLO } from '../codec/keys.js'
+import { laneOfPage } from '../codec/limit-lane.js'
 import { ENTRY_RETRY, PAGE_HEADER_BYTES } from '../codec/page.js'
 import type { ScheduledPage } from '../codec/scheduled-record.js'
 import type { ReadyQueues } from '../scheduler/ready-queues.js'
@@ -23,7 +24,7 @@ export function promotePage(
   { store, ready }: PromotionOptions,
 ): PageRef {
   const { header, bytes, queueId, rank } = scheduled
-  const page = new PageRef(queueId, rank, store.counters.nextSeq++, 0, header, bytes, -1)
+  const page = new PageRef(queueId, rank, store.counters.nextSeq++, 0, header, bytes, -1, laneOfPage(bytes))
   if (waiting.doneCount > 0) {
     page.restoreMarks(waiting.marks())
     writes.remove('marks', scheduled.key)

@@ -173,8 +173,7 @@ export class QueueControl {
     await this.#inSteps((after) => {
       const records = store.readPages(after, BULK_RECORDS, queueId)
       for (const read of records) {
-        const { ord, sub, rank } = read
-        const { header, doneCount } = dispatcher.findPage(ord, sub) ?? ready.findPage(queueId, rank, ord, sub) ?? read
+        const { header, doneCount } = dispatcher.findPage(read.ord, read.sub) ?? ready.findPage(read) ?? read
         jobs += header.count - doneCount
       }
       return records

@@ -9,6 +9,7 @@ import { MAX_SCHEDULES, SCHEDULE_INPUT_BYTES } from '../base/limits.js'
 import { Problems } from '../base/problems.js'
 import { ByteWriter } from '../codec/byte-writer.js'
 import { rankOf } from '../codec/keys.js'
+import { laneOf } from '../codec/limit-lane.js'
 import { PageBuilder } from '../codec/page.js'
 import { isSamePlain, readPayload, writePayload } from '../codec/payload.js'
 import type { ScheduleSettings } from '../codec/schedule-record.js'
@@ -156,7 +157,8 @@ export class Recurring {
     builder.begin(store.definitionId(definition), 0, { ...overrides, schedule: { name, plannedAt } })
     builder.writer.bytes(input)
     builder.end()
-    return { queueId, rank, runAt: 0, builder, handles: new PageHandles(results, queueId, rank, false), externals: [], run }
+    const lane = overrides?.limitKey === undefined ? 0 : laneOf(overrides.limitKey)
+    return { queueId, rank, lane, runAt: 0, builder, handles: new PageHandles(results, queueId, rank, false), externals: [], run }
   }
 
   #info(schedule: Schedule): ScheduleInfo {

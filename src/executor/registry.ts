@@ -2,6 +2,7 @@
 import { assert } from '../base/assert.js'
 import { describeThrown } from '../base/problems.js'
 import type { StandardResult } from '../base/standard-schema.js'
+import { DEFAULT_WEIGHT } from '../job/job-settings.js'
 import { ENTRY_HISTORY, readEntry, readHistory } from '../codec/page.js'
 import type { CompiledDefinition } from '../job/define-job.js'
 import { hasBehindIt } from '../job/job-state.js'
@@ -51,6 +52,11 @@ export class Registry {
   settings(id: number, overrides: JobOverrides | undefined): EffectiveSettings {
     if (overrides === undefined) return (this.#settings[id] ??= effectiveSettings(undefined, undefined))
     return effectiveSettings(this.#byId[id], overrides)
+  }
+
+  /** Threads that jobs of this definition count as, unless they say otherwise. */
+  weightOf(id: number): number {
+    return this.#settings[id]?.weight ?? DEFAULT_WEIGHT
   }
 
   /** Epoch ms by which a job must begin, if it has no run behind it and was not brought back. */

@@ -7,6 +7,7 @@
  * none any more.
  */
 import { INDEX_SOLO, PAYLOAD_INPUT } from '../codec/keys.js'
+import { laneOfPage } from '../codec/limit-lane.js'
 import {
   buildSolo,
   ENTRY_EXTERNAL,
@@ -181,7 +182,7 @@ function append(
   { store, ready }: ReviveOptions,
 ): PageRef {
   const bytes = buildSolo({ ...parts, runAt: now })
-  const page = new PageRef(queueId, rank, store.counters.nextSeq++, 0, readPageHeader(bytes), bytes, -1)
+  const page = new PageRef(queueId, rank, store.counters.nextSeq++, 0, readPageHeader(bytes), bytes, -1, laneOfPage(bytes))
   store.putPage(writes, page)
   store.putLocation(writes, INDEX_SOLO, parts.seq, page.key)
   ready.append(page)

@@ -80,7 +80,7 @@ export class Settlement {
     const { control, end } = batch
     const finished = Math.min(control.finished, batch.limit)
     let definitionId = -1
-    let queueId = -1
+    let measured: PageRef | undefined
     let totalMs = 0
     let jobs = 0
     let plain = 0
@@ -89,14 +89,14 @@ export class Settlement {
       const record = batch.nextRecord()
       const { page, pageIndex: index, entryOffset: offset } = batch
       const settledId = page.data.readUInt16LE(offset + 4)
-      if (settledId !== definitionId || page.queueId !== queueId) {
-        if (jobs > 0) this.#collected(batch, queueId, definitionId, jobs, totalMs, plain)
+      if (settledId !== definitionId || page.queueId !== measured?.queueId || page.lane !== measured.lane) {
+        if (jobs > 0 && measured !== undefined) this.#collected(batch, measured, definitionId, jobs, totalMs, plain)
         definitionId = settledId
-        queueId = page.queueId
+        measured = page
         totalMs = 0
         jobs = 0
         plain = 0
-        series = stats.of(queueId, definitionId)
+        series = stats.of(page.queueId, definitionId)
       }
       if (record.kind === OUTCOME_EXPIRED && !batch.stops.has(batch.collected - 1)) {
         this.expire({ page, index, offset })
@@ -121,16 +121,16 @@ export class Settlement {
       }
       batch.advance()
     }
-    if (jobs > 0) this.#collected(batch, queueId, definitionId, jobs, totalMs, plain)
+    if (jobs > 0 && measured !== undefined) this.#collected(batch, measured, definitionId, jobs, totalMs, plain)
     if (end?.kind === 'died' && batch.collected < control.taken && batch.collected < batch.limit) this.#died(batch, end)
   }
 
-  /** Accounts for jobs of one queue and definition that follow one another in a batch. `plain`: those that are counted nowhere else. */
-  #collected(batch: Batch, queueId: number, definitionId: number, jobs: number, totalMs: number, plain: number): void {
+  /** Accounts for jobs of one queue, limit key and definition that follow one another in a batch. `plain`: those that are counted nowhere else. */
+  #collected(batch: Batch, page: PageRef, definitionId: number, jobs: number, totalMs: number, plain: number): void {
     const { runTimes, store } = this.#options
     runTimes.measure(definitionId, jobs, totalMs)
-    batch.addUsed(queueId, totalMs)
-    if (plain > 0) store.stats.completed(queueId, definitionId, plain)
+    batch.addUsed(page, totalMs)
+    if (plain > 0) store.stats.completed(page.queueId, definitionId, plain)
   }
 
   /** Settles a job whose attempt did not simply complete. */
@@ -347,7 +347,7 @@ export class Settlement {
     const { entry, overrides } = this.open({ page, index, offset })
     const { timeoutMs } = registry.settings(entry.definitionId, overrides)
     // The thread's death costs its queue the start of the next one too: jobs that end threads at once would come first for ever.
-    batch.addUsed(page.queueId, span.endedAt - startedAt + THREAD_START_MS)
+    batch.addUsed(page, span.endedAt - startedAt + THREAD_START_MS)
     batch.collected++
     batch.advance()
     const ended = endOfDeath(end, at, span, batch.stops.get(at), timeoutMs)

@@ -1,6 +1,7 @@
 /** Changes how many threads run jobs. */
 import type { Dispatcher } from '../dispatcher/dispatcher.js'
 import type { WriteBatch } from '../store/engine.js'
+import type { ReadyQueues } from '../scheduler/ready-queues.js'
 import type { Claims } from './claims.js'
 import type { Settlement } from './settlement.js'
 import type { Turns } from './turns.js'
@@ -8,14 +9,16 @@ import type { Turns } from './turns.js'
 export interface ThreadControlOptions {
   readonly dispatcher: Dispatcher
   readonly claims: Claims
+  readonly ready: ReadyQueues
   readonly turns: Turns
 }
 
 /** Resolves when new threads have started, and surplus ones hold nothing but what they are at. */
-export function setThreads(threads: number, { dispatcher, claims, turns }: ThreadControlOptions): Promise<void> {
+export function setThreads(threads: number, { dispatcher, claims, ready, turns }: ThreadControlOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const run = ({ tidings }: Settlement, writes: WriteBatch): void => {
       for (const slot of dispatcher.resize(threads)) claims.takeBackSlot(slot, writes)
+      ready.threadsChanged()
       tidings.add(resolve)
     }
     turns.request({ run, reject })

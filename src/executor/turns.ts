@@ -12,10 +12,10 @@
 import type { Clock, Timer } from '../base/clock.js'
 import { MillraceError } from '../base/errors.js'
 import { PROMOTE_JOBS } from '../base/limits.js'
-import { PAYLOAD_INPUT } from '../codec/keys.js'
+import { INDEX_GROUP, PAYLOAD_INPUT } from '../codec/keys.js'
 import { PAGE_HEADER_BYTES } from '../codec/page.js'
 import type { Dispatcher } from '../dispatcher/dispatcher.js'
-import type { DueTimer } from '../scheduler/due-timer.js'
+import { DueTimer } from '../scheduler/due-timer.js'
 import type { ReadyQueues } from '../scheduler/ready-queues.js'
 import { WriteBatch } from '../store/engine.js'
 import type { Counters, JobStore } from '../store/job-store.js'
@@ -70,6 +70,8 @@ export class Turns {
   /** When the latest turn began, and the timer of the next one if nothing calls for it sooner. */
   #lastTurnMs = 0
   #pace: Timer | undefined
+  /** When the next job may start that waits for a rate. */
+  readonly #rates: DueTimer
   readonly #ends = new Set<PendingEnd>()
   readonly #turnListeners = new Set<() => void>()
 
@@ -78,6 +80,8 @@ export class Turns {
     this.durable = { ...options.store.counters }
     this.#dueAt = options.store.nextDueAt()
     options.due.arm(Math.min(this.#nextDueAt, options.store.uniques.nextExpiryAt))
+    this.#rates = new DueTimer(options.clock, () => this.poke())
+    this.#rates.keepAlive(true)
   }
 
   get failure(): Error | undefined {
@@ -124,6 +128,7 @@ export class Turns {
     this.#stopped = true
     this.#pace?.cancel()
     this.#options.due.stop()
+    this.#rates.stop()
     for (const pending of this.#ends) pending.resolve(undefined)
     this.#ends.clear()
     this.#refuse(new MillraceError('MILLRACE_CLOSED', 'The executor closed before it could answer.'))
@@ -201,6 +206,7 @@ export class Turns {
       if (!this.draining) store.uniques.expire(writes, now)
       const batches = this.draining ? [] : this.#options.claims.make(writes, now)
       for (const job of ready.takeExpired()) settlement.expire(job)
+      ready.writeRates(writes, now)
       settlement.write()
       this.#dueAt = Math.min(this.#dueAt, settlement.dueAt)
       if (writes.length === 0) {
@@ -247,7 +253,7 @@ export class Turns {
     returned.sort((left, right) => left.page.ord - right.page.ord || left.page.sub - right.page.sub || left.from - right.from)
     ready.putBack(returned)
     const back = settlement.moves.back.map((page) => ({ page, from: 0, to: 1, offset: PAGE_HEADER_BYTES }))
-    ready.putBack(back.sort((left, right) => left.page.ord - right.page.ord || left.page.sub - right.page.sub))
+    ready.putBackBegun(back.sort((left, right) => left.page.ord - right.page.ord || left.page.sub - right.page.sub))
   }
 
   /** Gives the gathered jobs their numbers and stores their pages. Returns the bytes that are pending no more afterwards. */
@@ -255,7 +261,7 @@ export class Turns {
     const { store, ready, results } = this.#options
     const { counters } = store
     let total = 0
-    for (const { queueId, rank, runAt, builder, handles, externals, ticket } of pages) {
+    for (const { queueId, rank, lane, runAt, builder, handles, externals, ticket } of pages) {
       const { count, uniformDefinition } = builder
       const firstSeq = counters.nextSeq
       counters.nextSeq += count
@@ -267,7 +273,7 @@ export class Turns {
         store.putPayload(writes, firstSeq + index, PAYLOAD_INPUT, payload)
         total += payload.length
       }
-      const page = new PageRef(queueId, rank, firstSeq, 0, header, bytes, uniformDefinition)
+      const page = new PageRef(queueId, rank, firstSeq, 0, header, bytes, uniformDefinition, lane)
       if (ticket !== undefined) holdKey(ticket, page, store, writes)
       if (runAt > now) {
         store.putScheduled(writes, runAt, queueId, rank, bytes, firstSeq, false)
@@ -275,6 +281,7 @@ export class Turns {
         this.#dueAt = Math.min(this.#dueAt, runAt)
       } else {
         store.putPage(writes, page)
+        if (lane !== 0) store.putLocation(writes, INDEX_GROUP, firstSeq, page.key)
         store.stats.stored(page, 'waiting')
         ready.append(page)
       }
@@ -329,10 +336,11 @@ export class Turns {
     const { due, claims, intake, retention, dispatcher, store, onQuiet } = this.#options
     const nextAt = Math.min(this.#nextDueAt, store.uniques.nextExpiryAt)
     if (!this.draining) due.arm(nextAt)
+    this.#rates.arm(this.draining ? Infinity : claims.freeAt)
     const more =
       this.#isAsked || intake.hasPending || retention.hasExpired || (!this.draining && (due.isDue(nextAt) || claims.canMake))
     if (dispatcher.inFlight > 0 || claims.hasWork) this.#wasQuiet = false
-    dispatcher.setBusy(claims.hasWork)
+    dispatcher.setBusy(claims.isBusy)
     if (more) this.poke()
     else if (dispatcher.hasNews) this.news()
     else if (claims.hasWork && !this.draining) {
@@ -355,7 +363,7 @@ export class Turns {
     for (const pending of this.#ends) pending.reject(error)
     this.#ends.clear()
     this.#refuse(error)
-    this.#options.due.stop()
+    for (const timer of [this.#options.due, this.#rates]) timer.stop()
     this.#options.onFailure(error)
     for (const listener of this.#turnListeners) listener()
   }

@@ -13,7 +13,7 @@
  * With `while: 'waiting'` a job that a thread has begun holds nothing but its time. A call that is refused stores nothing.
  */
 import { assert } from '../base/assert.js'
-import { PAYLOAD_INPUT } from '../codec/keys.js'
+import { INDEX_GROUP, INDEX_SOLO, PAYLOAD_INPUT } from '../codec/keys.js'
 import {
   ENTRY_EXTERNAL,
   ENTRY_RETRY,
@@ -33,7 +33,7 @@ import type { CompiledUnique } from '../job/unique.js'
 import type { JobOverrides } from '../options/enqueue-options.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
-import type { PageRef } from '../store/page-ref.js'
+import { PageRef } from '../store/page-ref.js'
 import { removeSuspect } from '../store/suspects.js'
 import type { Gathered, GatheredPage, Intake } from './intake.js'
 import { keyHolder, type KeyHolderOptions, placeOfHolder } from './key-holder.js'
@@ -186,7 +186,8 @@ class Admission {
     const at = this.#fresh.get(ticket.hash)
     if (at === undefined || fresh.ticket === undefined) return
     const { bytes } = ticket
-    this.pages[at] = { ...fresh, builder, runAt, externals: page.externals, ticket: { ...fresh.ticket, bytes } }
+    const { lane, externals } = page
+    this.pages[at] = { ...fresh, lane, builder, runAt, externals, ticket: { ...fresh.ticket, bytes } }
     // Its content is pending until the commit, and that which was there before is not any more.
     this.#options.intake.release(fresh.ticket.bytes - bytes)
   }
@@ -202,15 +203,22 @@ class Admission {
     const kept = entry.flags & (ENTRY_RETRY | ENTRY_SUSPECT)
     if (place.at === 'page' && (!ticket.unique.tellsWhen || given.runAt <= this.#now)) {
       const header = { ...page.header, epoch: this.#options.store.counters.epoch }
+      if (given.lane !== page.lane) {
+        this.#changeLane(page, given.lane, content, key, ledger)
+        return
+      }
       page.rewrite(seal(header, content, key, kept, ledger))
       this.#options.store.putPage(this.#writes, page)
       this.#options.store.changing(page)
+      this.#options.ready.changed(page)
       this.#settlement.moves.places.set(header.firstSeq, { ...place, offset: PAGE_HEADER_BYTES })
       return
     }
     const runAt = !ticket.unique.tellsWhen ? page.header.runAt : Math.max(given.runAt, Math.ceil(this.#now))
-    if (place.at === 'page') this.#leaveLane(page, ledger)
-    else this.#leaveSchedule(place.scheduled.key)
+    if (place.at === 'page') {
+      this.#options.store.stats.moved(page, 'waiting', hasRun(ledger) ? 'retryable' : 'scheduled')
+      this.#leaveLane(page, ledger)
+    } else this.#leaveSchedule(place.scheduled.key)
     const isRetry = place.at === 'page' ? hasRun(ledger) : (kept & ENTRY_RETRY) !== 0
     const history = ledger === undefined ? undefined : { ...ledger, suspect: false }
     this.#schedule(page, runAt, content, key, isRetry ? ENTRY_RETRY : 0, history)
@@ -222,10 +230,23 @@ class Admission {
     for (const { bytes } of externals) store.putPayload(this.#writes, seq, PAYLOAD_INPUT, bytes)
   }
 
-  /** It waits for an instant from now on. Another input's suspicion is not this one's. */
+  /** Its limit key is another one: it goes to the end of the lane of that. */
+  #changeLane(from: PageRef, lane: number, content: Content, key: JobOverrides['unique'], ledger: JobLedger | undefined): void {
+    const { store, ready } = this.#options
+    const { queueId, rank } = from
+    const header = { ...from.header, epoch: store.counters.epoch }
+    const bytes = seal(header, content, key, 0, ledger === undefined ? undefined : { ...ledger, suspect: false })
+    this.#leaveLane(from, ledger)
+    const page = new PageRef(queueId, rank, store.counters.nextSeq++, 0, header, bytes, -1, lane)
+    store.putPage(this.#writes, page)
+    store.putLocation(this.#writes, header.solo ? INDEX_SOLO : INDEX_GROUP, header.firstSeq, page.key)
+    ready.append(page)
+    this.#settlement.moves.places.set(header.firstSeq, { at: 'page', page, index: 0, offset: PAGE_HEADER_BYTES })
+  }
+
+  /** It is elsewhere from now on. Another input's suspicion is not this one's. */
   #leaveLane(page: PageRef, ledger: JobLedger | undefined): void {
     const { store } = this.#options
-    store.stats.moved(page, 'waiting', hasRun(ledger) ? 'retryable' : 'scheduled')
     page.markDone(0)
     store.putProgress(this.#writes, page)
     store.changing(page)

@@ -17,6 +17,7 @@ import {
   DEFAULT_PRIORITY,
   DEFAULT_QUEUE,
   DEFAULT_TIMEOUT_MS,
+  DEFAULT_WEIGHT,
   SETTING_NAMES,
   SETTING_RULES,
   type Deadline,
@@ -24,6 +25,7 @@ import {
   type SettingValues,
   type StartBefore,
 } from './job-settings.js'
+import { checkLimit, type CompiledLimit, type Limit } from './limit.js'
 import type { Cancel, Snooze } from './outcome.js'
 import { checkDefinedUnique, type CompiledUnique, type UniqueOptions } from './unique.js'
 
@@ -55,6 +57,13 @@ export interface JobSpecBase<Input, EnqueueInput> {
   readonly timeout?: Setting<Duration, Input>
   /** When `ctx.signal` is aborted, above 0 and shorter than `timeout`. `Infinity` or omitted: not before the run is stopped. */
   readonly softTimeout?: Setting<Duration, Input>
+  /**
+   * How its jobs are limited together with others of their key in the same queue. The key may be a function of the input, such as
+   * `({ tenant }) => tenant`; where it answers `undefined` the job has no limit. Stored with each job.
+   */
+  readonly limit?: Limit<string | ((input: Input) => string | undefined)>
+  /** How many threads a job counts as while it runs, from 1 to 1024; more than there are count as all of them. @defaultValue 1 */
+  readonly weight?: Setting<number, Input>
   /** That only one of its jobs with the same key is there at a time. */
   readonly unique?: UniqueOptions<Setting<string, Input>>
   /**
@@ -165,6 +174,8 @@ export interface CompiledDefinition {
   readonly timeoutMs: number | SettingFunction
   /** A function returns the raw `Duration`. */
   readonly softTimeoutMs: number | SettingFunction | undefined
+  readonly weight: number | SettingFunction
+  readonly limit?: CompiledLimit
   readonly unique?: CompiledUnique<string | SettingFunction>
   /** A function returns the raw `StartBefore`. */
   readonly startBefore: Deadline | SettingFunction | undefined
@@ -172,7 +183,7 @@ export interface CompiledDefinition {
   readonly setup?: (thread: ThreadInfo) => unknown
   readonly teardown?: (state: unknown) => unknown
   readonly retryIf?: (error: unknown) => unknown
-  /** Whether anything is to be settled for each job: a function of the input, a key. */
+  /** Whether anything is to be settled for each job: a function of the input, a unique key. */
   readonly varies: boolean
 }
 
@@ -211,6 +222,7 @@ const SPEC_FIELDS = [
   'module',
   'input',
   ...SETTING_NAMES,
+  'limit',
   'unique',
   'retryIf',
   'setup',
@@ -229,6 +241,7 @@ function compileDefinition(spec: unknown): CompiledDefinition {
   const schema = checkSchema(fields.input, problems)
   const handlers = checkHandlers(fields, problems)
   const softTimeoutMs = setting(fields, 'softTimeout', undefined, problems)
+  const limit = fields.limit === undefined ? undefined : checkLimit(fields.limit, problems, true)
   const unique = fields.unique === undefined ? undefined : checkDefinedUnique(fields.unique, problems)
   const startBefore = setting(fields, 'startBefore', undefined, problems)
   const compiled: CompiledDefinition = {
@@ -242,10 +255,15 @@ function compileDefinition(spec: unknown): CompiledDefinition {
     backoff: setting(fields, 'backoff', DEFAULT_BACKOFF, problems),
     timeoutMs: setting(fields, 'timeout', DEFAULT_TIMEOUT_MS, problems),
     softTimeoutMs: softTimeoutMs === Infinity ? undefined : softTimeoutMs,
+    weight: setting(fields, 'weight', DEFAULT_WEIGHT, problems),
+    ...(limit !== undefined && { limit }),
     ...(unique !== undefined && { unique }),
     startBefore: isNever(startBefore) ? undefined : startBefore,
     ...handlers,
-    varies: unique !== undefined || SETTING_NAMES.some((field) => typeof fields[field] === 'function'),
+    varies:
+      unique !== undefined ||
+      typeof limit?.key === 'function' ||
+      SETTING_NAMES.some((field) => typeof fields[field] === 'function'),
   }
   if (typeof softTimeoutMs === 'number' && typeof compiled.timeoutMs === 'number')
     checkTimeouts(softTimeoutMs, compiled.timeoutMs, problems)

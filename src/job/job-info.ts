@@ -73,6 +73,10 @@ export interface JobInfo<Input = unknown, Output = unknown> {
   readonly maxRetries: number
   /** Hard limit of one run in ms, `Infinity` included. */
   readonly timeoutMs: number
+  /** The key under which it is limited together with others; absent without one. */
+  readonly limitKey?: string
+  /** Threads it counts as while it runs; absent for one. */
+  readonly weight?: number
   /** Epoch ms of the commit that stored the job. */
   readonly enqueuedAt: number
   /** Epoch ms of the next attempt: present while `scheduled` or `retryable`. */

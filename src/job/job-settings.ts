@@ -1,6 +1,6 @@
 /** The settings of a job: their defaults and their rules, the same for a definition, its functions of the input, and an enqueue. */
 import { formatDuration, parseDuration, type DurationUnit } from '../base/duration.js'
-import { PRIORITY_MAX, PRIORITY_MIN } from '../base/limits.js'
+import { MAX_THREADS, PRIORITY_MAX, PRIORITY_MIN } from '../base/limits.js'
 import type { Problems } from '../base/problems.js'
 import { instantMs, printableName, durationMs, wholeNumber } from '../base/rules.js'
 import { checkBackoff, type Backoff } from './backoff.js'
@@ -13,6 +13,8 @@ export const DEFAULT_PRIORITY = 0
 export const DEFAULT_MAX_RETRIES = 5
 /** Hard limit of one run. The crate's default. */
 export const DEFAULT_TIMEOUT_MS = 15_000
+/** A job takes one thread. */
+export const DEFAULT_WEIGHT = 1
 
 /** By when a job must begin: a `Date` or epoch ms is that instant, a string such as `'10m'` a span of time. `Infinity`: no matter when. */
 export type StartBefore = Date | number | `${number}${DurationUnit}` | `${number} ${DurationUnit}`
@@ -29,6 +31,7 @@ export interface SettingValues {
   timeout: number
   softTimeout: number
   startBefore: Deadline
+  weight: number
 }
 
 export type SettingName = keyof SettingValues
@@ -43,6 +46,7 @@ export const SETTING_RULES: { readonly [Name in SettingName]: Rule<SettingValues
   backoff: checkBackoff,
   timeout: (value, field, problems) => durationMs(value, field, problems, { zero: false, infinity: 'no limit' }),
   softTimeout: (value, field, problems) => durationMs(value, field, problems, { zero: false, infinity: 'none' }),
+  weight: (value, field, problems) => wholeNumber(value, field, problems, { min: 1, max: MAX_THREADS }),
   startBefore: checkStartBefore,
 }
 

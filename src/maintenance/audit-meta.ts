@@ -1,9 +1,10 @@
 /**
- * Checks what the store keeps in `meta`, but for the counters and the statistics: its format, its names, its schedules, what operators have
- * set. Part of the store audit.
+ * Checks what the store keeps in `meta`, but for the counters and the statistics: its format, its names, its schedules, what operators
+ * have set, what was started under rates. Part of the store audit.
  */
 import { QUEUE_STATE, readQueueState, writeQueueState } from '../codec/queue-state.js'
 import type { Entry, WriteBatch } from '../store/engine.js'
+import { auditRates } from './audit-limits.js'
 import { checkSchedule } from './audit-schedules.js'
 
 export interface MetaProblem {
@@ -36,6 +37,12 @@ export function auditMeta(entries: readonly Entry[], names: KnownNames, highest:
     // Without it the options of openExecutor hold, as for every queue of which nothing was set.
     if (wrong !== undefined) problems.push({ text: `meta ${name} ${wrong}`, repair: (batch) => batch.remove('meta', key) })
   }
+  problems.push(
+    ...auditRates(
+      records.filter(({ name }) => name.startsWith('rate:')),
+      names.queue,
+    ),
+  )
   return problems
 }
 

@@ -50,9 +50,10 @@ import type { JobLedger } from '../job/job-state.js'
 import { type Engine, type Entry, type Table, TABLES, type WriteBatch } from '../store/engine.js'
 import { checkCounters, type Recount } from './audit-counters.js'
 import { isNew, ledgerProblems } from './audit-ledger.js'
-import { auditMeta } from './audit-meta.js'
+import { auditMeta, type KnownNames } from './audit-meta.js'
 import { StatisticsAudit } from './audit-statistics.js'
 import { IndexAudit } from './audit-index.js'
+import { misplacements } from './audit-limits.js'
 import { UniqueAudit } from './audit-unique.js'
 import { type FoundPage, hex, isMarked, leavePage, nameOf, type Place, removePage, setMark, sizeApart } from './found-page.js'
 
@@ -109,7 +110,7 @@ class StoreAudit {
   readonly #payloads = new Map<string, number | undefined>()
   readonly #index = new IndexAudit()
   readonly #unique: UniqueAudit
-  readonly #names = { queue: new Set<number>(), definition: new Set<number>() }
+  readonly #names: KnownNames = { queue: new Set(), definition: new Set() }
   readonly #statistics = new StatisticsAudit()
   /** Marked jobs, which must be somewhere else. */
   readonly #left = new Map<number, string>()
@@ -181,12 +182,13 @@ class StoreAudit {
   // ---- pages ----
 
   #page({ key, value }: Entry): void {
-    const { queueId, rank, ord, sub } = readPageKey(key)
+    const { queueId, rank, lane, ord, sub } = readPageKey(key)
     const { header, suspect } = this.#readPage('pages', key, value, queueId, rank)
     const { solo, firstSeq } = header
     this.#highest.seq = Math.max(this.#highest.seq, ord)
     if (!solo && sub !== 0) this.#problem(`pages ${hex(key)} holds a page of several jobs behind another page`)
-    if (!solo && ord !== firstSeq) this.#index.expect(INDEX_GROUP, firstSeq, key, 0)
+    for (const text of misplacements(value, lane)) this.#problem(`pages ${hex(key)} ${text}`)
+    if (!solo && (ord !== firstSeq || lane !== 0)) this.#index.expect(INDEX_GROUP, firstSeq, key, 0)
     if (solo) this.#index.expect(INDEX_SOLO, firstSeq, key, 0)
     if (suspect) this.#index.expect(INDEX_SUSPECT, firstSeq, key, 0)
   }
@@ -194,6 +196,7 @@ class StoreAudit {
   #scheduled({ key, value }: Entry): void {
     const { queueId, rank, bytes } = readScheduled(key, value)
     const { header, suspect } = this.#readPage('scheduled', key, bytes, queueId, rank)
+    for (const text of misplacements(bytes)) this.#problem(`scheduled ${hex(key)} ${text}`)
     if (!scheduledKey(header.runAt, header.firstSeq).equals(key))
       this.#problem(`scheduled ${hex(key)} holds a page that is due at ${header.runAt} and begins with job ${header.firstSeq}`)
     if (suspect) this.#problem(`scheduled ${hex(key)} holds a suspect`)

@@ -10,6 +10,7 @@ import { describeThrown, Problems, readFields, type Fields } from '../base/probl
 import { durationMs, instantMs } from '../base/rules.js'
 import { DEFAULT_BACKOFF, type Backoff, type BackoffSource, type StoredBackoff } from '../job/backoff.js'
 import type { CompiledDefinition, SettingFunction } from '../job/define-job.js'
+import { checkAnsweredKey, checkLimit, storedLimit, type CompiledLimit, type Limit, type StoredLimit } from '../job/limit.js'
 import type { ScheduledRun } from '../job/job-info.js'
 import { checkDebounce, checkUnique, checkUniqueKey } from '../job/unique.js'
 import type { CompiledUnique, ResolvedUnique, StoredUnique, UniqueOptions } from '../job/unique.js'
@@ -19,6 +20,7 @@ import {
   DEFAULT_PRIORITY,
   DEFAULT_QUEUE,
   DEFAULT_TIMEOUT_MS,
+  DEFAULT_WEIGHT,
   SETTING_NAMES,
   SETTING_RULES,
   type Deadline,
@@ -45,6 +47,10 @@ export interface EnqueueOptions {
   readonly delay?: Duration
   /** When the job becomes available: a `Date` or epoch ms. In the past: at once. Not together with `delay`. */
   readonly runAt?: Date | number
+  /** The key under which the job is limited together with others, and their limit. Instead of the definition's, as a whole. */
+  readonly limit?: Limit
+  /** How many threads the job counts as while it runs; more than there are count as all of them. From 1 to 1024. */
+  readonly weight?: number
   /** That only one job of this definition and key is there at a time. The definition's counts as a whole when this is omitted. */
   readonly unique?: UniqueOptions
   /**
@@ -55,7 +61,7 @@ export interface EnqueueOptions {
 }
 
 /** The settings stored with a job: those that came from the enqueue or from a function of the input. */
-export interface JobOverrides {
+export interface JobOverrides extends StoredLimit {
   /** `Infinity` included. */
   readonly maxRetries?: number
   readonly backoff?: StoredBackoff
@@ -63,6 +69,7 @@ export interface JobOverrides {
   readonly timeoutMs?: number
   /** `Infinity`: none, although the definition has one. */
   readonly softTimeoutMs?: number
+  readonly weight?: number
   /** The key that the job was enqueued with. Whether it still holds it, the unique index says. */
   readonly unique?: StoredUnique
   /** Epoch ms by which the first run must begin; `Infinity`: whenever it likes, whatever the definition says. */
@@ -95,7 +102,7 @@ export interface ResolvedEnqueue {
   readonly unique?: ResolvedUnique
 }
 
-const OPTION_FIELDS = [...SETTING_NAMES, 'delay', 'runAt', 'unique'] as const
+const OPTION_FIELDS = [...SETTING_NAMES, 'delay', 'runAt', 'limit', 'unique'] as const
 
 /**
  * Checks the options once, at the call.
@@ -126,29 +133,49 @@ export function checkEnqueueFields(fields: Fields<(typeof OPTION_FIELDS)[number]
   const delayMs = fields.delay === undefined ? undefined : durationMs(fields.delay, 'delay', problems, { zero: true })
   const runAt =
     fields.runAt === undefined ? undefined : instantMs(fields.runAt, 'runAt', problems, 'to wait for a span of time give delay')
+  const limit = fields.limit === undefined ? undefined : checkLimit(fields.limit, problems, false)
   if (fields.delay !== undefined && fields.runAt !== undefined)
     problems.add('runAt', 'is given together with delay; give one of the two')
   const unique = fields.unique === undefined ? undefined : checkUnique(fields.unique, problems)
   if (unique !== undefined) checkDebounce(unique, delayMs, problems)
-  return Object.freeze({ queue, priority, delayMs, runAt, overrides: overridesOf(checked, unique), ...(unique && { unique }) })
+  const overrides = withLimit(overridesOf(checked, unique), limit)
+  return Object.freeze({ queue, priority, delayMs, runAt, overrides, ...(unique && { unique }) })
 }
 
 type Checked = { readonly [Name in SettingName]?: SettingValues[Name] }
 
 function overridesOf(
-  { maxRetries, backoff, timeout, softTimeout, startBefore }: Checked,
+  { maxRetries, backoff, timeout, softTimeout, startBefore, weight }: Checked,
   unique?: CompiledUnique,
 ): JobOverrides | undefined {
-  if ([maxRetries, backoff, timeout, softTimeout, startBefore, unique].every((value) => value === undefined)) return undefined
+  const given = [maxRetries, backoff, timeout, softTimeout, startBefore, weight, unique]
+  if (given.every((value) => value === undefined)) return undefined
   return Object.freeze({
     ...(maxRetries !== undefined && { maxRetries }),
     ...(backoff !== undefined && { backoff: storedBackoff(backoff) }),
     ...(timeout !== undefined && { timeoutMs: timeout }),
     ...(softTimeout !== undefined && { softTimeoutMs: softTimeout }),
+    ...(weight !== undefined && { weight }),
     ...(unique !== undefined && { unique: Object.freeze({ key: unique.key, while: unique.while }) }),
     ...(startBefore !== undefined &&
       ('at' in startBefore ? { startBefore: startBefore.at } : { startBeforeMs: startBefore.afterMs })),
   })
+}
+
+function withLimit(
+  overrides: JobOverrides | undefined,
+  limit: CompiledLimit | undefined,
+  key = limit?.key,
+): JobOverrides | undefined {
+  if (limit === undefined || typeof key !== 'string') return overrides
+  return Object.freeze({ ...overrides, ...storedLimit(limit, key) })
+}
+
+/** What the options give over what the definition asks for. A limit is taken as a whole. */
+function merged(asked: JobOverrides | undefined, given: JobOverrides | undefined): JobOverrides | undefined {
+  if (asked === undefined || given === undefined) return given ?? asked
+  const { limitKey: _key, limitMax: _max, limitRate: _rate, ...rest } = asked
+  return Object.freeze({ ...(given.limitKey === undefined ? asked : rest), ...given })
 }
 
 function storedBackoff(backoff: Backoff): StoredBackoff {
@@ -174,8 +201,9 @@ export function resolveEnqueue(
   if (definition.varies) return resolveVarying(definition, input, options, now)
   let resolved = plain.get(definition)
   if (resolved === undefined) {
-    const { queue, priority } = definition
-    resolved = Object.freeze({ queue: queue as string, priority: priority as number, runAt: undefined, overrides: undefined })
+    const { queue, priority, limit } = definition
+    const overrides = withLimit(undefined, limit)
+    resolved = Object.freeze({ queue: queue as string, priority: priority as number, runAt: undefined, overrides })
     plain.set(definition, resolved)
   }
   if (options === undefined) return resolved
@@ -184,7 +212,7 @@ export function resolveEnqueue(
     queue: options.queue ?? resolved.queue,
     priority: options.priority ?? resolved.priority,
     runAt: dueAt(options, now),
-    overrides: options.overrides,
+    overrides: merged(resolved.overrides, options.overrides),
     ...(options.unique && { unique: resolvedUnique(options.unique, options) }),
   }
 }
@@ -209,6 +237,8 @@ function resolveVarying(
   const backoff = ask('backoff', definition.backoff, given?.backoff)
   const timeout = ask('timeout', definition.timeoutMs, given?.timeoutMs)
   const softTimeout = ask('softTimeout', definition.softTimeoutMs, given?.softTimeoutMs)
+  const weight = ask('weight', definition.weight, given?.weight)
+  const limitKey = given?.limitKey === undefined ? askLimitKey(definition, input, problems) : undefined
   const unique = options?.unique ?? definedUnique(definition, input, options, problems)
   const startBefore = ask('startBefore', definition.startBefore, given?.startBefore ?? given?.startBeforeMs)
   throwIfAny(definition, problems)
@@ -218,9 +248,10 @@ function resolveVarying(
     ...(timeout !== undefined && { timeout }),
     ...(softTimeout !== undefined && { softTimeout }),
     ...(startBefore !== undefined && { startBefore }),
+    ...(weight !== undefined && { weight }),
   }
-  const asked = overridesOf(settings, unique)
-  const overrides = asked === undefined ? given : given === undefined ? asked : Object.freeze({ ...asked, ...given })
+  const asked = withLimit(overridesOf(settings, unique), limitKey === undefined ? undefined : definition.limit, limitKey)
+  const overrides = merged(asked, given)
   if (overrides !== undefined) checkTogether(definition, overrides)
   return {
     queue: options?.queue ?? queue ?? constant(definition.queue, DEFAULT_QUEUE),
@@ -271,6 +302,18 @@ function askFunction<Name extends SettingName>(
   }
 }
 
+/** The key under which the definition limits the job, if it does. */
+function askLimitKey({ limit }: CompiledDefinition, input: unknown, problems: Problems): string | undefined {
+  if (typeof limit?.key !== 'function') return limit?.key
+  const field = "limit.key (the definition's function of the input)"
+  try {
+    return checkAnsweredKey(limit.key(input), field, problems)
+  } catch (thrown) {
+    problems.add(field, `threw ${describeThrown(thrown)}`)
+    return undefined
+  }
+}
+
 /** The one check that needs both sides: a timeout from here may be shorter than a soft timeout from there. */
 function checkTogether(definition: CompiledDefinition, overrides: JobOverrides): void {
   const { timeoutMs, softTimeoutMs } = effectiveSettings(definition, overrides)
@@ -300,6 +343,8 @@ export interface EffectiveSettings {
   readonly backoff: BackoffSource
   /** By when the first run must begin; `undefined`: whenever it likes. */
   readonly startBefore: Deadline | undefined
+  /** Threads it counts as. */
+  readonly weight: number
 }
 
 /**
@@ -317,6 +362,7 @@ export function effectiveSettings(
     softTimeoutMs: softTimeoutMs === Infinity ? undefined : softTimeoutMs,
     backoff: effectiveBackoff(definition?.backoff, overrides?.backoff),
     startBefore: effectiveDeadline(definition, overrides),
+    weight: overrides?.weight ?? constant(definition?.weight, DEFAULT_WEIGHT),
   }
 }
 

@@ -17,16 +17,22 @@ import {
   describeThrown,
   describeValue,
   isArray,
-  nearestName,
   Problems,
   readEntries,
   readFields,
   textOfBuiltin,
 } from '../base/problems.js'
-import { durationMs, printableName, wholeNumber, type NumberRule } from '../base/rules.js'
+import { durationMs, wholeNumber, type NumberRule } from '../base/rules.js'
 import { compiledDefinition, type CompiledDefinition, type JobDefinition } from '../job/define-job.js'
 import type { FinalState } from '../job/job-info.js'
-import { DEFAULT_QUEUE } from '../job/job-settings.js'
+import {
+  compileQueues,
+  compileReserve,
+  type CompiledQueue,
+  type CompiledReserve,
+  type QueueOptions,
+  type ReserveOptions,
+} from './queue-options.js'
 
 /** How long finished jobs are kept: the latest `jobs` of a state, and none older than `age`; whichever keeps less. */
 export interface RetainRule {
@@ -43,11 +49,6 @@ export interface RetainOptions extends RetainRule {
   readonly discarded?: RetainRule
 }
 
-export interface QueueOptions {
-  /** Jobs of this queue that run at the same time, 1 or more. `Infinity`: as many as there are threads. @defaultValue `Infinity` */
-  readonly concurrency?: number
-}
-
 /** Options of `openExecutor`. */
 export interface ExecutorOptions {
   /** The directory of the store, made if absent; a path or a `file:` URL. `':memory:'`: nothing is written, all is lost at close. Not on network drives. */
@@ -61,6 +62,8 @@ export interface ExecutorOptions {
    * @defaultValue `default` and the queues that the definitions name as constants, without limits
    */
   readonly queues?: Readonly<Record<string, QueueOptions>>
+  /** Keeps threads free for jobs of high priority, in all queues. @defaultValue none */
+  readonly reserve?: ReserveOptions
   /**
    * When `enqueue` resolves. `'disk'`: the job survives a power loss. `'process'`: it survives the end of the process (`kill -9`), but
    * a power loss may lose it, and may even damage the file; for scratch work. @defaultValue `'disk'`
@@ -120,7 +123,8 @@ export interface CompiledExecutorOptions {
   readonly path: string
   readonly definitions: ReadonlyMap<string, CompiledDefinition>
   readonly threads: number
-  readonly queues: ReadonlyMap<string, { readonly concurrency: number }>
+  readonly queues: ReadonlyMap<string, CompiledQueue>
+  readonly reserve: CompiledReserve
   readonly durability: 'disk' | 'process'
   readonly retain: Readonly<Record<FinalState, CompiledRetain>>
   readonly payloadBytes: number
@@ -140,6 +144,7 @@ const FIELDS = [
   'jobs',
   'threads',
   'queues',
+  'reserve',
   'durability',
   'retain',
   'limits',
@@ -174,6 +179,7 @@ export function compileExecutorOptions(options: unknown, defaults: { readonly th
     definitions,
     threads,
     queues: compileQueues(fields.queues, definitions, problems),
+    reserve: compileReserve(fields.reserve, threads, problems),
     durability: compileDurability(fields.durability, problems),
     retain: compileRetain(fields.retain, problems),
     payloadBytes: number(limits.payloadBytes, 'limits.payloadBytes', DEFAULT_PAYLOAD_BYTES, { min: 1, max: MAX_PAYLOAD_BYTES }),
@@ -271,41 +277,6 @@ function notADefinition(value: unknown): string {
     // An object that cannot be read: the general advice will do.
   }
   return `${what}; give what defineJob returned`
-}
-
-function compileQueues(
-  value: unknown,
-  definitions: ReadonlyMap<string, CompiledDefinition>,
-  problems: Problems,
-): CompiledExecutorOptions['queues'] {
-  const queues = new Map<string, { readonly concurrency: number }>()
-  if (value !== undefined) {
-    for (const [name, options] of readEntries(
-      value,
-      'queues',
-      'an object of queues by name, such as { images: { concurrency: 2 } }',
-      problems,
-    )) {
-      const field = `queues.${name}`
-      if (printableName(name, field, problems) === undefined) continue
-      const { concurrency = Infinity } = options === undefined ? {} : readFields(options, ['concurrency'], field, problems)
-      const checked = wholeNumber(concurrency, `${field}.concurrency`, problems, { min: 1, infinity: 'no limit' })
-      queues.set(name, Object.freeze({ concurrency: checked ?? Infinity }))
-    }
-  }
-  if (!queues.has(DEFAULT_QUEUE)) queues.set(DEFAULT_QUEUE, Object.freeze({ concurrency: Infinity }))
-  for (const { name, queue } of definitions.values()) {
-    if (typeof queue !== 'string' || queues.has(queue)) continue
-    if (value === undefined) {
-      queues.set(queue, Object.freeze({ concurrency: Infinity }))
-      continue
-    }
-    const nearest = nearestName(queue, [...queues.keys()])
-    const wayOut =
-      nearest === undefined ? `add it: { '${queue}': {} }` : `did you mean '${nearest}'? Else add it: { '${queue}': {} }`
-    problems.add('queues', `the job '${name}' waits in the queue '${queue}', which is not among them; ${wayOut}`)
-  }
-  return queues
 }
 
 function compileDurability(value: unknown, problems: Problems): 'disk' | 'process' {

@@ -30,7 +30,7 @@ export interface CompiledSchedule {
   readonly enqueue: CompiledEnqueueOptions
 }
 
-const OPTION_FIELDS = [...SETTING_NAMES, 'overlap', 'misfire'] as const
+const OPTION_FIELDS = [...SETTING_NAMES, 'limit', 'overlap', 'misfire'] as const
 
 /**
  * Checks everything but the definition and its input.

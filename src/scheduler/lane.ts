@@ -1,12 +1,12 @@
 /**
- * A lane: the waiting jobs of one queue and one priority, in order. In memory is a window at the head; the rest stays in the
+ * A lane: the waiting jobs of one queue and one priority, and of one limit key if they have one, in order. In memory is a window at the head; the rest stays in the
  * store until the window runs low.
  *
  * Invariant: every stored page of the lane at or before `#loaded` is in the window, or handed out, or holds only jobs that no
  * definition here can run. Pages behind it are not in memory. `#complete` says that there are none.
  */
 import { assert } from '../base/assert.js'
-import { PAGE_JOBS, WINDOW_PAGES } from '../base/limits.js'
+import { KEYED_WINDOW_PAGES, PAGE_JOBS, WINDOW_PAGES } from '../base/limits.js'
 import { ENTRY_SUSPECT, PAGE_HEADER_BYTES, type PageHeader } from '../codec/page.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PageRef, Slice } from '../store/page-ref.js'
@@ -19,6 +19,8 @@ const LAST_SUB = 0xffff
 export class Lane {
   readonly queueId: number
   readonly rank: number
+  /** Of a limit key; 0 for jobs without one. */
+  readonly number: number
   readonly #store: JobStore
   /** A ring would save little: slices are taken from the front, some hundreds of jobs at a time. */
   #slices: Slice[] = []
@@ -27,12 +29,15 @@ export class Lane {
   #complete: boolean
   /** The commit under way stores pages that are not in the window, and cannot be read before it is durable. */
   #hasUnreadable = false
+  /** Nothing else is left but that. */
+  #waitsForCommit = false
   /** Bytes read into the window since the last `takeLoadedBytes`. */
   #loadedBytes = 0
 
   /** @param lastOrd - the highest place taken in the lane; 0 for a lane without stored pages */
-  constructor(store: JobStore, queueId: number, rank: number, lastOrd: number) {
+  constructor(store: JobStore, queueId: number, rank: number, lastOrd: number, number = 0) {
     this.#store = store
+    this.number = number
     this.queueId = queueId
     this.rank = rank
     this.#lastOrd = lastOrd
@@ -44,11 +49,20 @@ export class Lane {
     return this.#slices.length > 0 || !this.#complete
   }
 
-  /** Puts a new page at the end. It becomes part of the commit under way, and may be handed out in it. */
-  append(page: PageRef): void {
+  get #windowPages(): number {
+    return this.number === 0 ? WINDOW_PAGES : KEYED_WINDOW_PAGES
+  }
+
+  /** Whether reading may find a job at the front now. */
+  get isReadable(): boolean {
+    return this.#slices.length > 0 || (!this.#complete && !this.#waitsForCommit)
+  }
+
+  /** Puts a new page at the end. It becomes part of the commit under way, and may be handed out in it if it is kept in memory. */
+  append(page: PageRef, isKept = true): void {
     assert(page.ord > this.#lastOrd, 'pages of a lane are appended in order')
     this.#lastOrd = page.ord
-    if (!this.#complete || this.#slices.length >= WINDOW_PAGES) {
+    if (!isKept || !this.#complete || this.#slices.length >= this.#windowPages) {
       this.#complete = false
       this.#hasUnreadable = true
       return
@@ -61,6 +75,7 @@ export class Lane {
   /** The commit under way has become durable. */
   committed(): void {
     this.#hasUnreadable = false
+    this.#waitsForCommit = false
   }
 
   /** Bytes that have come into the window since the last call. */
@@ -72,7 +87,29 @@ export class Lane {
 
   /** Puts jobs back where they came from: before everything that was enqueued later. */
   putBack(slices: readonly Slice[]): void {
-    this.#slices = [...slices, ...this.#slices].sort(inOrder)
+    for (const { page } of slices) {
+      // What lies behind it is to be read from here on, and this not again.
+      if (this.#complete && page.ord > this.#loaded.ord) this.#loaded = { ord: page.ord, sub: LAST_SUB }
+    }
+    const known = slices.filter(({ page }) => !this.#isBehindWindow(page))
+    // A suspect that ran before its lane was read: it is stored where it was, and read in its turn.
+    if (known.length < slices.length) this.#hasUnreadable = true
+    this.#slices = [...known, ...this.#slices].sort(inOrder)
+  }
+
+  /** Leaves what is in memory to the store. Only while none of its jobs is handed out, and no commit is under way. */
+  unload(): void {
+    const [first] = this.#slices
+    if (first === undefined || this.#hasUnreadable) return
+    const { ord, sub } = first.page
+    this.#loaded = sub > 0 ? { ord, sub: sub - 1 } : { ord: ord - 1, sub: LAST_SUB }
+    this.#slices = []
+    this.#complete = false
+  }
+
+  #isBehindWindow({ ord, sub }: PageRef): boolean {
+    const { ord: loadedOrd, sub: loadedSub } = this.#loaded
+    return !this.#complete && (ord > loadedOrd || (ord === loadedOrd && sub > loadedSub))
   }
 
   /** The slice at the front, after reading more of the lane if the window is empty. */
@@ -89,7 +126,7 @@ export class Lane {
 
   /** The first page that is not in the window. */
   #beyond(): PageHeader | undefined {
-    return this.#complete ? undefined : this.#store.readLane(this.queueId, this.rank, this.#loaded, 1)[0]?.header
+    return this.#complete ? undefined : this.#store.readLane(this.queueId, this.rank, this.#loaded, 1, this.number)[0]?.header
   }
 
   /** Removes the slice at the front, or moves its beginning. */
@@ -104,12 +141,13 @@ export class Lane {
   }
 
   #refill(): void {
-    const pages = this.#store.readLane(this.queueId, this.rank, this.#loaded, WINDOW_PAGES)
+    const limit = this.#windowPages
+    const pages = this.#store.readLane(this.queueId, this.rank, this.#loaded, limit, this.number)
     const last = pages.at(-1)
-    const isEnd = pages.length < WINDOW_PAGES
+    const isEnd = pages.length < limit
     if (last !== undefined) {
       // Up to the end of a page's own place: a job that is put back there later is in the window, and must not be read again.
-      if (!isEnd) pages.push(...this.#store.readPlace(this.queueId, this.rank, last, PAGE_JOBS))
+      if (!isEnd) pages.push(...this.#store.readPlace(this.queueId, this.rank, last, PAGE_JOBS, this.number))
       this.#loaded = { ord: last.ord, sub: LAST_SUB }
     }
     for (const page of pages) {
@@ -118,7 +156,21 @@ export class Lane {
       if (!isSuspect && !page.isOver) this.#slices.push({ page, from: 0, to: page.header.count, offset: PAGE_HEADER_BYTES })
     }
     this.#complete = isEnd && !this.#hasUnreadable
+    this.#waitsForCommit = isEnd && !this.#complete && this.#slices.length === 0
   }
+}
+
+/** Slices that go to one lane, together. */
+export function byLane(slices: readonly Slice[]): Iterable<readonly Slice[]> {
+  const lists = new Map<string, Slice[]>()
+  for (const slice of slices) {
+    const { queueId, rank, lane } = slice.page
+    const name = `${queueId}.${rank}.${lane}`
+    const list = lists.get(name)
+    if (list === undefined) lists.set(name, [slice])
+    else list.push(slice)
+  }
+  return lists.values()
 }
 
 /** Whether any job of a slice is not over. */

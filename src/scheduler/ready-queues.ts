@@ -1,69 +1,29 @@
 /**
- * Which jobs run next. Holds every queue's lanes and picks batches: among queues the one that has had the least thread time,
- * within a queue by priority, within a priority in order.
+ * Which jobs run next. Holds every queue's lanes and picks batches: among queues the one that has had the least thread time, within a
+ * queue by priority, to which waiting adds, within a priority among limit keys the one that has had the least thread time, and
+ * otherwise in order.
+ *
+ * A heavy job, which counts as several threads, is alone in its batch. When it is next and cannot begin, its queue waits: nothing of it
+ * overtakes the job, so that it begins at last. `wanted` tells for how many threads it waits.
  *
  * Called only while a commit is being put together, so what it reads from the store is never behind what it holds in memory.
  */
-import { EXPIRE_JOBS, QUEUE_TURN_MS, WINDOW_BYTES } from '../base/limits.js'
-import { ENTRY_EXTERNAL, entryEnd, externalBytes } from '../codec/page.js'
+import { QUEUE_TURN_MS, WINDOW_BYTES } from '../base/limits.js'
 import type { QueueState } from '../codec/queue-state.js'
-import type { JobStore } from '../store/job-store.js'
-import type { PageRef, Slice } from '../store/page-ref.js'
+import type { WriteBatch } from '../store/engine.js'
+import type { PagePlace, PageRef, Slice } from '../store/page-ref.js'
+import { rateName } from '../store/rates.js'
 import type { Room } from './draft.js'
 import { Draft } from './draft.js'
-import { Lane } from './lane.js'
+import { KeyedLanes } from './keyed-lanes.js'
+import { byLane, Lane } from './lane.js'
+import { type ExpiredJob, type Filled, Picker, type PickerOptions, type Wanted } from './picker.js'
+import { RateBook } from './rate-book.js'
+import { ReadyQueue, type ReadyQueueOptions } from './ready-queue.js'
 import type { RunTimes } from './run-times.js'
+import { storedLanes } from './stored-lanes.js'
 
-/** Pages without a job that can run which one pick passes over; the next pick goes on behind them. */
-const FRUITLESS_SLICES = 256
-
-/** A queue of the executor. */
-export class ReadyQueue {
-  readonly id: number
-  readonly name: string
-  /** How many threads may work for it at once, as the executor's options say. */
-  readonly configured: number
-  /** The same as it holds: an operator's word comes before the option's. */
-  concurrency: number
-  /** None of its jobs is claimed. */
-  isPaused = false
-  /** By rank: the highest priority first. */
-  readonly lanes: Lane[] = []
-  /** Batches that each thread slot holds of this queue. */
-  readonly held = new Map<number, number>()
-  /** Thread time it has had, in ms, on a scale that all queues share. */
-  virtualMs = 0
-
-  constructor(id: number, name: string, concurrency: number) {
-    this.id = id
-    this.name = name
-    this.configured = concurrency
-    this.concurrency = concurrency
-  }
-
-  /** Whether a job may wait that can be claimed. */
-  get hasWork(): boolean {
-    return !this.isPaused && this.lanes.some((lane) => lane.hasWork)
-  }
-
-  /**
-   * Whether a slot may take a batch: it works for the queue already, or one more may. While more work for it than may, none does: the
-   * bound was lowered.
-   */
-  admits(slot: number): boolean {
-    return this.held.size < this.concurrency || (this.held.size === this.concurrency && this.held.has(slot))
-  }
-}
-
-/** Jobs chosen for one thread. */
-export type Filled = Draft<ReadyQueue>
-
-/** A job that had to begin before now: it has left its lane, and is to be ended. */
-export interface ExpiredJob {
-  readonly page: PageRef
-  readonly index: number
-  readonly offset: number
-}
+export type { Filled } from './picker.js'
 
 /** A lane that had nothing to run, and now has. */
 export interface Arrival {
@@ -73,41 +33,38 @@ export interface Arrival {
   readonly jobs: number
 }
 
-export interface ReadyQueuesOptions {
-  readonly store: JobStore
+export interface ReadyQueuesOptions extends PickerOptions {
   readonly runTimes: RunTimes
-  /** Names and how many threads each may use; `Infinity` for no bound. */
-  readonly queues: ReadonlyMap<string, { readonly concurrency: number }>
+  readonly queues: ReadonlyMap<string, ReadyQueueOptions>
   /** What operators have set of queues, by queue, also of such as are not configured here. */
   readonly states: ReadonlyMap<number, QueueState>
-  /** Whether a definition is registered here. */
-  readonly canRun: (definitionId: number) => boolean
-  /** Whether any definition says by when its jobs must begin. A job may say so too, beside its entry. */
-  readonly definitionsExpire: boolean
-  /** Whether a job had to begin before now. */
-  readonly hasExpired: (page: PageRef, offset: number, definitionId: number) => boolean
   /** Told of each queue that holds jobs and is not configured here. */
   readonly onUnknownQueue: (queueId: number) => void
-  /** Told once of each definition whose jobs are passed over. */
-  readonly onUnknown: (definitionId: number) => void
+  /** Limit keys of a queue that are known in memory at a time. @defaultValue KEYS_KNOWN */
+  readonly keysKnown?: number
 }
 
 export class ReadyQueues {
+  /** Grows with everything that may let a job run that could not before: what was looked for in vain is worth another look. */
+  changes = 0
   readonly #options: ReadyQueuesOptions
   readonly #queues = new Map<number, ReadyQueue>()
-  readonly #unknown = new Set<number>()
+  readonly #picker: Picker
+  readonly #book: RateBook
   /** The lowest `virtualMs` among queues with work, as of the last pick. */
   #virtualNow = 0
   #arrivals: Arrival[] = []
-  #expired: ExpiredJob[] = []
   /** Upper bound of the bytes in all windows: counted up as pages come in, counted anew by `#trimWindow`. */
   #windowBytes = 0
 
   constructor(options: ReadyQueuesOptions) {
     this.#options = options
-    for (const [name, { concurrency }] of options.queues) {
-      const queue = new ReadyQueue(options.store.queueId(name), name, concurrency)
+    this.#picker = new Picker(options)
+    this.#book = new RateBook(options.store.engine)
+    for (const [name, queueOptions] of options.queues) {
+      const queue = new ReadyQueue(options.store.queueId(name), name, queueOptions)
       this.#queues.set(queue.id, queue)
+      if (queue.rate !== undefined) queue.log = this.#book.log(rateName(queue.id, 0))
     }
     for (const [queueId, state] of options.states) this.setState(queueId, state)
     this.#findLanes()
@@ -119,30 +76,66 @@ export class ReadyQueues {
 
   /** Whether threads hold work of a queue that they should not: it is paused, or more of them work for it than may. */
   holdsTooMany(queueId: number): boolean {
-    const queue = this.#queues.get(queueId)
-    return queue !== undefined && (queue.isPaused || queue.held.size > queue.concurrency)
+    return this.#queues.get(queueId)?.holdsTooMany === true
   }
 
   /** What an operator has set of a queue holds from the next pick on. Work of one that goes on is looked at as if it had just come. */
-  setState(queueId: number, { paused, concurrency }: QueueState): void {
+  setState(queueId: number, state: QueueState): void {
     const queue = this.#queues.get(queueId)
     if (queue === undefined) return
-    const goesOn = queue.isPaused && !paused
-    queue.isPaused = paused
-    queue.concurrency = concurrency ?? queue.configured
-    if (!goesOn) return
-    for (const { rank, hasWork } of queue.lanes) if (hasWork) this.#arrivals.push({ queue, rank, jobs: Infinity })
+    const goesOn = queue.isPaused && !state.paused
+    queue.setState(state)
+    this.threadsChanged()
+    if (goesOn) for (const rank of queue.runnableRanks()) this.#arrivals.push({ queue, rank, jobs: Infinity })
   }
 
+  /** Heavy jobs may wait for other threads than they did. */
+  threadsChanged(): void {
+    this.#picker.wanted = undefined
+    this.changes++
+  }
+
+  /** Whether any job waits that could be claimed, also when it may not run now. */
   get hasWork(): boolean {
     for (const queue of this.#queues.values()) if (queue.hasWork) return true
     return false
   }
 
-  /** Whether any queue has work that the slot may take. */
-  hasWorkFor(slot: number): boolean {
-    for (const queue of this.#queues.values()) if (queue.hasWork && queue.admits(slot)) return true
+  /** Whether any job may run somewhere now, as far as limits and rates are concerned. */
+  get hasRunnable(): boolean {
+    for (const queue of this.#queues.values()) if (queue.hasRunnable) return true
     return false
+  }
+
+  /** Whether any queue has work that the slot may take, of such a priority or a higher one. */
+  hasWorkFor(slot: number, lastRank: number): boolean {
+    for (const queue of this.#queues.values()) if (queue.hasWorkFor(slot, lastRank)) return true
+    return false
+  }
+
+  /** Epoch ms at which a rate lets the next job start of those that wait for it; `Infinity` when none does. */
+  get freeAt(): number {
+    let freeAt = Infinity
+    for (const queue of this.#queues.values()) {
+      if (queue.freeAt > 0 && queue.hasWork) freeAt = Math.min(freeAt, queue.freeAt)
+      if (queue.keyed !== undefined && !queue.isPaused) freeAt = Math.min(freeAt, Math.max(queue.freeAt, queue.keyed.freeAt))
+    }
+    return freeAt
+  }
+
+  /** The heavy job that waits for threads, if one does. */
+  get wanted(): Wanted | undefined {
+    return this.#picker.wanted
+  }
+
+  /** Those whose rate lets them start again may be chosen again. */
+  wake(now: number): void {
+    for (const queue of this.#queues.values()) {
+      if (queue.keyed?.wake(now) === true) this.changes++
+      if (queue.freeAt === 0 || queue.freeAt > now) continue
+      queue.freeAt = 0
+      this.changes++
+    }
   }
 
   /** Adds a page that the commit under way stores. Jobs of a queue that is not configured here wait for one that is. */
@@ -150,23 +143,52 @@ export class ReadyQueues {
     const queue = this.#queues.get(page.queueId)
     if (queue === undefined) return
     const lane = this.#lane(queue, page.rank, 0)
-    if (!lane.hasWork && !queue.isPaused) this.#arrivals.push({ queue, rank: page.rank, jobs: page.header.count })
+    const { rank } = page
+    this.changes++
+    queue.awaited = 0
+    if (page.lane !== 0) {
+      const keyed = this.#keyed(queue, false)
+      if (keyed.append(page) && !lane.hasWork && !queue.isPaused) this.#arrivals.push({ queue, rank, jobs: page.header.count })
+      this.#windowBytes += keyed.takeLoadedBytes()
+      return
+    }
+    if (!lane.hasWork && !queue.isPaused) this.#arrivals.push({ queue, rank, jobs: page.header.count })
     lane.append(page)
     this.#windowBytes += lane.takeLoadedBytes()
   }
 
-  /** Puts jobs of one batch back where they came from. */
+  /** A page that waits has other contents than it had. */
+  changed(page: PageRef): void {
+    if (page.lane === 0) return
+    this.changes++
+    this.#queues.get(page.queueId)?.keyed?.changed(page)
+  }
+
+  /** Puts jobs that were taken back unstarted where they came from. They do not count as started. */
   putBack(slices: readonly Slice[]): void {
-    const byLane = new Map<Lane, Slice[]>()
-    for (const slice of slices) {
-      const queue = this.#queues.get(slice.page.queueId)
+    this.#putBack(slices, true)
+  }
+
+  /** The same for jobs that had begun, and are to begin again. */
+  putBackBegun(slices: readonly Slice[]): void {
+    this.#putBack(slices, false)
+  }
+
+  #putBack(slices: readonly Slice[], isUnstarted: boolean): void {
+    for (const list of byLane(slices)) {
+      const { page } = list[0] as Slice
+      const queue = this.#queues.get(page.queueId)
       if (queue === undefined) continue
-      const lane = this.#lane(queue, slice.page.rank, 0)
-      const list = byLane.get(lane)
-      if (list === undefined) byLane.set(lane, [slice])
-      else list.push(slice)
+      this.changes++
+      queue.awaited = 0
+      const lane = this.#lane(queue, page.rank, 0)
+      if (page.lane === 0) lane.putBack(list)
+      else this.#keyed(queue, false).putBack(list, isUnstarted)
+      if (!isUnstarted || queue.log === undefined) continue
+      queue.log.refund(list.reduce((sum, { from, to }) => sum + to - from, 0))
+      queue.freeAt = 0
+      this.#book.changed(rateName(queue.id, 0), queue.log)
     }
-    for (const [lane, list] of byLane) lane.putBack(list)
   }
 
   /** Lanes to which work has come since the last call. */
@@ -178,35 +200,50 @@ export class ReadyQueues {
 
   /** Jobs whose turn came too late, since the last call; few, and the others when it is called again. */
   takeExpired(): readonly ExpiredJob[] {
-    if (this.#expired.length === 0) return this.#expired
-    const expired = this.#expired
-    this.#expired = []
-    return expired
+    return this.#picker.takeExpired()
   }
 
-  /** Chooses jobs for a thread slot, or undefined when nothing may run there. Queues take turns in the batch. */
-  fill(slot: number, room: Room): Filled | undefined {
+  /**
+   * Chooses jobs for a thread slot, or undefined when nothing may run there. Queues take turns in the batch; with `only` it is that
+   * queue's alone.
+   */
+  fill(slot: number, room: Room, only?: ReadyQueue): Filled | undefined {
     const draft: Filled = new Draft(this.#options.runTimes, room)
-    const candidates = [...this.#queues.values()].filter((queue) => queue.hasWork && queue.admits(slot))
+    this.#findKeys()
+    if (only !== undefined) this.#picker.wanted = undefined
+    const all = only === undefined ? [...this.#queues.values()] : [only]
+    const candidates = all.filter((queue) => queue.hasWorkFor(slot, room.lastRank))
     if (candidates.length > 1) candidates.sort((left, right) => left.virtualMs - right.virtualMs)
     while (!draft.isFull) {
       const queue = candidates.shift()
       if (queue === undefined) break
-      const before = draft.estimateMs
-      draft.beginTurn(candidates.length === 0 ? Infinity : QUEUE_TURN_MS)
-      this.#take(queue, draft)
-      const taken = draft.estimateMs - before
-      if (taken === 0) continue
+      const before = { jobs: draft.jobs, estimateMs: draft.estimateMs }
+      const free = queue.startsFree(room.now)
+      if (free === 0) continue
+      draft.beginTurn(candidates.length === 0 ? Infinity : QUEUE_TURN_MS, free)
+      if (this.#picker.take(queue, draft, slot)) this.changes++
+      this.#accountWindows(queue)
+      if (draft.jobs === before.jobs) continue
+      const taken = (draft.estimateMs - before.estimateMs) * draft.weight
       // A queue that was idle starts level with the others; it has not saved up a claim on all threads.
       this.#virtualNow = Math.max(queue.virtualMs, this.#virtualNow)
       queue.virtualMs = this.#virtualNow + taken
       draft.shares.set(queue, (draft.shares.get(queue) ?? 0) + taken)
-      if (!queue.hasWork) continue
+      if (queue.log !== undefined) {
+        queue.log.add(draft.jobs - before.jobs, room.now)
+        this.#book.changed(rateName(queue.id, 0), queue.log)
+      }
+      // It has ended its turn before its time: it has nothing more for this batch.
+      if (!draft.turnIsOver || !queue.hasWorkFor(slot, room.lastRank)) continue
       const behind = candidates.findIndex(({ virtualMs }) => virtualMs > queue.virtualMs)
       candidates.splice(behind < 0 ? candidates.length : behind, 0, queue)
     }
     if (draft.jobs === 0) return undefined
-    for (const queue of draft.shares.keys()) queue.held.set(slot, (queue.held.get(slot) ?? 0) + 1)
+    this.changes++
+    for (const queue of draft.shares.keys()) {
+      queue.held.set(slot, (queue.held.get(slot) ?? 0) + 1)
+      queue.lent += draft.weight - 1
+    }
     return draft
   }
 
@@ -221,13 +258,61 @@ export class ReadyQueues {
       const batches = (queue.held.get(slot) ?? 1) - 1
       if (batches === 0) queue.held.delete(slot)
       else queue.held.set(slot, batches)
-      queue.virtualMs += (usedMs.get(queue.id) ?? 0) - estimateMs
+      queue.lent -= filled.weight - 1
+      queue.awaited = 0
+      queue.virtualMs += (usedMs.get(queue.id) ?? 0) * filled.weight - estimateMs
+      this.changes++
     }
+  }
+
+  /** The same by limit key; of each the name that pages have, too. */
+  releaseKeys(filled: Filled, slot: number, usedMs: ReadonlyMap<string, number>, left?: ReadonlySet<string>): void {
+    for (const [key, estimateMs] of filled.keys) {
+      if (left?.has(key.name) === true) continue
+      filled.keys.delete(key)
+      this.#queues.get(key.queueId)?.keyed?.release(key, slot, (usedMs.get(key.name) ?? 0) * filled.weight - estimateMs)
+      this.changes++
+    }
+  }
+
+  /** Whether other slots could do any of a batch's jobs that its slot has not begun. */
+  mayMove({ keys, slices }: Filled): boolean {
+    const [key] = keys.keys()
+    if (key === undefined || keys.size > 1 || slices.some(({ page }) => page.lane === 0)) return true
+    return key.lanes.some(({ max }) => key.threads < max)
+  }
+
+  /** When a job that is not chosen here may begin, as far as rates are concerned: epoch ms, 0 for at once. */
+  mayStartAt(page: PageRef, now: number): number {
+    const queue = this.#queues.get(page.queueId)
+    if (queue === undefined) return 0
+    const at = queue.mayStartAt(now)
+    return page.lane === 0 ? at : Math.max(at, this.#keyed(queue, true).mayStartAt(page, now))
+  }
+
+  /** It begins, and counts as started like any other. */
+  noteStart(page: PageRef, now: number): void {
+    const queue = this.#queues.get(page.queueId)
+    if (queue?.log !== undefined) {
+      queue.log.add(1, now)
+      this.#book.changed(rateName(queue.id, 0), queue.log)
+    }
+    if (queue !== undefined && page.lane !== 0) this.#keyed(queue, true).noteStart(page, now)
+  }
+
+  /** Adds what was started, and what came back unstarted, to the commit under way. */
+  writeRates(writes: WriteBatch, now: number): void {
+    this.#book.write(writes, now)
   }
 
   /** The commit under way has become durable: its pages can be read, and bytes beyond the bound let go of. */
   committed(): void {
-    for (const queue of this.#queues.values()) for (const lane of queue.lanes) lane.committed()
+    this.changes++
+    for (const { lanes, keyed } of this.#queues.values()) {
+      for (const lane of lanes) lane.committed()
+      keyed?.committed()
+    }
+    this.#book.committed()
     this.#trimWindow()
   }
 
@@ -244,45 +329,56 @@ export class ReadyQueues {
           else bytes += page.bytes.length
         }
       }
+      bytes += queue.keyed?.unload() ?? 0
     }
     this.#windowBytes = bytes
   }
 
   /** The page with the given place, if it is in a window. */
-  findPage(queueId: number, rank: number, ord: number, sub: number): PageRef | undefined {
-    const lane = this.#queues.get(queueId)?.lanes.find((candidate) => candidate.rank === rank)
+  findPage(place: PagePlace): PageRef | undefined {
+    const { queueId, rank, ord, sub } = place
+    const queue = this.#queues.get(queueId)
+    if (place.lane !== 0) return queue?.keyed?.findPage(place)
+    const lane = queue?.lanes.find((candidate) => candidate.rank === rank)
     return lane?.window.find(({ page }) => page.ord === ord && page.sub === sub)?.page
   }
 
   /** From when the first of a queue's jobs that no thread has been handed could run, in epoch ms; undefined when there is none. */
   readyAt(queueId: number): number | undefined {
-    let earliest: number | undefined
-    for (const { readyAt } of this.#queues.get(queueId)?.lanes ?? [])
-      if (readyAt !== undefined && !(readyAt > (earliest ?? Infinity))) earliest = readyAt
-    return earliest
+    return this.#queues.get(queueId)?.readyAt
+  }
+
+  /** Looks for some limit keys that have jobs in the store. */
+  #findKeys(): void {
+    for (const { keyed } of this.#queues.values()) if (keyed?.find() === true) this.changes++
+  }
+
+  #accountWindows({ lanes, keyed }: ReadyQueue): void {
+    for (const lane of lanes) this.#windowBytes += lane.takeLoadedBytes()
+    if (keyed !== undefined) this.#windowBytes += keyed.takeLoadedBytes()
   }
 
   /** The earliest place in the order of every lane is where its window begins; finds the lanes that have stored pages. */
   #findLanes(): void {
     const { store } = this.#options
     const told = new Set<number>()
-    let queueId = 0
-    let rank = 0
-    for (;;) {
-      const found = store.nextLane(queueId, rank)
-      if (found === undefined) return
-      const queue = this.#queues.get(found.queueId)
-      if (queue !== undefined) this.#lane(queue, found.rank, store.lastOrd(found.queueId, found.rank))
-      else if (!told.has(found.queueId)) this.#options.onUnknownQueue(found.queueId)
-      told.add(found.queueId)
-      if (found.rank === 255) {
-        queueId = found.queueId + 1
-        rank = 0
-      } else {
-        queueId = found.queueId
-        rank = found.rank + 1
-      }
+    for (const { queueId, rank } of storedLanes(store)) {
+      const queue = this.#queues.get(queueId)
+      if (queue === undefined) {
+        if (!told.has(queueId)) this.#options.onUnknownQueue(queueId)
+        told.add(queueId)
+      } else if (rank === undefined) this.#keyed(queue, true)
+      else this.#lane(queue, rank, store.lastOrd(queueId, rank))
     }
+  }
+
+  /** The lanes of a queue's limit keys. */
+  #keyed(queue: ReadyQueue, isStored: boolean): KeyedLanes {
+    if (queue.keyed !== undefined) return queue.keyed
+    const { store, keysKnown } = this.#options
+    const onRank = (rank: number): unknown => this.#lane(queue, rank, 0)
+    queue.keyed = new KeyedLanes({ store, book: this.#book, queueId: queue.id, isStored, onRank, known: keysKnown })
+    return queue.keyed
   }
 
   #lane(queue: ReadyQueue, rank: number, lastOrd: number): Lane {
@@ -292,64 +388,5 @@ export class ReadyQueues {
     queue.lanes.push(lane)
     queue.lanes.sort((left, right) => left.rank - right.rank)
     return lane
-  }
-
-  /** Takes one turn's worth of a queue's jobs. */
-  #take(queue: ReadyQueue, draft: Filled): void {
-    let fruitless = 0
-    for (const lane of queue.lanes) {
-      while (!draft.turnIsOver && fruitless < FRUITLESS_SLICES && this.#expired.length < EXPIRE_JOBS) {
-        const slice = lane.front()
-        if (slice === undefined) break
-        const before = draft.jobs
-        lane.shift(this.#takeFrom(slice, draft))
-        fruitless = draft.jobs > before ? 0 : fruitless + 1
-      }
-      this.#windowBytes += lane.takeLoadedBytes()
-    }
-  }
-
-  /** Takes jobs from the front of a slice. Returns what is left of it. */
-  #takeFrom(slice: Slice, draft: Filled): Slice | undefined {
-    const { page } = slice
-    const { store, definitionsExpire, hasExpired } = this.#options
-    // Its bytes may be gone, from memory and from the store.
-    if (page.isOver) return undefined
-    const bytes = store.bytesOf(page)
-    let offset = slice.offset
-    let start = slice.from
-    let startOffset = offset
-    for (let index = slice.from; index < slice.to; index++) {
-      if (draft.turnIsOver || this.#expired.length >= EXPIRE_JOBS) {
-        draft.end(page, start, index, startOffset)
-        return { page, from: index, to: slice.to, offset }
-      }
-      const end = entryEnd(bytes, offset)
-      const definitionId = page.uniformDefinition >= 0 ? page.uniformDefinition : bytes.readUInt16LE(offset + 4)
-      const isHere = !page.isDone(index) && this.#known(definitionId)
-      const saysMore = definitionsExpire || bytes[offset + 7] !== 0
-      const isExpired = isHere && saysMore && hasExpired(page, offset, definitionId)
-      if (isExpired) this.#expired.push({ page, index, offset })
-      if (!isHere || isExpired) {
-        draft.end(page, start, index, startOffset)
-        start = index + 1
-        startOffset = end
-      } else {
-        const isExternal = ((bytes[offset + 6] ?? 0) & ENTRY_EXTERNAL) !== 0
-        draft.add(definitionId, isExternal ? end - offset + externalBytes(bytes, end) : end - offset)
-      }
-      offset = end
-    }
-    draft.end(page, start, slice.to, startOffset)
-    return undefined
-  }
-
-  #known(definitionId: number): boolean {
-    if (this.#options.canRun(definitionId)) return true
-    if (!this.#unknown.has(definitionId)) {
-      this.#unknown.add(definitionId)
-      this.#options.onUnknown(definitionId)
-    }
-    return false
   }
 }

@@ -20,8 +20,10 @@ import {
   INDEX_GROUP,
   INDEX_SOLO,
   indexKey,
+  isKeyed,
   keyAfter,
   laneEnd,
+  lanePageKey,
   metaKey,
   numberKey,
   pageKey,
@@ -41,6 +43,7 @@ import { type Counters, firstCounters, storedCounters } from './counters.js'
 import type { Engine, WriteBatch } from './engine.js'
 import { FORMAT, readFormat } from './format.js'
 import { readMeta } from './meta.js'
+import { pagesOfQueue } from './keyed-pages.js'
 import { Names } from './names.js'
 import { UniqueIndex } from './unique-index.js'
 import { PageRef } from './page-ref.js'
@@ -152,20 +155,22 @@ export class JobStore {
     }
     batch.remove('pages', page.key)
     if (page.marked) batch.remove('marks', page.key)
-    if (!page.header.solo && page.header.firstSeq !== page.ord) batch.remove('index', indexKey(INDEX_GROUP, page.header.firstSeq))
+    const { solo, firstSeq } = page.header
+    if (!solo && (firstSeq !== page.ord || page.lane !== 0)) batch.remove('index', indexKey(INDEX_GROUP, firstSeq))
   }
 
   /** The pages of a lane behind `after`, in order, with their marks. */
-  readLane(queueId: number, rank: number, after: { ord: number; sub: number }, limit: number): PageRef[] {
-    const entries = this.engine.range('pages', { start: keyAfter(queueId, rank, after), end: laneEnd(queueId, rank), limit })
+  readLane(queueId: number, rank: number, after: { ord: number; sub: number }, limit: number, lane = 0): PageRef[] {
+    const start = keyAfter(queueId, rank, after, lane)
+    const entries = this.engine.range('pages', { start, end: laneEnd(queueId, rank, lane), limit })
     return entries.map(({ key, value }) => this.#pageOf(key, value))
   }
 
   /** Jobs put back behind a page that lie behind `after`, which has the same `ord`. */
-  readPlace(queueId: number, rank: number, after: { ord: number; sub: number }, limit: number): PageRef[] {
+  readPlace(queueId: number, rank: number, after: { ord: number; sub: number }, limit: number, lane = 0): PageRef[] {
     const entries = this.engine.range('pages', {
-      start: keyAfter(queueId, rank, after),
-      end: pageKey(queueId, rank, after.ord + 1, 0),
+      start: keyAfter(queueId, rank, after, lane),
+      end: lanePageKey(queueId, rank, lane, after.ord + 1, 0),
       limit,
     })
     return entries.map(({ key, value }) => this.#pageOf(key, value))
@@ -182,10 +187,10 @@ export class JobStore {
     return last === undefined ? 0 : readPageKey(last.key).ord
   }
 
-  /** The first lane at or behind a place in the run order. */
+  /** The first lane of jobs without a limit key at or behind a place in the run order. */
   nextLane(queueId: number, rank: number): { queueId: number; rank: number } | undefined {
     const [first] = this.engine.range('pages', { start: pageKey(queueId, rank, 0, 0), limit: 1 })
-    return first === undefined ? undefined : readPageKey(first.key)
+    return first === undefined || isKeyed(first.key) ? undefined : readPageKey(first.key)
   }
 
   readPage(key: Buffer): PageRef | undefined {
@@ -195,10 +200,12 @@ export class JobStore {
 
   /** Pages of any lane behind `after`, for looking through them. With a queue: from its first one on, and only its own. */
   readPages(after: Buffer | undefined, limit: number, queueId?: number): PageRef[] {
-    const first = queueId === undefined ? undefined : pageKey(queueId, 0, 0, 0)
-    const start = after === undefined ? first : Buffer.concat([after, Buffer.of(0)])
-    const range = { ...(start && { start }), ...(queueId !== undefined && { end: laneEnd(queueId, 255) }), limit }
-    return this.engine.range('pages', range).map(({ key, value }) => this.#pageOf(key, value))
+    const start = after === undefined ? undefined : Buffer.concat([after, Buffer.of(0)])
+    const entries =
+      queueId === undefined
+        ? this.engine.range('pages', { ...(start && { start }), limit })
+        : pagesOfQueue(this.engine, queueId, start, limit)
+    return entries.map(({ key, value }) => this.#pageOf(key, value))
   }
 
   /** A page's bytes, read again when memory let go of them. */
@@ -239,10 +246,10 @@ export class JobStore {
   }
 
   #pageOf(key: Buffer, value: Buffer): PageRef {
-    const { queueId, rank, ord, sub } = readPageKey(key)
+    const { queueId, rank, lane, ord, sub } = readPageKey(key)
     const changing = this.#changing.get(`${ord}.${sub}`)
     if (changing !== undefined) return changing
-    const page = new PageRef(queueId, rank, ord, sub, readPageHeader(value), value, -1)
+    const page = new PageRef(queueId, rank, ord, sub, readPageHeader(value), value, -1, lane)
     const marks = this.engine.get('marks', key)
     if (marks !== undefined) page.restoreMarks(marks)
     return page
@@ -319,7 +326,7 @@ export class JobStore {
     return page !== undefined && seq < page.firstSeq + page.count ? location : undefined
   }
 
-  /** The page of its lane in which a job was enqueued, if it is still there. */
+  /** The page of its lane in which a job without a limit key was enqueued, if it is still there. */
   homePage(queueId: number, rank: number, seq: number): Buffer | undefined {
     const [entry] = this.engine.range('pages', {
       start: pageKey(queueId, rank, 0, 0),

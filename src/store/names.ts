@@ -1,6 +1,6 @@
 /** The names of queues and definitions, interned: a job carries 16 bits instead of a name. */
 import { MillraceError } from '../base/errors.js'
-import { MAX_NAMES } from '../base/limits.js'
+import { MAX_NAMES, MAX_QUEUES } from '../base/limits.js'
 import { metaKey } from '../codec/keys.js'
 import type { Engine } from './engine.js'
 
@@ -37,10 +37,11 @@ export class Names {
 
   add(name: string): number {
     const id = this.all.length
-    if (id >= MAX_NAMES) {
+    const most = this.kind === 'queue' ? MAX_QUEUES : MAX_NAMES
+    if (id >= most) {
       throw new MillraceError(
         'MILLRACE_INVALID_OPTIONS',
-        `The store has met ${MAX_NAMES} different ${this.kind} names; "${name}" is one too many.`,
+        `The store has met ${most} different ${this.kind} names; "${name}" is one too many.`,
       )
     }
     this.#set(id, name)

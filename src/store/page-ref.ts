@@ -6,14 +6,25 @@
  * Owned by the scheduler while its jobs wait, by a batch while they run.
  */
 import { assert } from '../base/assert.js'
-import { pageKey } from '../codec/keys.js'
+import { lanePageKey } from '../codec/keys.js'
 import type { PageHeader } from '../codec/page.js'
 import { readOverrides } from '../codec/page.js'
 import type { JobOverrides } from '../options/enqueue-options.js'
 
+/** Where a page lies: the parts of its key. */
+export interface PagePlace {
+  readonly queueId: number
+  readonly rank: number
+  readonly lane: number
+  readonly ord: number
+  readonly sub: number
+}
+
 export class PageRef {
   readonly queueId: number
   readonly rank: number
+  /** The lane of its limit key; 0 for jobs without one. */
+  readonly lane: number
   /** Place in the order of arrival; the second part of the key. */
   readonly ord: number
   readonly sub: number
@@ -40,12 +51,14 @@ export class PageRef {
     header: PageHeader,
     bytes: Buffer | undefined,
     uniformDefinition: number,
+    lane = 0,
   ) {
     this.queueId = queueId
     this.rank = rank
     this.ord = ord
     this.sub = sub
-    this.key = pageKey(queueId, rank, ord, sub)
+    this.lane = lane
+    this.key = lanePageKey(queueId, rank, lane, ord, sub)
     this.header = header
     this.bytes = bytes
     this.uniformDefinition = uniformDefinition
@@ -54,6 +67,11 @@ export class PageRef {
   /** Unique among all pages: `ord` is drawn from one counter for all queues. */
   get name(): string {
     return `${this.ord}.${this.sub}`
+  }
+
+  /** Unique among limit keys; of no use for pages without one. */
+  get limitName(): string {
+    return limitName(this.queueId, this.lane)
   }
 
   get isOver(): boolean {
@@ -125,4 +143,9 @@ export interface Slice {
   readonly to: number
   /** Where the first job's entry begins in the page's bytes. */
   readonly offset: number
+}
+
+/** The name of a limit key: of its queue and its lane. */
+export function limitName(queueId: number, lane: number): string {
+  return `${queueId}.${lane}`
 }

@@ -10,12 +10,14 @@ import {
   INDEX_SOLO,
   INDEX_SUSPECT,
   indexKey,
+  lanePageKey,
   metaKey,
   numberKey,
   pageKey,
   payloadKey,
   scheduledKey,
 } from '../../src/codec/keys.js'
+import { laneOf } from '../../src/codec/limit-lane.js'
 import type { SoloParts } from '../../src/codec/page.js'
 import { buildSolo, ENTRY_EXTERNAL, ENTRY_RETRY, ENTRY_SUSPECT, PageBuilder } from '../../src/codec/page.js'
 import { scheduleKey, writeScheduleRecord } from '../../src/codec/schedule-record.js'
@@ -27,6 +29,7 @@ import { EMPTY_LEDGER } from '../../src/job/job-state.js'
 import type { JobOverrides } from '../../src/options/enqueue-options.js'
 import type { Engine } from '../../src/store/engine.js'
 import { WriteBatch } from '../../src/store/engine.js'
+import { putRate } from '../../src/store/rates.js'
 import { createMemoryEngine } from '../../src/store/memory-engine.js'
 import { AT, FIELDS } from '../../src/telemetry/counts.js'
 import { WINDOWS } from '../../src/telemetry/windows.js'
@@ -39,7 +42,11 @@ const RANK = 127
 const BEGUN_AT = 1000
 const DUE_AT = 5000
 
+const LIMITED: JobOverrides = { limitKey: 'tenant', limitMax: 1 }
+
 const keys = {
+  /** Job 12, in the lane of its limit key. */
+  keyed: lanePageKey(QUEUE, RANK, laneOf('tenant'), 12, 0),
   /** Jobs 1 to 3; the second is over, the third has a page of its own. */
   page: pageKey(QUEUE, RANK, 1, 0),
   /** Job 3, put back behind its page. */
@@ -71,11 +78,11 @@ function holder(change: Partial<KeyHolder>): Buffer {
 }
 
 const counters = {
-  nextSeq: 12,
+  nextSeq: 13,
   nextBatch: 4,
   nextBlock: 4,
   epoch: 2,
-  waiting: 5,
+  waiting: 6,
   scheduled: 1,
   retryable: 1,
   completed: 2,
@@ -167,14 +174,14 @@ function nightly(last: JobAddress): Buffer {
 
 /** Statistics of all the jobs there are. */
 const counts = {
-  enqueued: 10,
+  enqueued: 11,
   started: 2,
   completed: 2,
   failed: 0,
   retried: 0,
   cancelled: 1,
   discarded: 0,
-  waiting: 5,
+  waiting: 6,
   scheduled: 1,
   retryable: 1,
 }
@@ -225,6 +232,9 @@ async function goodStore(): Promise<Engine> {
   batch.put('payloads', payloadKey(2, 1), Buffer.of(1, 0x31))
   batch.put('finished', keys.cancelled, block(6, {}))
   batch.put('pages', keys.unique, page(10, [0], 0, { unique: { key: 'w', while: 'waiting' } }))
+  batch.put('pages', keys.keyed, page(12, [0], 0, LIMITED))
+  batch.put('index', indexKey(INDEX_GROUP, 12), leadTo(0, keys.keyed))
+  putRate(batch, '0', { spanMs: 1000, moments: [[BEGUN_AT, 2]] })
   batch.put('finished', keys.kept, block(11, { overrides: { unique: { key: 'k', while: 'kept' } } }))
   batch.put('index', uniqueIndexKey(hashes.waiting), holder({ while: 'waiting', expiresAt: 70 }))
   batch.put('index', uniqueExpiryKey(70, hashes.waiting), Buffer.alloc(0))
@@ -257,7 +267,7 @@ async function problemsOf(plant: Fault['plant'], options: AuditOptions = {}): Pr
 const faults: Readonly<Record<string, Fault>> = {
   'a page that is gone': {
     plant: (batch) => batch.remove('pages', keys.promoted),
-    sees: /counter waiting is 5, a recount gives 3/,
+    sees: /counter waiting is 6, a recount gives 4/,
   },
   'a page that stayed': {
     plant: (batch) => batch.put('marks', keys.page, Buffer.of(0b111)),
@@ -307,6 +317,29 @@ const faults: Readonly<Record<string, Fault>> = {
   'an index entry that leads elsewhere': {
     plant: (batch) => batch.put('index', indexKey(INDEX_SOLO, 8), leadTo(1, keys.delayed)),
     sees: /index solo 8 leads to/,
+  },
+  'a page that no limit key leads to': {
+    plant: (batch) => batch.remove('index', indexKey(INDEX_GROUP, 12)),
+    sees: /index group 12 is missing/,
+  },
+  'a page in the lane of another limit key': {
+    plant: (batch) => {
+      batch.remove('pages', keys.keyed)
+      batch.put('pages', lanePageKey(QUEUE, RANK, 5, 12, 0), page(12, [0], 0, LIMITED))
+    },
+    sees: /lies in lane 5, and its limit key has lane/,
+  },
+  'a page with a limit key among those without': {
+    plant: (batch) => batch.put('pages', keys.promoted, page(4, [0, ENTRY_EXTERNAL], 0, LIMITED)),
+    sees: /lies in lane 0, and its limit key has lane/,
+  },
+  'a rate of a queue that is not there': {
+    plant: (batch) => putRate(batch, '7', { spanMs: 10, moments: [[1, 1]] }),
+    sees: /meta rate "7" is of an unknown queue/,
+  },
+  'a rate that cannot be read': {
+    plant: (batch) => batch.put('meta', metaKey('rate:0'), Buffer.from('{}')),
+    sees: /meta rate "0" cannot be read/,
   },
   'a unique key that nobody holds': {
     plant: (batch) => batch.remove('index', uniqueIndexKey(hashes.retry)),
@@ -435,19 +468,19 @@ const faults: Readonly<Record<string, Fault>> = {
   },
   'statistics that are gone': {
     plant: (batch) => batch.remove('meta', seriesKey('now', QUEUE, 0)),
-    sees: /there are no statistics of 0:0, which has 5, 1, 1 jobs/,
+    sees: /there are no statistics of 0:0, which has 6, 1, 1 jobs/,
   },
   'statistics that cannot be read': {
     plant: (batch) => batch.put('meta', seriesKey('now', QUEUE, 0), Buffer.alloc(7)),
     sees: /statistics 0:0 cannot be read/,
   },
   'statistics that lag behind the jobs': {
-    plant: (batch) => putStatistics(batch, { waiting: 6, enqueued: 11 }),
-    sees: /statistics 0:0 tell of 6, 1, 1 jobs waiting, scheduled and retryable, a recount gives 5, 1, 1/,
+    plant: (batch) => putStatistics(batch, { waiting: 7, enqueued: 12 }),
+    sees: /statistics 0:0 tell of 7, 1, 1 jobs waiting, scheduled and retryable, a recount gives 6, 1, 1/,
   },
   'statistics that have lost an enqueue': {
-    plant: (batch) => putStatistics(batch, { enqueued: 9 }),
-    sees: /tell of 9 jobs enqueued and of 10 that became something/,
+    plant: (batch) => putStatistics(batch, { enqueued: 10 }),
+    sees: /tell of 10 jobs enqueued and of 11 that became something/,
   },
   'statistics that are not what the counters have gained': {
     plant: (batch) => putStatistics(batch, { completed: 1, enqueued: 9 }),
@@ -495,8 +528,8 @@ const faults: Readonly<Record<string, Fault>> = {
     sees: /meta schedule:nightly cannot be read/,
   },
   'a schedule whose last run has a number that was not given out': {
-    plant: (batch) => batch.put('meta', scheduleKey('nightly'), nightly({ seq: 12, queueId: QUEUE, rank: RANK })),
-    sees: /counter nextSeq is 12, and 12 is in use/,
+    plant: (batch) => batch.put('meta', scheduleKey('nightly'), nightly({ seq: 13, queueId: QUEUE, rank: RANK })),
+    sees: /counter nextSeq is 13, and 13 is in use/,
   },
   'a schedule whose last run was in an unknown queue': {
     plant: (batch) => batch.put('meta', scheduleKey('nightly'), nightly({ seq: 2, queueId: 7, rank: RANK })),
@@ -506,7 +539,7 @@ const faults: Readonly<Record<string, Fault>> = {
   'no format': { plant: (batch) => batch.remove('meta', metaKey('format')), sees: /no format/ },
 }
 
-const miscounts = { waiting: 6, scheduled: 0, retryable: 0, completed: 3, cancelled: 0, discarded: 1, nextSeq: 11, nextBlock: 3 }
+const miscounts = { waiting: 7, scheduled: 0, retryable: 0, completed: 3, cancelled: 0, discarded: 1, nextSeq: 12, nextBlock: 3 }
 
 describe('checkStore', () => {
   it('finds nothing in a store that is whole', async () => {

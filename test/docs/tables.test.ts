@@ -66,11 +66,11 @@ test('the fields of a definition', () => {
 test('the defaults of a definition', () => {
   const compiled = compiledDefinition(defineJob({ name: 'n', module: import.meta.url, run: () => 1 }))
   assert(compiled !== undefined)
-  const { queue, priority, maxRetries, backoff, timeoutMs, softTimeoutMs } = compiled
+  const { queue, priority, maxRetries, backoff, timeoutMs, softTimeoutMs, weight } = compiled
   assert.equal(softTimeoutMs, undefined)
   assert.deepEqual(
     Object.fromEntries(defaults('Defining a job', 'Field')),
-    JSON.parse(JSON.stringify({ queue, priority, maxRetries, backoff, timeout: timeoutMs })),
+    JSON.parse(JSON.stringify({ queue, priority, maxRetries, backoff, timeout: timeoutMs, weight })),
   )
   assert(section('Defining a job').includes(`${PRIORITY_MIN} to ${PRIORITY_MAX}`))
 })
@@ -100,6 +100,7 @@ test('the defaults of an executor', () => {
   assert.deepEqual(Object.fromEntries(given), {
     threads: 'os.availableParallelism()',
     'queues.*.concurrency': options.queues.get('default')?.concurrency,
+    'queues.*.ageing': options.queues.get('default')?.ageingMs,
     durability: options.durability,
     'retain.jobs': options.retain.completed.jobs,
     'retain.age': options.retain.completed.ageMs,

@@ -209,6 +209,22 @@ defineJob({ name: 'x', module, setup: () => 1, run: (_input, ctx) => ctx.state.l
 defineJob({ name: 'x', module, handler: handlerOf<Module>(), run() {} })
 // @ts-expect-error The setup of a handler apart lies there too.
 defineJob({ name: 'x', module, setup: () => 1, handler: handlerOf<Module>() })
+export const limited = defineJob({
+  name: 'limited',
+  module,
+  input: z.object({ tenant: z.string() }),
+  limit: { key: ({ tenant }) => tenant, max: 2, rate: { max: 10, per: '1m' } },
+  weight: ({ tenant }) => tenant.length,
+  run() {},
+})
+defineJob({ name: 'x', module, limit: { key: 'api', max: Infinity }, weight: 2, run() {} })
+// @ts-expect-error A limit says how many.
+defineJob({ name: 'x', module, limit: { key: 'api' }, run() {} })
+// @ts-expect-error A key is a string.
+defineJob({ name: 'x', module, input: z.number(), limit: { key: (input) => input, max: 1 }, run() {} })
+// @ts-expect-error The key of an enqueue is no function.
+export const limitedEnqueue: EnqueueOptions = { limit: { key: () => 'a', max: 1 } }
+
 // @ts-expect-error A unique job has a key.
 defineJob({ name: 'x', module, unique: { while: 'kept' }, run() {} })
 // @ts-expect-error No such span.

@@ -37,6 +37,7 @@ test('the least definition has the documented defaults', () => {
     timeoutMs: 15_000,
     softTimeoutMs: undefined,
     startBefore: undefined,
+    weight: 1,
     run,
     varies: false,
   })

@@ -203,6 +203,7 @@ test('effectiveSettings: stored over constant over default', () => {
     softTimeoutMs: undefined,
     startBefore: undefined,
     backoff: { type: 'exponential', base: 2 },
+    weight: 1,
   }
   assert.deepEqual(effectiveSettings(undefined, undefined), defaults)
   assert.deepEqual(effectiveSettings(varying, undefined), defaults)
@@ -215,6 +216,7 @@ test('effectiveSettings: stored over constant over default', () => {
     softTimeoutMs: 3,
     startBefore: undefined,
     backoff: { type: 'fixed', delay: 1 },
+    weight: 1,
   })
   assert.deepEqual(
     effectiveSettings(constants, { maxRetries: 0, timeoutMs: Infinity, softTimeoutMs: 4, backoff: { type: 'linear', step: 2 } }),
@@ -224,6 +226,7 @@ test('effectiveSettings: stored over constant over default', () => {
       softTimeoutMs: 4,
       startBefore: undefined,
       backoff: { type: 'linear', step: 2 },
+      weight: 1,
     },
   )
 })

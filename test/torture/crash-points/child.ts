@@ -81,6 +81,7 @@ class Script {
       () => this.#acts('exits', 'freezes'),
       () => this.#cancels(),
       () => this.#uniques(),
+      () => this.#limits(),
       () => this.#reopens(),
       () => this.#prunes(),
     ]
@@ -127,6 +128,22 @@ class Script {
     const [id] = calls.ids.slice(-1)
     await begun
     if (id !== undefined) await calls.cancel(id)
+  }
+
+  /** Keys of which one runs, a rate that makes some rest, a heavy job; together with delays, failures, cancels and a crash of theirs. */
+  async #limits(): Promise<void> {
+    const calls = this.#calls
+    const one = { key: 'one', max: 1 }
+    const paced = { key: 'paced', max: 9, rate: { max: 2, per: 40 } }
+    const [, ids] = await Promise.all([
+      calls.many(true, 5, { limit: one }),
+      calls.many(true, 3, { limit: one, delay: LATER_MS }),
+      calls.many(true, 4, { limit: paced }),
+      calls.one({ limit: one }, this.#keyOf('fails')),
+      calls.one({ limit: paced, delay: 20 }, this.#keyOf('exits')),
+      calls.one({ weight: 2, limit: one }, this.#keyOf('plain')),
+    ])
+    await calls.cancel(ids[0] ?? '')
   }
 
   /** Keys that are held until a run begins, until the end, beyond it, and for a time; enqueues that meet them, and that replace and put off. */

@@ -47,6 +47,9 @@ const ENQUEUE_OPTIONS: Readonly<Record<string, Accepts>> = {
   // The key is missing.
   unique: never,
   startBefore,
+  weight: whole(1, 1024),
+  // Its fields are missing.
+  limit: never,
 }
 
 const UNIQUES: Readonly<Record<string, readonly [Accepts, (value: unknown) => object]>> = {
@@ -370,6 +373,18 @@ const NESTED_OPEN: Readonly<Record<string, readonly [Accepts, (value: unknown) =
     whole(1, Number.MAX_SAFE_INTEGER, true),
     (value) => ({ queues: { images: { concurrency: value } } }),
   ],
+  'queues.images.rate': [never, (value) => ({ queues: { images: { rate: value } } })],
+  'queues.images.rate.max': [
+    whole(1, Number.MAX_SAFE_INTEGER),
+    (value) => ({ queues: { images: { rate: { max: value, per: 1000 } } } }),
+  ],
+  'queues.images.rate.per': [
+    (value) => duration({ zero: false, infinity: false })(value) && !(typeof value === 'number' && value > 366 * 86_400_000),
+    (value) => ({ queues: { images: { rate: { max: 1, per: value } } } }),
+  ],
+  'queues.images.ageing': [duration({ zero: false, infinity: true }), (value) => ({ queues: { images: { ageing: value } } })],
+  'reserve.threads': [never, (value) => ({ threads: 1, reserve: { threads: value, priority: 0 } })],
+  'reserve.priority': [whole(-128, 127), (value) => ({ threads: 2, reserve: { threads: 1, priority: value } })],
   'resourceLimits.maxOldGenerationSizeMb': [
     (value) => typeof value === 'number' && value >= 16 && value < Infinity,
     (value) => ({ resourceLimits: { maxOldGenerationSizeMb: value } }),
@@ -421,6 +436,8 @@ const DEFINE_OPTIONS: Readonly<Record<string, Accepts>> = {
   unique: never,
   startBefore: either(aFunction, startBefore),
   retryIf: aFunction,
+  weight: either(whole(1, 1024), aFunction),
+  limit: never,
 }
 
 /** These need no executor, and throw at the call. */

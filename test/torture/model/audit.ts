@@ -5,6 +5,7 @@ import { JOB_STATES } from '../../../src/job/job-info.js'
 import { statisticsProblems } from '../../support/recount.js'
 import { checkStore } from '../../support/store-check.js'
 import { QUEUES, type History, type QueueName } from './history.js'
+import { isLimited, limitProblems, rateProblems, weightOf } from './limits.js'
 import type { ModelJob, QueueSetting, Window } from './model.js'
 import { configured, type World } from './world.js'
 
@@ -50,10 +51,15 @@ function whatMoves(infos: readonly JobInfo[], world: World, threads: number): st
   const setting = ({ queue }: JobInfo): QueueSetting | undefined => world.settings.get(queue as QueueName)
   const isPaused = (info: JobInfo): boolean => setting(info)?.paused === true
   const suspects = infos.some((info) => isWaiting(info.state) && !isPaused(info) && isSuspect(info.attempts.at(-1)?.outcome))
-  if (held.length >= threads || (suspects && held.length > 0)) return undefined
+  const load = (running: readonly JobInfo[]): number =>
+    running.reduce((sum, info) => sum + weightOf(info, threads, setting(info)?.concurrency ?? Infinity), 0)
+  if (load(held) >= threads || (suspects && held.length > 0)) return undefined
+  const available = infos.filter((info) => info.state === 'available' && !isPaused(info))
+  // One that counts as several threads keeps others from them until it has enough.
+  if (held.length > 0 && available.some(({ weight = 1 }) => weight > 1)) return undefined
   const isFull = (info: JobInfo): boolean =>
-    held.filter(({ queue }) => queue === info.queue).length >= (setting(info)?.concurrency ?? Infinity)
-  const able = infos.find((info) => info.state === 'available' && !isPaused(info) && !isFull(info))
+    load(held.filter(({ queue }) => queue === info.queue)) >= (setting(info)?.concurrency ?? Infinity)
+  const able = available.find((info) => !isFull(info) && !isLimited(info, infos))
   return able === undefined ? undefined : `${able.id} could run and does not`
 }
 
@@ -90,6 +96,10 @@ export async function audit(world: World, history: History, window: Window): Pro
     }
   }
   for (const job of world.jobs) if (!listed.has(job)) problems.push(...missing(job, infos, history, window))
+  const held = infos.filter(({ state }) => state === 'running')
+  problems.push(...limitProblems(held, history.threads, world.isRebounded))
+  const own = infos.filter((info) => jobOf(info, world)?.unique === undefined)
+  if (!world.hasJumped) problems.push(...rateProblems(own))
   problems.push(...(await countsAndGets(infos, world)))
   if (history.retain === 'all' && !world.purged && !world.hasUnseenEnds)
     problems.push(...statisticsProblems(world.executor, infos, atWork(infos, world), (info) => jobOf(info, world)?.ends ?? []))

@@ -31,6 +31,11 @@ function shown(executor: Executor, change: (info: JobInfo) => readonly JobInfo[]
   })
 }
 
+/** It says that it has its limit, and has not. */
+function loosened({ limit, ...options }: EnqueueOptions): EnqueueOptions {
+  return limit === undefined ? options : { ...options, limit: { key: limit.key, max: Infinity } }
+}
+
 function withoutUnique({ unique: _unique, ...options }: EnqueueOptions): EnqueueOptions {
   return options
 }
@@ -114,6 +119,16 @@ export const FAULTS: readonly ModelFault[] = [
           const counts = await executor.counts()
           return { ...counts, completed: counts.completed * 2 }
         },
+      }),
+  },
+  {
+    name: 'executor that ignores limits',
+    spoilExecutor: (executor) =>
+      changed(executor, {
+        enqueue: async (...[definition, input, options]: Parameters<Executor['enqueue']>) =>
+          await executor.enqueue(definition, input, loosened(options ?? {})),
+        enqueueMany: async (...[definition, inputs, options]: Parameters<Executor['enqueueMany']>) =>
+          await executor.enqueueMany(definition, inputs, loosened(options ?? {})),
       }),
   },
   {

@@ -5,6 +5,7 @@
 import * as fc from 'fast-check'
 import type { Act, DefinitionName } from '../../fixtures/torture/model-jobs.js'
 import { ACTS } from '../../fixtures/torture/model-jobs.js'
+import { LIMIT_NAMES, type LimitName } from './limits.js'
 
 export type ModelBackoff =
   | { readonly type: 'fixed'; readonly delay: number }
@@ -41,6 +42,8 @@ export interface Enqueue {
   /** From now, in ms; negative: in the past. */
   readonly runAt?: number | undefined
   readonly unique?: ModelUnique | undefined
+  readonly limit?: LimitName | undefined
+  readonly weight?: number | undefined
   /**
    * By when it must begin: so long after the call, or as a span that counts from when it becomes available. Long: a thread counts by a
    * clock of its own, which is not turned.
@@ -120,6 +123,8 @@ const enqueue: fc.Arbitrary<Enqueue> = fc
     timeout: maybe(fc.constantFrom(50, 180_000, Infinity)),
     backoff: maybe(backoff),
     unique: maybe(unique),
+    limit: maybe(fc.constantFrom('one', ...LIMIT_NAMES)),
+    weight: fc.option(fc.constantFrom(2, 9), { nil: undefined, freq: 1 }),
     startBefore: maybe(fc.record({ ms: fc.constantFrom(60_000, 3_600_000), span: fc.boolean() })),
     when: maybe(
       fc.oneof(

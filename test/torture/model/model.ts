@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Attempt, JobInfo, JobState } from '../../../src/index.js'
 import type { Enqueue, ModelBackoff, ModelUnique } from './history.js'
 import type { Input } from '../../fixtures/torture/model-jobs.js'
+import { LIMITS, type LimitName } from './limits.js'
 import { outputOf, singleKey } from '../../fixtures/torture/model-jobs.js'
 
 /** Timeouts below this are meant to strike; those above never do. */
@@ -67,6 +68,8 @@ interface Settings {
   readonly delayMs: number
   /** From the enqueue, in ms. */
   readonly startBeforeMs: number
+  readonly limit: LimitName | undefined
+  readonly weight: number
 }
 
 export function settingsOf(enqueue: Enqueue, { key, times, afterMs }: Input): Settings {
@@ -91,6 +94,8 @@ export function settingsOf(enqueue: Enqueue, { key, times, afterMs }: Input): Se
     backoff: enqueue.backoff ?? backoff,
     delayMs: enqueue.delay ?? enqueue.runAt ?? 0,
     startBeforeMs: deadlineMs(enqueue),
+    limit: enqueue.limit,
+    weight: enqueue.weight ?? 1,
   }
 }
 
@@ -237,10 +242,11 @@ export class ModelJob {
   }
 
   #constants(info: JobInfo): string[] {
-    const { queue, priority, maxRetries, timeoutMs } = this.settings
-    const shown = [info.name, info.queue, info.priority, info.maxRetries, info.timeoutMs, info.input]
+    const { queue, priority, maxRetries, timeoutMs, limit, weight } = this.settings
+    const shown = [info.name, info.queue, info.priority, info.maxRetries, info.timeoutMs, info.input, info.limitKey, info.weight]
     const problems: string[] = []
-    const meant = [this.name, queue, priority, maxRetries, timeoutMs, this.input]
+    const limitKey = limit === undefined ? undefined : LIMITS[limit].key
+    const meant = [this.name, queue, priority, maxRetries, timeoutMs, this.input, limitKey, weight > 1 ? weight : undefined]
     for (const [index, value] of meant.entries())
       if (!isDeepStrictEqual(shown[index], value)) problems.push(`shows ${String(shown[index])} instead of ${String(value)}`)
     if (!this.tried.has(info.enqueuedAt)) problems.push(`was enqueued at ${info.enqueuedAt}`)

@@ -7,6 +7,7 @@ import { QUEUES, type Call, type Command, type Enqueue, type History, type Model
 import type { Input } from '../../fixtures/torture/model-jobs.js'
 import { DEFINITIONS } from '../../fixtures/torture/model-jobs.js'
 import { type Fate, ModelKeys, nameOf } from './keys.js'
+import { LIMITS } from './limits.js'
 import { ModelJob, newWindow, settingsOf, SHORT_MS, type QueueSetting, type Window } from './model.js'
 import { configured, World, type WorldOptions } from './world.js'
 
@@ -19,6 +20,8 @@ const RETRIES_OF_SHORT = 4
 const LONG_MS = 90_000_000
 /** More than any job has delays and retries. */
 const ROUNDS = 7
+/** Of each that may begin only so often. */
+const RUNS_OF_PACED = 5
 
 export interface Tally {
   histories: number
@@ -103,7 +106,10 @@ class Performer {
     for (const [job] of this.#world.jobs.entries()) await this.#call({ do: 'release', job })
     const left = (): ModelJob | undefined =>
       this.#world.jobs.find(({ isOver, absent, isEndless }) => !isOver && !absent && !isEndless)
-    for (let round = 0; round < ROUNDS && (round === 0 || left() !== undefined); round++)
+    // Few of the paced ones begin in each round.
+    const paced = this.#world.jobs.filter(({ settings }) => settings.limit === 'paced').length
+    const rounds = ROUNDS + RUNS_OF_PACED * paced
+    for (let round = 0; round < rounds && (round === 0 || left() !== undefined); round++)
       await this.step({ do: 'advance', ms: LONG_MS }, `the end, round ${round}`)
     const job = left()
     if (job !== undefined) throw new Error(`the end: job ${job.input.key} is ${job.seen?.state}`)
@@ -117,6 +123,7 @@ class Performer {
         clock.advance(command.ms)
         return
       case 'jump':
+        this.#world.hasJumped = true
         clock.jump(command.ms)
         return
       case 'together':
@@ -175,6 +182,7 @@ class Performer {
         await this.#set('resume', () => this.#world.executor.queue(call.queue).resume())
         return
       case 'concurrency': {
+        this.#world.isRebounded = true
         const concurrency = call.jobs ?? configured(call.queue).concurrency
         this.#maybe(call.queue, (setting) => ({ ...setting, concurrency }))
         await this.#set('setConcurrency', () => this.#world.executor.queue(call.queue).setConcurrency(call.jobs))
@@ -502,7 +510,7 @@ function uniqueOptions({ within, ...unique }: ModelUnique): UniqueOptions {
 }
 
 function optionsOf(enqueue: Enqueue, now: number): EnqueueOptions {
-  const { queue, priority, maxRetries, timeout, backoff, delay, runAt, startBefore, unique } = enqueue
+  const { queue, priority, maxRetries, timeout, backoff, delay, runAt, startBefore, unique, limit, weight } = enqueue
   return {
     ...(queue !== undefined && { queue }),
     ...(priority !== undefined && { priority }),
@@ -512,6 +520,8 @@ function optionsOf(enqueue: Enqueue, now: number): EnqueueOptions {
     ...(delay !== undefined && { delay }),
     ...(runAt !== undefined && { runAt: now + runAt }),
     ...(unique !== undefined && { unique: uniqueOptions(unique) }),
+    ...(limit !== undefined && { limit: LIMITS[limit] }),
+    ...(weight !== undefined && { weight }),
     ...(startBefore !== undefined && { startBefore: startBefore.span ? `${startBefore.ms}ms` : now + startBefore.ms }),
   }
 }

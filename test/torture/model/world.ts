@@ -89,6 +89,10 @@ export class World {
   readonly arrived = new Set<number>()
   /** What was set of the queues, as last seen. */
   readonly settings = new Map<QueueName, QueueSetting>(QUEUES.map((queue) => [queue, configured(queue)]))
+  /** The wall clock was set: spans of time cannot be told from its readings any more. */
+  hasJumped = false
+  /** Queues were bounded otherwise than at first. */
+  isRebounded = false
   /** Jobs have been removed that `retain` would have kept. */
   purged = false
   /** A job may have been brought back and have ended again between two looks: nobody counts such ends. */

@@ -2,7 +2,7 @@
 import type { Worker } from 'node:worker_threads'
 import { Dispatcher } from '../../../src/dispatcher/dispatcher.js'
 import { PoolThread } from '../../../src/dispatcher/pool-thread.js'
-import { ReadyQueue } from '../../../src/scheduler/ready-queues.js'
+import { ReadyQueue } from '../../../src/scheduler/ready-queue.js'
 import { good, loop } from '../../fixtures/torture/victims.js'
 import type { PlantedFault } from '../rung.js'
 import { Arena, completes } from './arena.js'

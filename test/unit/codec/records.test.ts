@@ -126,6 +126,7 @@ describe('a page', () => {
   })
 
   it('is full by jobs, by bytes, and by different overrides', () => {
+    let different = 0
     const fill = (payload: Buffer, overrides: () => JobOverrides | undefined): number => {
       const builder = new page.PageBuilder()
       while (!builder.isFull) {
@@ -149,8 +150,13 @@ describe('a page', () => {
       1,
     )
     assert.equal(
-      fill(Buffer.alloc(0), () => ({ maxRetries: 1 })),
+      fill(Buffer.alloc(0), () => ({ maxRetries: different++ })),
       255,
+    )
+    assert.equal(
+      fill(Buffer.alloc(0), () => ({ maxRetries: 1 })),
+      PAGE_JOBS,
+      'equal ones are stored once',
     )
     const shared = { maxRetries: 1 }
     assert.equal(
@@ -339,7 +345,13 @@ it('a claim keeps its slices', (t) => {
       claimedAt: prng.next() * 2e12,
       alone: prng.below(2) === 1,
       slices: Array.from({ length: prng.below(30) }, () => ({
-        key: keys.pageKey(prng.below(65_536), prng.below(256), prng.below(2 ** 47), prng.below(513)),
+        key: keys.lanePageKey(
+          prng.below(32_768),
+          prng.below(256),
+          prng.pick([0, 1 + prng.below(2 ** 47)]),
+          prng.below(2 ** 47),
+          prng.below(513),
+        ),
         from: prng.below(512),
         to: prng.below(513),
       })),
@@ -360,6 +372,10 @@ describe('keys', () => {
       [
         ([queue, rank, ord, sub]) => keys.pageKey(queue!, rank!, ord!, sub!),
         () => [number(16), prng.below(256), number(48), number(16)],
+      ],
+      [
+        ([queue, rank, lane, ord, sub]) => keys.lanePageKey(queue!, rank!, lane!, ord!, sub!),
+        () => [number(15), prng.below(256), 1 + prng.below(2 ** 47), number(48), number(16)],
       ],
       [([runAt, seq]) => keys.scheduledKey(runAt!, seq!), () => [number(48), number(48)]],
       [([kind, seq]) => keys.indexKey(kind!, seq!), () => [prng.below(3), number(48)]],
@@ -382,7 +398,15 @@ describe('keys', () => {
     assert.deepEqual(keys.readPageKey(keys.pageKey(65_535, 255, 2 ** 48 - 1, 65_535)), {
       queueId: 65_535,
       rank: 255,
+      lane: 0,
       ord: 2 ** 48 - 1,
+      sub: 65_535,
+    })
+    assert.deepEqual(keys.readPageKey(keys.lanePageKey(32_767, 255, 2 ** 48 - 1, 7, 65_535)), {
+      queueId: 32_767,
+      rank: 255,
+      lane: 2 ** 48 - 1,
+      ord: 7,
       sub: 65_535,
     })
     assert.deepEqual(keys.readScheduledKey(keys.scheduledKey(1.2, 5)), { runAt: 2, seq: 5 }, 'never early')

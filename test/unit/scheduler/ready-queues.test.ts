@@ -11,7 +11,9 @@ import {
   readPageHeader,
 } from '../../../src/codec/page.js'
 import { EMPTY_LEDGER } from '../../../src/job/job-state.js'
-import { ReadyQueues, type Filled, type ReadyQueue } from '../../../src/scheduler/ready-queues.js'
+import type { Room } from '../../../src/scheduler/draft.js'
+import type { ReadyQueue } from '../../../src/scheduler/ready-queue.js'
+import { ReadyQueues, type Filled } from '../../../src/scheduler/ready-queues.js'
 import { RunTimes } from '../../../src/scheduler/run-times.js'
 import { WriteBatch } from '../../../src/store/engine.js'
 import { JobStore } from '../../../src/store/job-store.js'
@@ -100,9 +102,14 @@ function seqs(filled: Filled | undefined): number[] {
   )
 }
 
+/** Room for any job, in a program of many threads. */
+function room(slots: number, budgetMs: number): Room {
+  return { now: 1, lastRank: 255, threadsFor: () => ({ free: 8, all: 8 }), slots, budgetMs: () => budgetMs }
+}
+
 /** A batch of one queue's turn. */
 function pick(ready: ReadyQueues, slot: number, slots: number): Filled | undefined {
-  return ready.fill(slot, { slots, budgetMs: () => 4 })
+  return ready.fill(slot, room(slots, 4))
 }
 
 /** The one queue of a batch. */
@@ -388,7 +395,7 @@ describe('queues', () => {
     add({ queue: 'default' })
     add({ queue: 'narrow' })
     await commit()
-    const both = ready.fill(0, { slots: 2, budgetMs: () => 10 })
+    const both = ready.fill(0, room(2, 10))
     assert.ok(both)
     const [first, narrow] = both.shares.keys()
     assert.deepEqual([first?.name, narrow?.name], ['default', 'narrow'])

@@ -1,0 +1,399 @@
+/**
+ * The jobs of a queue that have limit keys: which key's come next, and which may not run now.
+ *
+ * A key that may run is in the ring of each priority it has jobs of, ordered by the thread time that keys have had, so that whoever has
+ * a million jobs does not hold back whoever has three. A key that may not run is in no ring, and costs nothing until something
+ * changes: it waits for one of its own jobs to end (as many run as its job at the front allows), or rests until its rate lets one
+ * more start. A thread that holds jobs of a key may have more of them: there they run one after the other, and count as one.
+ *
+ * Keys lie in memory while they have waiting or running jobs, `KEYS_KNOWN` of them at most. At open they are found in the store step by
+ * step, a few with every pick; beyond the bound a key is forgotten when it has had its turn, and found again by the next search. What
+ * jobs a key has lies in the store; of few keys some pages are in memory.
+ */
+import { KEYS_FOUND, KEYS_KNOWN } from '../base/limits.js'
+import type { CompiledRate } from '../job/limit.js'
+import type { JobStore } from '../store/job-store.js'
+import type { PagePlace, PageRef, Slice } from '../store/page-ref.js'
+import { rateName } from '../store/rates.js'
+import { FrontAges } from './front-ages.js'
+import { FullKeys } from './full-keys.js'
+import { Heap } from './heap.js'
+import { KeyRings } from './key-rings.js'
+import { KeySearch } from './key-search.js'
+import { isAtRest, KeyedWindows } from './keyed-windows.js'
+import { Lane } from './lane.js'
+import { KeyedLane, LimitKey, readyAtOf } from './limit-key.js'
+import type { RateBook } from './rate-book.js'
+
+export interface KeyedLanesOptions {
+  readonly store: JobStore
+  readonly book: RateBook
+  readonly queueId: number
+  /** The store may hold lanes that nobody has met. */
+  readonly isStored: boolean
+  /** Told of each priority that keys have jobs of. */
+  readonly onRank: (rank: number) => void
+  /** Keys known at a time. @defaultValue KEYS_KNOWN */
+  readonly known?: number | undefined
+}
+
+export class KeyedLanes {
+  /** The jobs of the queue without a key share with the keys as if they had one. */
+  readonly others: LimitKey
+  readonly #options: KeyedLanesOptions
+  readonly #mostKeys: number
+  readonly #keys = new Map<number, LimitKey>()
+  readonly #rings: KeyRings
+  readonly #resting = new Heap<LimitKey>(({ freeAt }) => freeAt)
+  readonly #full = new FullKeys()
+  /** The slot for which jobs are being chosen. */
+  #choosesFor = -1
+  readonly #search: KeySearch
+  /** Lanes to which the commit under way stores something. */
+  readonly #appended = new Set<KeyedLane>()
+  /** Keys without jobs, and keys that have had their turn and give way to others. */
+  readonly #leaving = new Set<LimitKey>()
+  /** The least thread time among keys with work, as of the last pick. */
+  #virtualNow = 0
+  readonly #windows = new KeyedWindows()
+  readonly #ages = new FrontAges()
+
+  constructor(options: KeyedLanesOptions) {
+    this.#options = options
+    this.#rings = new KeyRings(options.onRank)
+    this.others = new LimitKey(options.queueId, 0)
+    this.#mostKeys = options.known ?? KEYS_KNOWN
+    this.#search = new KeySearch(options.store.engine, options.queueId, options.isStored)
+  }
+
+  get #isCrowded(): boolean {
+    return this.#keys.size >= this.#mostKeys
+  }
+
+  /** Whether any job waits, free to run or not. */
+  get hasWork(): boolean {
+    return this.hasRunnable || this.#search.isPending || this.#full.size > 0 || this.#resting.size > 0
+  }
+
+  /** Whether a job may run somewhere now. */
+  get hasRunnable(): boolean {
+    return this.#rings.size > 0 || (this.#search.isPending && !this.#isCrowded)
+  }
+
+  /** Keys that any slot may take. */
+  get runnable(): number {
+    return this.#rings.size
+  }
+
+  /** Whether a job of a priority may run somewhere now. */
+  hasRunnableAt(rank: number): boolean {
+    return this.#rings.sizeAt(rank) > 0
+  }
+
+  /** Whether a slot may find a job there of such a priority or a higher one. */
+  hasWorkFor(slot: number, lastRank: number): boolean {
+    if (this.#search.isPending && !this.#isCrowded) return true
+    if (this.#rings.hasUpTo(lastRank)) return true
+    for (const { lanes } of this.#full.at(slot)) if (lanes.some(({ lane }) => lane.hasWork && lane.rank <= lastRank)) return true
+    return false
+  }
+
+  /** Epoch ms at which the first resting key may go on; `Infinity` when none rests. */
+  get freeAt(): number {
+    return this.#resting.first?.freeAt ?? Infinity
+  }
+
+  /** From when the first of the jobs that no thread has been handed could run, in epoch ms; undefined when there is none. */
+  get readyAt(): number | undefined {
+    return this.#ages.readyAt
+  }
+
+  /** Bytes that have come into memory since the last call. */
+  takeLoadedBytes(): number {
+    return this.#windows.takeLoadedBytes()
+  }
+
+  // ---- what comes in ----
+
+  /** Adds a page that the commit under way stores. Returns whether the first job that may run has come with it. */
+  append(page: PageRef): boolean {
+    if (this.#isCrowded && !this.#keys.has(page.lane)) {
+      this.#search.repeat(true)
+      return false
+    }
+    const wasIdle = this.#rings.sizeAt(page.rank) === 0
+    const entry = this.#lane(page.rank, page.lane)
+    if (!entry.lane.hasWork) entry.heed(page)
+    entry.lane.append(page, !this.#windows.isFull)
+    this.#appended.add(entry)
+    this.#windows.account(entry)
+    this.#place(entry.key)
+    return wasIdle && entry.heapAt >= 0
+  }
+
+  /** Jobs of one lane come back. `isUnstarted`: they did not begin, and do not count as started. */
+  putBack(slices: readonly Slice[], isUnstarted: boolean): void {
+    const [first] = slices
+    if (first === undefined) return
+    const { rank, lane: number } = first.page
+    const entry = this.#lane(rank, number)
+    entry.lane.putBack(slices)
+    this.#heedFront(entry)
+    this.#appended.add(entry)
+    const { key } = entry
+    if (isUnstarted && key.log !== undefined) {
+      key.log.refund(slices.reduce((sum, { from, to }) => sum + to - from, 0))
+      this.#options.book.changed(this.#rateName(key), key.log)
+      this.#wake(key)
+    }
+    this.#place(key)
+  }
+
+  /** A page that waits has other numbers than it had. */
+  changed({ rank, lane: number }: PageRef): void {
+    const key = this.#keys.get(number)
+    const entry = key?.lanes.find(({ lane }) => lane.rank === rank)
+    if (key === undefined || entry === undefined) return
+    this.#heedFront(entry)
+    this.#wake(key)
+    this.#place(key)
+  }
+
+  /** When a job may begin outside of a batch of chosen ones, as far as its key's rate is concerned: epoch ms, 0 for at once. */
+  mayStartAt(page: PageRef, now: number): number {
+    const rate = page.overrides(1)?.limitRate
+    return rate === undefined ? 0 : this.#logOf(this.#known(page)).mayStartAt(rate, now)
+  }
+
+  /** It has begun. */
+  noteStart(page: PageRef, now: number): void {
+    if (page.overrides(1)?.limitRate !== undefined) this.#count(this.#known(page), 1, now)
+  }
+
+  /** Resting keys whose time has come go on. Returns whether there were any. */
+  wake(now: number): boolean {
+    let woke = false
+    for (let key = this.#resting.first; key !== undefined && key.freeAt <= now; key = this.#resting.first) {
+      this.#wake(key)
+      this.#place(key)
+      woke = true
+    }
+    return woke
+  }
+
+  /** Looks for keys in the store. Returns whether there was something to look for. */
+  find(): boolean {
+    if (!this.#search.isPending || this.#isCrowded) return false
+    for (let count = 0; count < KEYS_FOUND && !this.#isCrowded; count++) {
+      const found = this.#search.next()
+      if (found === undefined) break
+      const entry = this.#lane(found.rank, found.lane, true)
+      entry.since = Math.min(entry.since, found.since)
+      this.#place(entry.key)
+    }
+    return true
+  }
+
+  // ---- choosing ----
+
+  /** Begins to choose for a slot: it may have more of what it holds. */
+  beginPick(slot: number): void {
+    this.#choosesFor = slot
+    for (const key of this.#full.at(slot)) this.#place(key)
+  }
+
+  endPick(): void {
+    const keys = this.#full.at(this.#choosesFor)
+    this.#choosesFor = -1
+    for (const key of keys) this.#place(key)
+  }
+
+  /** The key's lane that comes next in a priority; its job at the front may run, or it has none. */
+  next(rank: number): KeyedLane | undefined {
+    for (let entry = this.#rings.first(rank); entry !== undefined; entry = this.#rings.first(rank)) {
+      // What the job at the front allows is known when it is read, and may be less than was thought.
+      if (this.front(entry) !== undefined && this.#admits(entry)) return entry
+      this.#windows.account(entry)
+      this.#place(entry.key)
+    }
+    return undefined
+  }
+
+  /** The slice at the front of a lane, with the numbers that its jobs bring. */
+  front(entry: KeyedLane): Slice | undefined {
+    let slice = entry.lane.front()
+    // Cancelled as a whole: its bytes may be gone, from memory and from the store.
+    for (; slice?.page.isOver === true; slice = entry.lane.front()) entry.lane.shift(undefined)
+    if (slice === undefined) return undefined
+    this.#options.store.bytesOf(slice.page)
+    entry.heed(slice.page)
+    return slice
+  }
+
+  /** How many jobs of the lane at its front may start now. At 0 the key rests from here on. */
+  startsFree({ key, rate }: KeyedLane, now: number): number {
+    if (rate === undefined) return Infinity
+    const log = this.#logOf(key)
+    const free = log.free(rate, now)
+    if (free > 0) return free
+    key.freeAt = log.freeAt(rate, now)
+    this.#place(key)
+    return 0
+  }
+
+  /** Jobs of the lane were chosen, for the first time in this batch or once more. */
+  chosen(entry: KeyedLane, rate: CompiledRate | undefined, jobs: number, tookMs: number, isFirst: boolean, now: number): void {
+    const { key } = entry
+    this.#windows.account(entry)
+    if (jobs > 0) {
+      if (isFirst) key.hold(this.#choosesFor)
+      if (rate !== undefined) this.#count(key, jobs, now)
+      this.charge(key, tookMs)
+    }
+    this.#heedFront(entry)
+    this.#place(key)
+  }
+
+  /** A key, or the others, have had thread time. Whoever was idle starts level with the rest. */
+  charge(key: LimitKey, tookMs: number): void {
+    this.#virtualNow = Math.max(key.virtualMs, this.#virtualNow)
+    key.virtualMs = this.#virtualNow + tookMs
+  }
+
+  /** A batch of the slot holds no job of the key any more. `correctionMs`: what its jobs took beyond what was estimated. */
+  release(key: LimitKey, slot: number, correctionMs: number): void {
+    key.letGo(slot)
+    key.virtualMs += correctionMs
+    if (!key.isHeldBy(slot)) this.#full.leftSlot(key, slot)
+    if (key.threads === 0 && this.#search.isPending && this.#isCrowded) this.#leaving.add(key)
+    this.#place(key)
+  }
+
+  // ---- between commits ----
+
+  /** The commit under way has become durable. */
+  committed(): void {
+    for (const { key, lane } of this.#appended) {
+      lane.committed()
+      this.#place(key)
+    }
+    this.#appended.clear()
+    this.#search.committed()
+    for (const key of this.#leaving) this.#leave(key)
+    this.#leaving.clear()
+    if (this.#windows.isFull) this.unload()
+  }
+
+  /** Leaves the pages of keys that nobody runs for to the store. Returns the bytes that stay. Only right after `committed`. */
+  unload(): number {
+    return this.#windows.unload()
+  }
+
+  /** The page with the given place, if it is in memory. */
+  findPage({ rank, lane: number, ord, sub }: Omit<PagePlace, 'queueId'>): PageRef | undefined {
+    const entry = this.#keys.get(number)?.lanes.find(({ lane }) => lane.rank === rank)
+    return entry?.lane.window.find(({ page }) => page.ord === ord && page.sub === sub)?.page
+  }
+
+  // ---- where a key belongs ----
+
+  /** Puts a key where it belongs: into the rings, to those that are full, to the resting ones, or away. */
+  #place(key: LimitKey): void {
+    const rests = key.freeAt > 0
+    if (rests !== key.heapAt >= 0) {
+      if (rests) this.#resting.add(key)
+      else this.#resting.remove(key)
+    } else if (rests) this.#resting.moved(key)
+    let isFull = false
+    let hasWork = false
+    for (const entry of key.lanes) {
+      const { lane } = entry
+      hasWork ||= lane.hasWork
+      const admits = this.#admits(entry)
+      isFull ||= lane.hasWork && !rests && key.threads >= entry.max
+      this.#rings.place(entry, lane.isReadable && admits && !rests)
+      this.#ages.place(entry)
+    }
+    this.#full.place(key, isFull)
+    // Not before the commit: until then its last pages are in the store as if nobody had run them.
+    if (!hasWork && key.threads === 0) this.#leaving.add(key)
+  }
+
+  /** Whether the job at the front may join those that run: anywhere, or in the slot that is chosen for. */
+  #admits({ key, max }: KeyedLane): boolean {
+    return key.threads < max || key.isHeldBy(this.#choosesFor)
+  }
+
+  #wake(key: LimitKey): void {
+    if (key.freeAt === 0) return
+    this.#resting.remove(key)
+    key.freeAt = 0
+  }
+
+  /** Forgets a key that has no jobs, or leaves it to the store while others wait there to be found. */
+  #leave(key: LimitKey): void {
+    if (!key.hasWork && key.threads === 0) {
+      this.#wake(key)
+      if (this.#keys.get(key.number) === key) this.#keys.delete(key.number)
+      return
+    }
+    if (!this.#search.isPending || !this.#isCrowded || this.#keys.get(key.number) !== key || !isAtRest(key)) return
+    this.#wake(key)
+    for (const entry of key.lanes) {
+      this.#rings.place(entry, false)
+      this.#ages.forget(entry)
+    }
+    this.#full.place(key, false)
+    this.#keys.delete(key.number)
+    this.#search.repeat(false)
+  }
+
+  // ---- parts ----
+
+  /** A key's lane, new ones with what may lie in the store: all of it if nothing is searched for any more. */
+  #lane(rank: number, number: number, isStored = this.#search.isPending): KeyedLane {
+    let key = this.#keys.get(number)
+    if (key === undefined) {
+      key = new LimitKey(this.#options.queueId, number)
+      key.virtualMs = this.#virtualNow
+      this.#keys.set(number, key)
+    }
+    const known = key.lanes.find(({ lane }) => lane.rank === rank)
+    if (known !== undefined) return known
+    const { store, queueId } = this.#options
+    this.#rings.meet(rank)
+    const entry = new KeyedLane(key, new Lane(store, queueId, rank, isStored ? 1 : 0, number))
+    key.lanes.push(entry)
+    return entry
+  }
+
+  /** The job that is at the front now may allow more than the one before it, or less. */
+  #heedFront(entry: KeyedLane): void {
+    const [front] = entry.lane.window
+    if (front?.page.bytes !== undefined && !front.page.isOver) {
+      entry.heed(front.page)
+      return
+    }
+    entry.max = Infinity
+    if (front !== undefined) entry.since = Math.min(entry.since, readyAtOf(front.page.header))
+  }
+
+  /** The key of a page; a stand-in for one that is not in memory. */
+  #known({ queueId, lane }: PageRef): LimitKey {
+    return this.#keys.get(lane) ?? new LimitKey(queueId, lane)
+  }
+
+  #logOf(key: LimitKey): NonNullable<LimitKey['log']> {
+    return (key.log ??= this.#options.book.log(this.#rateName(key)))
+  }
+
+  #count(key: LimitKey, starts: number, now: number): void {
+    const log = this.#logOf(key)
+    log.add(starts, now)
+    this.#options.book.changed(this.#rateName(key), log)
+  }
+
+  #rateName(key: LimitKey): string {
+    return rateName(this.#options.queueId, key.number)
+  }
+}
