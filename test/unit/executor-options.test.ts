@@ -38,6 +38,7 @@ test('the least options have the documented defaults', () => {
     maxCrashes: 3,
     maxStuckThreads: 4,
     abortGraceMs: 1000,
+    controlSocket: true,
     recycle: { afterJobs: Infinity, heapBytes: Infinity },
     resourceLimits: undefined,
     env: undefined,
