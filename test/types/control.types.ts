@@ -18,13 +18,15 @@ export async function control(executor: Executor): Promise<void> {
   const report = await executor.retryMany(filter, { dryRun: true, onProgress: ({ matched }) => matched.toFixed() })
   expectType<Equal<typeof report, BulkReport>>()
   await executor.cancelMany({ ids: new Set(['a']) })
-  await executor.discardMany({ all: true })
+  await executor.discardMany({ all: true }, { reason: 'the tenant has left', dryRun: true })
   const purge: JobPurge = { state: 'completed' }
   await queue.purge(purge, { dryRun: false })
   const changed = await Promise.all([executor.retry('a'), executor.discard('a', 'why')])
   expectType<Equal<typeof changed, [boolean, boolean]>>()
   await executor.setThreads(2)
 
+  // @ts-expect-error What is brought back needs no reason.
+  await executor.retryMany({ all: true }, { reason: 'why' })
   // @ts-expect-error How many must be said, if only as undefined.
   await queue.setConcurrency()
   // @ts-expect-error A filter of many is never left out.

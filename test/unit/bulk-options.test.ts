@@ -43,6 +43,9 @@ test('every problem is listed in one error', () => {
     () => compileBulkOptions({ dryRun: 'yes', onProgress: 1, dry: 1 }, 'purge'),
     withCode('MILLRACE_INVALID_OPTIONS', /onProgress/),
   )
+  assert.throws(() => compileBulkOptions({ reason: 1 }, 'cancelMany'), withCode('MILLRACE_INVALID_OPTIONS', /reason/))
+  for (const call of ['retryMany', 'purge'] as const)
+    assert.throws(() => compileBulkOptions({ reason: 'why' }, call), withCode('MILLRACE_INVALID_OPTIONS', /reason/))
 })
 
 test('ids count once, and are bounded', () => {

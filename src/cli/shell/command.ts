@@ -3,7 +3,7 @@
  * colours, and one way to end. A command says what it takes and what it does.
  */
 import { styleText } from 'node:util'
-import { plural } from '../demo/format-quantity.js'
+import { plural, printable, shorten } from '../demo/format-quantity.js'
 import { countOf, durationOf, type OptionKinds, readOptions } from '../read-options.js'
 import { UsageError } from '../usage-error.js'
 import { CommandError, type ExitCode } from './exit-code.js'
@@ -48,6 +48,8 @@ const COMMON = {
 } as const satisfies OptionKinds
 
 const DEFAULT_TIMEOUT_MS = 5000
+/** Of a message: a path or a name may be as long as the system allows. */
+const LINE_CHARACTERS = 1000
 
 /** The lines about them in every help. */
 export const COMMON_HELP = `  --json           Print JSON for programs
@@ -67,7 +69,8 @@ export async function runCommand(command: ShellCommand, args: readonly string[])
   } catch (error) {
     if (error instanceof UsageError) error.command = command.name
     if (!(error instanceof CommandError)) throw error
-    process.stderr.write(`millrace ${command.name}: ${error.message}\n`)
+    const lines = error.message.split('\n').map((line) => shorten(printable(line), LINE_CHARACTERS))
+    process.stderr.write(`millrace ${command.name}: ${lines.join('\n')}\n`)
     return error.exitCode
   }
 }

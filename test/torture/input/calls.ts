@@ -253,6 +253,9 @@ function controlCalls(): Call[] {
     refused('cancelMany(…, { onProgress })', orAbsent(aFunction), ({ executor }, value) =>
       executor.cancelMany({ ids: [] }, { onProgress: value }),
     ),
+    refused('discardMany(…, { reason })', orAbsent(text), ({ executor }, value) =>
+      executor.discardMany({ ids: [] }, { reason: value }),
+    ),
     refused('discard(id)', never, ({ executor }, value) => executor.discard(value)),
     refused('discard(…, reason)', orAbsent(text), ({ executor, id }, value) => executor.discard(id, value)),
     refused('retry(id)', never, ({ executor }, value) => executor.retry(value)),
@@ -284,6 +287,7 @@ function listCalls(): Call[] {
     queue: text,
     name: text,
     limit: whole(0, Number.MAX_SAFE_INTEGER, true),
+    payloads: oneOf(true, false),
   }
   return Object.entries(fields).map(([field, takes]) => ({
     name: `list({ ${field} })`,

@@ -63,6 +63,13 @@ const NO_PATHS = [
   '/proc/millrace',
 ]
 
+/** Commands for a store, each with what it needs besides the directory left out. */
+const SHELL: readonly (readonly string[])[] = [
+  ...['status', 'top', 'queues', 'pause', 'resume', 'schedules', 'threads', 'enqueue', 'metrics', 'backup'].map((name) => [name]),
+  ...['list', 'show', 'retry', 'run', 'cancel', 'discard'].map((verb) => ['jobs', verb]),
+  ['schedules', 'remove'],
+]
+
 function lines(ends: End, ...all: readonly (readonly string[])[]): Line[] {
   return all.map((args) => ({ args, ends }))
 }
@@ -129,9 +136,35 @@ const LINES: readonly Line[] = [
     'cannot run',
     ...['./missing', './file', '.', 'file/below', `./${LONG}`, './loop', '\u001b[31m'].map((file) => ['supervise', '--', file]),
   ),
+  ...lines('answered', ...SHELL.map((words) => [...words, '--help']), ['jobs'], ['jobs', '--help'], ['jobs', 'help']),
+  ...SHELL.flatMap((words) => lines('wrong', ...STRAY.map((option) => [...words, 'empty', option]), words, [...words, ''])),
+  ...SHELL.flatMap((words) => lines('wrong', ...NO_DURATIONS.slice(2).map((limit) => [...words, 'empty', `--timeout=${limit}`]))),
+  ...[...NO_PATHS, 'empty', 'odd', 'foreign'].flatMap((path) =>
+    lines('refused', ['status', path], ['jobs', 'cancel', path, '--all'], ['metrics', path], ['schedules', 'remove', path, 'x']),
+  ),
+  ...['jobs', 'jobs lst empty', 'jobs  empty', 'jobs constructor empty', 'jobs __proto__ empty', 'schedules drop empty'].flatMap(
+    (line) => lines(line === 'jobs' ? 'answered' : 'wrong', line.split(' ')),
+  ),
+  ...lines('wrong', ...NO_COUNTS.map((count) => ['threads', 'empty', `--set=${count}`]), ['threads', 'empty', '--set=1025']),
+  ...lines('wrong', ...NO_COUNTS.map((count) => ['queues', 'empty', 'default', `--concurrency=${count}`])),
+  ...lines('wrong', ['queues', 'empty', '--concurrency=1'], ['metrics', 'empty', '--json'], ['top', 'empty', '--json']),
+  ...lines(
+    'wrong',
+    ['jobs', 'list', 'empty', '--payloads'],
+    ['jobs', 'cancel', 'empty'],
+    ['jobs', 'retry', 'empty', '--reason=x'],
+  ),
+  ...lines(
+    'wrong',
+    ['enqueue', 'empty', 'x', '{'],
+    ['enqueue', 'empty', 'x', '1', '--priority=high'],
+    ['pause', 'empty', 'a', 'b'],
+  ),
   ...(
     [
       ['doctor', 'taken/store'],
+      ['status', 'taken/store'],
+      ['jobs', 'list', 'taken'],
       ['compact', 'taken/store'],
       ['compact', 'taken'],
       ['demo', 'taken'],
@@ -143,6 +176,7 @@ const LINES: readonly Line[] = [
 
 /** Words of which lines are made at random. `true` and `./missing` are the programs to supervise: both end by themselves. */
 const WORDS = [
+  ...['status', 'jobs', 'list', 'cancel', 'queues', 'pause', 'schedules', 'remove', 'threads', 'metrics', '--all', '--dry-run'],
   ...['demo', 'doctor', 'compact', 'supervise', 'help', '--', '--help', '-h', '-v', '--json', '--repair', '--fresh', '--json=1'],
   ...['--threads', '--threads=1', '2', '--store', '--store=new', '--min-delay', '1ms', '--max-restarts=0', '--max-delay=1ms'],
   ...[

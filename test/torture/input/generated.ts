@@ -41,6 +41,8 @@ const MORE_KEYS = [
   'limit',
   'grace',
   'name',
+  'payloads',
+  'reason',
 ]
 const ODD_KEYS = ['__proto__', 'constructor', 'maxRetry', 'Queue', '', 'toString']
 
