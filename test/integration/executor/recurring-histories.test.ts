@@ -7,6 +7,7 @@ import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'
 import type { Executor } from '../../../src/executor/executor.js'
 import { createMemoryEngine } from '../../../src/store/memory-engine.js'
+import { MISFIRE_RUNS } from '../../../src/base/limits.js'
 import type { Engine } from '../../../src/store/engine.js'
 import { told } from '../../fixtures/executor/schedule-jobs.js'
 import { assertConsistent, lasting, listed, setup } from '../../support/executor.js'
@@ -176,8 +177,22 @@ function misfitOf(grid: readonly number[], planned: readonly number[], misfire: 
     if (index > 0 && at <= (planned[index - 1] ?? 0)) return `ran at ${at} after ${planned[index - 1]}`
   }
   if (planned.at(-1) !== grid.at(-1)) return `the latest instant is ${grid.at(-1)}, and the latest run ${planned.at(-1)}`
-  // Fewer than a hundred are missed at a time.
-  if (misfire === 'all' && planned.length !== grid.length) return `${grid.length} instants have ${planned.length} runs`
+  return misfire === 'all' ? gapOf(grid, new Set(planned)) : undefined
+}
+
+/** Of those that are missed at a time the latest `MISFIRE_RUNS` run: whatever did not run comes before so many that did. */
+function gapOf(grid: readonly number[], ran: ReadonlySet<number>): string | undefined {
+  let runsBehind = 0
+  let isGap = false
+  for (const at of grid.toReversed()) {
+    if (ran.has(at)) {
+      runsBehind = isGap ? 1 : runsBehind + 1
+      isGap = false
+      continue
+    }
+    isGap = true
+    if (runsBehind < MISFIRE_RUNS) return `nothing ran at ${at}, and only ${runsBehind} behind it did: ${grid.length} instants`
+  }
   return undefined
 }
 
