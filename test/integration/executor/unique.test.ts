@@ -452,9 +452,9 @@ for (const store of STORES) {
       assert.equal(keysIn(await all.engine()), 2)
       if (store === 'lmdb') await (await all.engine()).close()
       const reopened = await all.reopen()
+      const { commits } = reopened.stats().store
       clock.advance(10_000)
-      for (let commits = -1; commits !== reopened.stats().store.commits; await reopened.counts())
-        commits = reopened.stats().store.commits
+      while (reopened.stats().store.commits === commits) await reopened.counts()
       assert.equal(await keysLeft(all, reopened, false), 0)
     })
 
