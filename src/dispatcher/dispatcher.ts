@@ -135,6 +135,11 @@ export class Dispatcher {
     if (!isBusy) for (const slot of this.slots) slot.lookNow()
   }
 
+  /** Says whether jobs wait for threads. */
+  setAwaited(isAwaited: boolean): void {
+    for (const slot of this.slots) slot.awaited(isAwaited)
+  }
+
   /** Threads held by native code after they were told to end. */
   get stuckThreads(): number {
     return this.#stuckThreads

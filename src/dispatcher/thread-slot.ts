@@ -53,6 +53,7 @@ export class ThreadSlot {
   #stuck: Timer | undefined
   #bornMs: number
   #failedStarts = 0
+  #isAwaited = false
   /** The present worker does not end, and is not replaced. */
   #isStuck = false
   #endedOne = false
@@ -164,6 +165,12 @@ export class ThreadSlot {
   takeBack(): Map<Batch, Slice[]> {
     this.#isCornered = false
     return new Map(this.batches.toReversed().map((batch) => [batch, batch.steal()]))
+  }
+
+  /** Whether jobs wait for threads: then the process does not end during a pause between starts. */
+  awaited(isAwaited: boolean): void {
+    this.#isAwaited = isAwaited
+    if (this.#mode === 'waiting') this.#wait?.setRef(isAwaited)
   }
 
   /** Aborts the signal of the job the thread is at. */
@@ -353,6 +360,7 @@ export class ThreadSlot {
       this.#startAgain()
       this.#events.news(this)
     })
+    this.#wait.setRef(this.#isAwaited)
   }
 
   #startAgain(): void {

@@ -74,9 +74,10 @@ export async function openExecutorWith(options: ExecutorOptions, surroundings: S
     await release()
   }
   try {
-    const executor = await assemble(compiled, engine, where, releaseAll, { clock, ...surroundings })
+    const { executor, begin } = await assemble(compiled, engine, where, releaseAll, { clock, ...surroundings })
     if (surroundings.attend !== undefined && compiled.controlSocket && engine !== surroundings.engine && where !== ':memory:')
       dismiss = await surroundings.attend(executor, where, [...compiled.queues.keys()])
+    begin()
     return executor
   } catch (error) {
     await engine.close().catch(() => undefined)
@@ -136,6 +137,12 @@ function residentBytes(): number {
 /** What the executor puts others in the place of. */
 const NOT_YET_WIRED = { onQuiet: (): void => undefined, onFailure: (): void => undefined, assertOpen: (): void => undefined }
 
+interface Assembled {
+  readonly executor: Executor
+  /** Lets jobs start. Only right before the caller gets the executor: the listeners it attaches then hear of every start. */
+  readonly begin: () => void
+}
+
 export async function assemble(
   options: CompiledExecutorOptions,
   engine: Engine,
@@ -143,7 +150,7 @@ export async function assemble(
   release: () => void | Promise<void>,
   { clock = systemClock, random = systemRandom, rssBytes = residentBytes }: Surroundings,
   inspection?: Inspection,
-): Promise<Executor> {
+): Promise<Assembled> {
   const store = JobStore.open(engine, random, where)
   const { definitions, queues, payloadBytes, abortGraceMs, memoryBytes: limitBytes } = options
   const registry = new Registry(store, definitions.values())
@@ -199,8 +206,7 @@ export async function assemble(
   turns.draining = inspection !== undefined
   messages.rescued(recovery)
   warnOfSchedules(schedules, warn)
-  turns.poke()
-  return executor
+  return { executor, begin: () => turns.poke() }
 }
 
 function makeResults(store: JobStore, due: DueTimer, parts: () => ExecutorParts): ResultRegistry {

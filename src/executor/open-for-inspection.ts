@@ -74,7 +74,8 @@ async function inspect(
       },
       { threads: 1 },
     )
-    const executor = await assemble({ ...options, threads: 0 }, engine, directory, release, {}, inspection)
+    const { executor, begin } = await assemble({ ...options, threads: 0 }, engine, directory, release, {}, inspection)
+    begin()
     return { executor, queues: [...options.queues.keys()] }
   } catch (error) {
     await engine.close()

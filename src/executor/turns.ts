@@ -341,6 +341,7 @@ export class Turns {
       this.#isAsked || intake.hasPending || retention.hasExpired || (!this.draining && (due.isDue(nextAt) || claims.canMake))
     if (dispatcher.inFlight > 0 || claims.hasWork) this.#wasQuiet = false
     dispatcher.setBusy(claims.isBusy)
+    dispatcher.setAwaited(claims.hasWork)
     if (more) this.poke()
     else if (dispatcher.hasNews) this.news()
     else if (claims.hasWork && !this.draining) {

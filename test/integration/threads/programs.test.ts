@@ -48,3 +48,8 @@ test('a program of one file works; openExecutor inside a handler is refused', LI
   const results = [1, 4, 9, 16].map((square) => ({ square, isMainThread: false }))
   assert.deepEqual(JSON.parse(stdout), { results, refused: 'MILLRACE_OPEN_IN_THREAD' })
 })
+
+test('a program that awaits a job lives through pauses between threads that die at start', LIMITS, async (t) => {
+  const { code, stdout, stderr } = await run('bad-starts.js', [newDirectory(t)])
+  assert.deepEqual([code, stdout], [0, '49'], stderr)
+})
