@@ -381,10 +381,12 @@ export class ModelJob {
   }
 
   /** Whether it has begun although it was too late for that. One that was in a thread already does not know of clocks that are set. */
-  #beganLate(before: JobInfo | undefined, { attempts }: JobInfo, { walls }: Window): boolean {
+  #beganLate(before: JobInfo | undefined, { attempts }: JobInfo, { walls, killed }: Window): boolean {
     if (attempts.length === 0 || before === undefined || before.attempts.length > 0 || before.state === 'running') return false
     // Who is brought back is not too late.
     if (this.lives.length > 0) return false
+    // A thread held it when the process died: nobody knows whether it had begun.
+    if (killed && attempts.every(({ outcome }) => outcome === 'crashed' || outcome === 'interrupted')) return false
     return Math.min(...walls) >= Math.max(...this.tried) + this.settings.startBeforeMs
   }
 

@@ -80,4 +80,16 @@ export const REGRESSIONS: readonly Regression[] = [
       ],
     },
   },
+  {
+    found: 'a job that a thread held unbegun, past the time it had to begin by, when the process died',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [
+        { ...gate, jobs: 3, startBefore: { ms: 60_000, span: false } },
+        { do: 'advance', ms: 60_000 },
+        { do: 'kill', calls: [], commit: 1, durable: false },
+      ],
+    },
+  },
 ]
