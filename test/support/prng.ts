@@ -25,7 +25,7 @@ export function createPrng(seed: number): Prng {
   }
 }
 
-/** The seed of this run: given as MILLRACE_SEED to repeat one, fresh otherwise. */
+/** The seed of this run: given as MILLRACE_SEED to repeat one (CI does, to judge the change and not the dice), fresh otherwise. */
 export function seedOfRun(): number {
   const given = process.env['MILLRACE_SEED']
   return given === undefined ? Math.floor(performance.timeOrigin * 1000) % 2 ** 32 : Number(given)

@@ -400,11 +400,14 @@ const NESTED_OPEN: Readonly<Record<string, readonly [Accepts, (value: unknown) =
 
 const BARE = { path: ':memory:', jobs: [], threads: 1 }
 
+/** Fields that a bag must have once it is given at all: there, undefined is as wrong as any other value. */
+const REQUIRED = /\b(?:rate\.(?:max|per)|reserve\.(?:threads|priority))\b/
+
 /** Most are refused; an executor that opens is closed at once. */
 export function openCalls(): Call[] {
   const call = (name: string, takes: Accepts, make: (value: unknown) => unknown): Call => ({
     name,
-    takes: /unknown|options|path|\{ jobs|\[0\]/.test(name) ? takes : orAbsent(takes),
+    takes: /unknown|options|path|\{ jobs|\[0\]/.test(name) || REQUIRED.test(name) ? takes : orAbsent(takes),
     refuses: 'rejects',
     call: async ({ library }, value) => {
       if (name === 'openExecutor({ path })' && typeof value === 'string') return

@@ -8,7 +8,8 @@ const MESSAGE_CHARACTERS = 2000
 /** Words that only come from V8, Node, LMDB or zod, and that tell the caller nothing. */
 const RAW = [
   /cannot read propert/i,
-  /\bTypeError: (?!Cannot perform)/,
+  // What V8 says of the caller's own proxies and iterators is quoted, since it is theirs.
+  /\bTypeError: (?!Cannot perform|Iterator result)/,
   /could not be cloned/i,
   /invalid string length/i,
   /maximum call stack/i,
