@@ -22,7 +22,7 @@
  */
 import type { ErrorRecord } from '../base/errors.js'
 import type { JobLedger } from '../job/job-state.js'
-import type { JobOverrides } from '../options/enqueue-options.js'
+import type { JobOverrides } from '../job/job-overrides.js'
 import { MillraceError } from '../base/errors.js'
 import { ByteWriter } from './byte-writer.js'
 import { corrupt } from './corrupt.js'

@@ -23,7 +23,7 @@
  *   7   u8   number of its overrides, counted from 1; 0 for none
  *   8        [u32 length, JSON history] payload; of one that lies apart its size, u32
  */
-import type { JobOverrides } from '../options/enqueue-options.js'
+import type { JobOverrides } from '../job/job-overrides.js'
 import type { JobLedger } from '../job/job-state.js'
 import { MillraceError } from '../base/errors.js'
 import { PAGE_BYTES, PAGE_JOBS } from '../base/limits.js'

@@ -15,7 +15,7 @@ import { MillraceError } from '../base/errors.js'
 import type { JobAddress } from '../job/job-id.js'
 import type { Recurrence } from '../job/recurrence.js'
 import { MISFIRES, type Misfire } from '../job/schedule-plan.js'
-import type { JobOverrides } from '../options/enqueue-options.js'
+import type { JobOverrides } from '../job/job-overrides.js'
 import { metaKey } from './keys.js'
 import { revivedOverrides, storableOverrides } from './page.js'
 

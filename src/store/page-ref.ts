@@ -9,7 +9,7 @@ import { assert } from '../base/assert.js'
 import { lanePageKey } from '../codec/keys.js'
 import type { PageHeader } from '../codec/page.js'
 import { readOverrides } from '../codec/page.js'
-import type { JobOverrides } from '../options/enqueue-options.js'
+import type { JobOverrides } from '../job/job-overrides.js'
 
 /** Where a page lies: the parts of its key. */
 export interface PagePlace {

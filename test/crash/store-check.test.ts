@@ -26,7 +26,7 @@ import { seriesKey, writeSeriesNow, writeSeriesPast } from '../../src/codec/seri
 import { type KeyHolder, uniqueExpiryKey, uniqueHash, uniqueIndexKey, writeHolder } from '../../src/codec/unique-entry.js'
 import type { JobAddress } from '../../src/job/job-id.js'
 import { EMPTY_LEDGER } from '../../src/job/job-state.js'
-import type { JobOverrides } from '../../src/options/enqueue-options.js'
+import type { JobOverrides } from '../../src/job/job-overrides.js'
 import type { Engine } from '../../src/store/engine.js'
 import { WriteBatch } from '../../src/store/engine.js'
 import { putRate } from '../../src/store/rates.js'

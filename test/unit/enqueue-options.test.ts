@@ -4,12 +4,9 @@ import { isMillraceError } from '../../src/base/errors.js'
 import { MAX_INSTANT } from '../../src/base/limits.js'
 import { backoffDelayMs } from '../../src/job/backoff.js'
 import { compiledDefinition, defineJob, type CompiledDefinition, type JobDefinition } from '../../src/job/define-job.js'
-import {
-  compileEnqueueOptions,
-  effectiveSettings,
-  resolveEnqueue,
-  type EnqueueOptions,
-} from '../../src/options/enqueue-options.js'
+import { compileEnqueueOptions, type EnqueueOptions } from '../../src/options/enqueue-options.js'
+import { effectiveSettings } from '../../src/job/effective-settings.js'
+import { resolveEnqueue } from '../../src/options/resolve-enqueue.js'
 
 const module = import.meta.url
 const now = 1_700_000_000_000

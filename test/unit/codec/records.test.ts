@@ -16,7 +16,7 @@ import * as keys from '../../../src/codec/keys.js'
 import * as page from '../../../src/codec/page.js'
 import { formatJobId, parseJobId, STORE_MARKS } from '../../../src/job/job-id.js'
 import type { JobLedger } from '../../../src/job/job-state.js'
-import type { JobOverrides } from '../../../src/options/enqueue-options.js'
+import type { JobOverrides } from '../../../src/job/job-overrides.js'
 import { withCode } from '../../support/executor.js'
 import { createPrng, seedOfRun, type Prng } from '../../support/prng.js'
 
