@@ -105,7 +105,7 @@ function waitingStep(after: Buffer | undefined, options: View): Step {
 
 function scheduledStep(after: Buffer | undefined, options: View): Step {
   const { store } = options
-  const stored = store.readScheduled(after, STEP_PAGES)
+  const stored = store.scheduled.read(after, STEP_PAGES)
   const infos: JobInfo[] = []
   for (const scheduled of stored) {
     const page = scheduledPageRef(store, scheduled)

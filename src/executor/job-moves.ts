@@ -146,7 +146,7 @@ export class JobMoves {
     const bytes = this.#solo(job, ledger, runAt, ENTRY_RETRY)
     if (job.overrides?.unique !== undefined)
       this.places.set(page.seqOf(index), scheduledPlace(runAt, page.queueId, page.rank, bytes))
-    this.#store.putScheduled(this.#writes, runAt, page.queueId, page.rank, bytes, page.seqOf(index), true)
+    this.#store.scheduled.put(this.#writes, runAt, page.queueId, page.rank, bytes, page.seqOf(index), true)
     this.#moveOn(page, index)
   }
 

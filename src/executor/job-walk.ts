@@ -158,7 +158,7 @@ export class JobWalk {
     for (;;) {
       const found: Found[] = []
       let jobs = 0
-      const records = store.readScheduled(after, BULK_RECORDS)
+      const records = store.scheduled.read(after, BULK_RECORDS)
       for (const scheduled of records) {
         if (!this.#wants(jobs)) break
         after = scheduled.key

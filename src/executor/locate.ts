@@ -46,7 +46,7 @@ function pageAt(key: Buffer, { store, ready, dispatcher }: LocateOptions): PageR
 }
 
 function inScheduled(seq: number, key: Buffer, { store }: LocateOptions): Place | undefined {
-  const scheduled = store.readScheduledAt(key)
+  const scheduled = store.scheduled.readAt(key)
   if (scheduled === undefined) return undefined
   const page = scheduledPageRef(store, scheduled)
   const index = seq - page.header.firstSeq
@@ -56,7 +56,7 @@ function inScheduled(seq: number, key: Buffer, { store }: LocateOptions): Place 
 
 /** A scheduled page as a page that has no place in a lane yet, with its marks; the same one for all of a turn that changes it. */
 export function scheduledPageRef(store: JobStore, scheduled: ScheduledPage): PageRef {
-  const changed = store.changedScheduled(scheduled.key)
+  const changed = store.scheduled.changed(scheduled.key)
   if (changed !== undefined) return changed
   const page = new PageRef(scheduled.queueId, scheduled.rank, 0, 0, scheduled.header, scheduled.bytes, -1)
   const marks = store.readMarks(scheduled.key)

@@ -145,7 +145,7 @@ export class QueueControl {
   #isDrained(queueId: number): boolean {
     const { ready, claims, intake, store, clock, dispatcher, recurring } = this.#options
     if (ready.queue(queueId)?.hasWork === true || claims.hasSuspectOf(queueId) || intake.hasPendingOf(queueId)) return false
-    if (Math.min(store.nextDueAt(), recurring.nextAt) <= clock.now()) return false
+    if (Math.min(store.scheduled.nextDueAt(), recurring.nextAt) <= clock.now()) return false
     for (const { batch } of dispatcher.batches) if (batch.queuesLeft().has(queueId)) return false
     return true
   }
@@ -155,7 +155,7 @@ export class QueueControl {
     let scheduled = 0
     let retryable = 0
     await this.#inSteps((after) => {
-      const records = store.readScheduled(after, BULK_RECORDS)
+      const records = store.scheduled.read(after, BULK_RECORDS)
       for (const record of records) {
         if (record.queueId !== queueId) continue
         const { header, doneCount } = scheduledPageRef(store, record)

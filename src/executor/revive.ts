@@ -141,7 +141,7 @@ export function makeDue(
   if (isWhole) {
     const promoted = promotePage({ ...scheduled, ...dueAt(scheduled.bytes, now) }, page, writes, options)
     settlement.moves.promoted(promoted)
-    store.changingScheduled(scheduled.key, page)
+    store.scheduled.changing(scheduled.key, page)
     settlement.unscheduled.add(scheduled.key.toString('latin1'))
   }
   for (const place of places) {

@@ -63,7 +63,7 @@ export function leaveScheduled(
   writes: WriteBatch,
   store: StopOptions['store'],
 ): void {
-  store.changingScheduled(scheduled.key, page)
+  store.scheduled.changing(scheduled.key, page)
   page.markDone(index)
   if (!page.isOver) {
     // Of this commit already: the next one to leave in the same turn may be the one that empties the page.

@@ -78,7 +78,7 @@ export class Turns {
   constructor(options: TurnsOptions) {
     this.#options = options
     this.durable = { ...options.store.counters }
-    this.#dueAt = options.store.nextDueAt()
+    this.#dueAt = options.store.scheduled.nextDueAt()
     options.due.arm(Math.min(this.#nextDueAt, options.store.uniques.nextExpiryAt))
     this.#rates = new DueTimer(options.clock, () => this.poke())
     this.#rates.keepAlive(true)
@@ -276,7 +276,7 @@ export class Turns {
       const page = new PageRef(queueId, rank, firstSeq, 0, header, bytes, uniformDefinition, lane)
       if (ticket !== undefined) holdKey(ticket, page, store, writes)
       if (runAt > now) {
-        store.putScheduled(writes, runAt, queueId, rank, bytes, firstSeq, false)
+        store.scheduled.put(writes, runAt, queueId, rank, bytes, firstSeq, false)
         store.stats.stored(page, 'scheduled')
         this.#dueAt = Math.min(this.#dueAt, runAt)
       } else {
@@ -295,7 +295,7 @@ export class Turns {
     const { store, ready, due } = this.#options
     if (!due.isDue(this.#dueAt) || this.draining) return
     let jobs = 0
-    for (const scheduled of store.readDue(now, PROMOTE_JOBS)) {
+    for (const scheduled of store.scheduled.readDue(now, PROMOTE_JOBS)) {
       if (jobs >= PROMOTE_JOBS) break
       const waiting = scheduledPageRef(store, scheduled)
       // Cancelled in this very turn: the record is on its way out.
@@ -326,7 +326,7 @@ export class Turns {
     ready.committed()
     if (this.#dueIsStale || settlement.unscheduled.size > 0) {
       this.#dueIsStale = false
-      this.#dueAt = store.nextDueAt()
+      this.#dueAt = store.scheduled.nextDueAt()
     }
     this.#goOn()
   }

@@ -270,7 +270,7 @@ class Admission {
     const { store } = this.#options
     const seq = header.firstSeq
     const bytes = seal({ ...header, runAt, epoch: store.counters.epoch }, content, key, flags, ledger)
-    store.putScheduled(this.#writes, runAt, queueId, rank, bytes, seq, header.solo)
+    store.scheduled.put(this.#writes, runAt, queueId, rank, bytes, seq, header.solo)
     this.#settlement.dueAt = Math.min(this.#settlement.dueAt, runAt)
     this.#settlement.moves.places.set(seq, scheduledPlace(runAt, queueId, rank, bytes))
   }

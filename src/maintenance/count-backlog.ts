@@ -20,7 +20,7 @@ export function* countBacklog(store: JobStore): Generator<void, void> {
     yield
   } while (after !== undefined)
   do {
-    const scheduled = store.readScheduled(after, STEP_PAGES)
+    const scheduled = store.scheduled.read(after, STEP_PAGES)
     for (const { key, queueId, rank, header, bytes } of scheduled) {
       const page = new PageRef(queueId, rank, 0, 0, header, bytes, -1)
       const marks = store.readMarks(key)

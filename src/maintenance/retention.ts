@@ -193,7 +193,7 @@ export class Retention {
         const block = shelf.blocks[index]
         if (block === undefined) continue
         if (seq < block.lowestSeq || seq > block.highestSeq || block.finishedAt + shelf.rule.ageMs <= oldest) continue
-        const bytes = this.#store.readBlock(state, block.number)
+        const bytes = this.#store.finished.read(state, block.number)
         const entry = bytes === undefined ? undefined : findInBlock(bytes, seq, index === 0 ? shelf.skip : 0)
         if (entry !== undefined) return { state, block: block.number, finishedAt: block.finishedAt, entry }
       }
@@ -209,7 +209,7 @@ export class Retention {
       if (found === undefined) return
       const { block, skip } = found
       after = block.number
-      const bytes = this.#store.readBlock(state, block.number)
+      const bytes = this.#store.finished.read(state, block.number)
       if (bytes === undefined) continue
       yield Array.from(readBlock(bytes, skip), (entry) => ({
         state,
@@ -225,7 +225,7 @@ export class Retention {
     let found = this.#next(state, after)
     for (let looks = 0; found !== undefined; looks++) {
       const { number, lowestSeq, highestSeq } = found.block
-      const bytes = mayBe(lowestSeq, highestSeq) ? this.#store.readBlock(state, number) : undefined
+      const bytes = mayBe(lowestSeq, highestSeq) ? this.#store.finished.read(state, number) : undefined
       if (bytes !== undefined) return { state, number, heads: readHeads(bytes, found.skip) }
       if (looks === LOOKS) return { state, number, heads: [] }
       found = this.#next(state, number)
@@ -235,7 +235,7 @@ export class Retention {
 
   /** Finished jobs that count, of one block. */
   read(state: FinalState, number: number, seqs: ReadonlySet<number>): FinishedEntry[] {
-    const bytes = this.#store.readBlock(state, number)
+    const bytes = this.#store.finished.read(state, number)
     return bytes === undefined ? [] : Array.from(readBlock(bytes)).filter(({ seq }) => seqs.has(seq))
   }
 
@@ -261,7 +261,7 @@ export class Retention {
 
   #rewrite(batch: WriteBatch, shelf: Shelf, index: number, skip: number, seqs: ReadonlySet<number>): void {
     const before = shelf.blocks[index]
-    const bytes = before && this.#store.readBlock(shelf.state, before.number)
+    const bytes = before && this.#store.finished.read(shelf.state, before.number)
     if (before === undefined || bytes === undefined) return
     const { number } = before
     const gone = new Set(Array.from(readHeads(bytes), ({ seq }) => seq).slice(0, skip))
@@ -274,7 +274,7 @@ export class Retention {
     if (kept === undefined) {
       shelf.total -= before.count
       shelf.blocks.splice(index, 1)
-      this.#store.removeBlock(batch, shelf.state, number)
+      this.#store.finished.remove(batch, shelf.state, number)
       return
     }
     const { count, finishedAt, lowestSeq, highestSeq } = readBlockHeader(kept)
@@ -283,7 +283,7 @@ export class Retention {
     const keys = before.keys.filter(stays)
     shelf.total -= before.count - count
     shelf.blocks[index] = { number, count, finishedAt, lowestSeq, highestSeq, payloads, keys }
-    this.#store.replaceBlock(batch, shelf.state, number, kept)
+    this.#store.finished.replace(batch, shelf.state, number, kept)
   }
 
   /** The first block behind a number that has a job that counts. */
@@ -307,7 +307,7 @@ export class Retention {
   #load(shelf: Shelf): void {
     let from = 0
     for (;;) {
-      const found = this.#store.readBlocks(shelf.state, from, LOAD_BLOCKS)
+      const found = this.#store.finished.readFrom(shelf.state, from, LOAD_BLOCKS)
       for (const { block, bytes } of found) {
         const { count, finishedAt, lowestSeq, highestSeq } = readBlockHeader(bytes)
         const payloads: Apart[] = []
@@ -329,7 +329,7 @@ export class Retention {
   #seal(shelf: Shelf, builder: FinishedBlockBuilder, batch: WriteBatch, now: number): void {
     const number = this.#store.counters.nextBlock++
     const { count, lowestSeq, highestSeq } = builder
-    this.#store.putBlock(batch, shelf.state, number, builder.seal(now))
+    this.#store.finished.put(batch, shelf.state, number, builder.seal(now))
     const { payloads, keys } = shelf
     shelf.blocks.push({ number, count, finishedAt: now, lowestSeq, highestSeq, payloads, keys })
     shelf.total += count
@@ -349,7 +349,7 @@ export class Retention {
     while (removed < PRUNE_BLOCKS && this.#removable(shelf, now)) {
       const [block] = shelf.blocks
       if (block === undefined) break
-      this.#store.removeBlock(batch, shelf.state, block.number)
+      this.#store.finished.remove(batch, shelf.state, block.number)
       for (const { seq, kind } of block.payloads) this.#store.removePayload(batch, seq, kind)
       this.#letGo(batch, block.keys)
       shelf.total -= block.count

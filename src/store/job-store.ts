@@ -6,17 +6,15 @@
  *   meta       'format' · 'counters' · 'queue:<id>' · 'definition:<id>' · 'queue-state:<queue id>' · 'stats:…' · 'schedule:<name>'
  *   pages      waiting and running jobs, in run order
  *   marks      which jobs of a page are over, while others are not
- *   scheduled  delayed pages and retries, in due order
+ *   scheduled  delayed pages and retries, in due order (`scheduled-pages`)
  *   index      the way to jobs that left the page in which they were enqueued, and to the holders of unique keys
  *   claims     what is handed to threads: one record a batch
- *   finished   jobs that are over, in blocks
+ *   finished   jobs that are over, in blocks (`finished-blocks`)
  *   payloads   inputs and outputs too large to be carried along
  */
 import { MillraceError } from '../base/errors.js'
 import type { Random } from '../base/random.js'
 import {
-  finishedEnd,
-  finishedKey,
   INDEX_GROUP,
   INDEX_SOLO,
   indexKey,
@@ -29,24 +27,21 @@ import {
   pageKey,
   payloadKey,
   readPageKey,
-  readScheduledKey,
-  scheduledKey,
 } from '../codec/keys.js'
 import { readPageHeader } from '../codec/page.js'
-import { readScheduled as readScheduledPage, type ScheduledPage, writeScheduled } from '../codec/scheduled-record.js'
 import { type Claim, readClaim, writeClaim } from '../codec/claim-record.js'
 import { type Location, readLocation, writeLocation } from '../codec/location.js'
 import { STORE_MARKS } from '../job/job-id.js'
-import type { FinalState } from '../job/job-info.js'
 import { type Counters, firstCounters, storedCounters } from './counters.js'
-
 import type { Engine, WriteBatch } from './engine.js'
+import { FinishedBlocks } from './finished-blocks.js'
 import { FORMAT, readFormat } from './format.js'
 import { readMeta } from './meta.js'
 import { pagesOfQueue } from './keyed-pages.js'
 import { Names } from './names.js'
 import { UniqueIndex } from './unique-index.js'
 import { PageRef } from './page-ref.js'
+import { ScheduledPages } from './scheduled-pages.js'
 import { Statistics, storedSince } from './statistics.js'
 
 export type { Counters } from './counters.js'
@@ -57,14 +52,12 @@ export class JobStore {
   readonly counters: Counters
   readonly stats: Statistics
   readonly uniques: UniqueIndex
+  readonly scheduled: ScheduledPages
+  readonly finished: FinishedBlocks
   readonly #names = { queue: new Names('queue'), definition: new Names('definition') }
   #newMeta: { key: string; value: string }[] = []
   /** Pages that the commit under way changes: what is read meanwhile must not be older than that. */
   readonly #changing = new Map<string, PageRef>()
-  /** The same of pages in `scheduled`, by key. */
-  readonly #changingScheduled = new Map<string, PageRef>()
-  /** Blocks of finished jobs that the commit under way writes anew, by key. */
-  readonly #changingBlocks = new Map<string, Buffer>()
 
   private constructor(engine: Engine, mark: number, counters: Counters) {
     this.engine = engine
@@ -72,6 +65,8 @@ export class JobStore {
     this.counters = counters
     this.stats = new Statistics(engine, counters, storedSince(readMeta(engine, 'stats:since')))
     this.uniques = new UniqueIndex(engine)
+    this.scheduled = new ScheduledPages(engine)
+    this.finished = new FinishedBlocks(engine)
   }
 
   /**
@@ -222,22 +217,12 @@ export class JobStore {
     this.#changing.set(page.name, page)
   }
 
-  /** The same for the page that stands in for a record in `scheduled`. */
-  changingScheduled(key: Buffer, page: PageRef): void {
-    this.#changingScheduled.set(key.toString('latin1'), page)
-  }
-
-  /** The page that stands in for a record in `scheduled` and that the commit under way changes, if it does. */
-  changedScheduled(key: Buffer): PageRef | undefined {
-    return this.#changingScheduled.size === 0 ? undefined : this.#changingScheduled.get(key.toString('latin1'))
-  }
-
   /** The commit under way has become durable. */
   committed(): void {
     this.uniques.committed()
     this.#changing.clear()
-    this.#changingScheduled.clear()
-    this.#changingBlocks.clear()
+    this.scheduled.committed()
+    this.finished.committed()
     this.stats.committed()
   }
 
@@ -253,46 +238,6 @@ export class JobStore {
     const marks = this.engine.get('marks', key)
     if (marks !== undefined) page.restoreMarks(marks)
     return page
-  }
-
-  // ---- scheduled ----
-
-  /** Stores a page under the instant at which it becomes due. The lane it will go to travels in front of its bytes. */
-  putScheduled(
-    batch: WriteBatch,
-    runAt: number,
-    queueId: number,
-    rank: number,
-    page: Buffer,
-    firstSeq: number,
-    solo: boolean,
-  ): void {
-    const key = scheduledKey(runAt, firstSeq)
-    batch.put('scheduled', key, writeScheduled(queueId, rank, page))
-    batch.put('index', indexKey(solo ? INDEX_SOLO : INDEX_GROUP, firstSeq), writeLocation('scheduled', key))
-  }
-
-  /** What is due at `now`, in due order. */
-  readDue(now: number, limit: number): ScheduledPage[] {
-    return this.engine
-      .range('scheduled', { end: scheduledKey(now + 1, 0), limit })
-      .map(({ key, value }) => readScheduledPage(key, value))
-  }
-
-  readScheduled(after: Buffer | undefined, limit: number): ScheduledPage[] {
-    const start = after === undefined ? {} : { start: Buffer.concat([after, Buffer.of(0)]) }
-    return this.engine.range('scheduled', { ...start, limit }).map(({ key, value }) => readScheduledPage(key, value))
-  }
-
-  readScheduledAt(key: Buffer): ScheduledPage | undefined {
-    const value = this.engine.get('scheduled', key)
-    return value === undefined ? undefined : readScheduledPage(key, value)
-  }
-
-  /** The earliest instant at which something becomes due; Infinity when nothing waits. */
-  nextDueAt(): number {
-    const [first] = this.engine.range('scheduled', { limit: 1 })
-    return first === undefined ? Infinity : readScheduledKey(first.key).runAt
   }
 
   // ---- where a job is ----
@@ -322,7 +267,7 @@ export class JobStore {
     })
     if (group === undefined) return undefined
     const location = readLocation(group.value)
-    const page = location.table === 'pages' ? this.readPage(location.key)?.header : this.readScheduledAt(location.key)?.header
+    const page = location.table === 'pages' ? this.readPage(location.key)?.header : this.scheduled.readAt(location.key)?.header
     return page !== undefined && seq < page.firstSeq + page.count ? location : undefined
   }
 
@@ -352,35 +297,6 @@ export class JobStore {
 
   readClaims(limit: number): Claim[] {
     return this.engine.range('claims', { limit }).map(({ key, value }) => readClaim(key.readUIntBE(0, 6), value))
-  }
-
-  // ---- finished ----
-
-  putBlock(batch: WriteBatch, state: FinalState, block: number, bytes: Buffer): void {
-    batch.put('finished', finishedKey(state, block), bytes)
-  }
-
-  /** Writes a block anew that is there; what is read of it from now on is what it will be. */
-  replaceBlock(batch: WriteBatch, state: FinalState, block: number, bytes: Buffer): void {
-    const key = finishedKey(state, block)
-    batch.put('finished', key, bytes)
-    this.#changingBlocks.set(key.toString('latin1'), bytes)
-  }
-
-  removeBlock(batch: WriteBatch, state: FinalState, block: number): void {
-    batch.remove('finished', finishedKey(state, block))
-  }
-
-  readBlocks(state: FinalState, fromBlock: number, limit: number): { block: number; bytes: Buffer }[] {
-    return this.engine
-      .range('finished', { start: finishedKey(state, fromBlock), end: finishedEnd(state), limit })
-      .map(({ key, value }) => ({ block: key.readUIntBE(1, 6), bytes: value }))
-  }
-
-  readBlock(state: FinalState, block: number): Buffer | undefined {
-    const key = finishedKey(state, block)
-    const changing = this.#changingBlocks.size === 0 ? undefined : this.#changingBlocks.get(key.toString('latin1'))
-    return changing ?? this.engine.get('finished', key)
   }
 
   // ---- payloads that lie apart ----
