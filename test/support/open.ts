@@ -13,6 +13,9 @@ import type { EventName, Executor, ExecutorEvents, ExecutorOptions, JobDefinitio
 import { systemClock, type Clock, type Timer } from '../../src/base/clock.js'
 import { openExecutorWith, type Surroundings } from '../../src/executor/open-executor.js'
 
+/** No measure of speed: a test that takes so long hangs. */
+export const LIMITS = { timeout: 600_000 }
+
 /** A thread as the process sees it, beside what the library says of it. Times are of `monotonicMs`. */
 export interface ThreadLife {
   readonly threadId: number

@@ -4,10 +4,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import type { JobHandle } from '../../../src/index.js'
 import { listens, loops, says, spins, where } from '../../fixtures/threads/jobs.js'
-import { lifeOf, open, rejection } from '../../support/open.js'
+import { lifeOf, LIMITS, open, rejection } from '../../support/open.js'
 import { attemptsOf, tracesIn } from '../../support/traces.js'
 
-const LIMITS = { timeout: 60_000 }
 const JOBS = [listens, loops, says, spins, where]
 
 test('a scheduled, a retryable and a waiting job: cancelled at once, with the reason, without an attempt', LIMITS, async (t) => {

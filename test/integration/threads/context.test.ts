@@ -4,10 +4,9 @@ import { test } from 'node:test'
 import type { ExecutorEvents } from '../../../src/index.js'
 import { JobFailedError } from '../../../src/index.js'
 import { logs, reports, says, shows, where } from '../../fixtures/threads/jobs.js'
-import { open, rejection } from '../../support/open.js'
+import { LIMITS, open, rejection } from '../../support/open.js'
 import { attemptsOf } from '../../support/traces.js'
 
-const LIMITS = { timeout: 60_000 }
 const JOBS = [logs, reports, says, shows, where]
 
 test('ctx tells the job: id, name, queue, attempt, enqueuedAt; without a setup its state is undefined', LIMITS, async (t) => {

@@ -5,9 +5,7 @@ import type { Duration, ErrorRecord, Executor, JobHandle } from '../../../src/in
 import { JobFailedError } from '../../../src/index.js'
 import type { Deed } from '../../fixtures/threads/misbehave.js'
 import { misbehave } from '../../fixtures/threads/misbehave.js'
-import { open, rejection } from '../../support/open.js'
-
-const LIMITS = { timeout: 60_000 }
+import { LIMITS, open, rejection } from '../../support/open.js'
 
 interface Expected {
   readonly code?: string

@@ -14,10 +14,8 @@ import {
   tightInline,
   unstorableApart,
 } from '../../fixtures/threads/parsed.js'
-import { open, rejection } from '../../support/open.js'
+import { LIMITS, open, rejection } from '../../support/open.js'
 import { attemptsOf } from '../../support/traces.js'
-
-const LIMITS = { timeout: 60_000 }
 
 /** Makes the schemas of `fixtures/threads/parsed` strict, here and in threads that start from now on. */
 function tighten(t: { after(fn: () => void): void }): void {

@@ -6,10 +6,8 @@ import { test } from 'node:test'
 import type { ErrorRecord, JobDefinition } from '../../../src/index.js'
 import { defineJob, JobFailedError, openExecutor } from '../../../src/index.js'
 import { where } from '../../fixtures/threads/jobs.js'
-import { newDirectory, open, rejection, threadLives, writeModule } from '../../support/open.js'
+import { LIMITS, newDirectory, open, rejection, threadLives, writeModule } from '../../support/open.js'
 import { attemptsOf } from '../../support/traces.js'
-
-const LIMITS = { timeout: 60_000 }
 
 const FAILED = 'MILLRACE_MODULE_FAILED'
 const MISSING = 'MILLRACE_HANDLER_MISSING'

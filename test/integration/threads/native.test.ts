@@ -4,10 +4,9 @@ import { pbkdf2Sync } from 'node:crypto'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { native, where } from '../../fixtures/threads/jobs.js'
-import { exitOf, lifeOf, liveThreads, monotonicMs, open, rejection } from '../../support/open.js'
+import { exitOf, lifeOf, LIMITS, liveThreads, monotonicMs, open, rejection } from '../../support/open.js'
 import { attemptsOf, tracesIn } from '../../support/traces.js'
 
-const LIMITS = { timeout: 60_000 }
 const JOBS = [native, where]
 const LISTEN = ['stuck', 'failed', 'started', 'error', 'completed', 'progress'] as const
 

@@ -4,9 +4,7 @@ import { execFile } from 'node:child_process'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { LINES } from '../../fixtures/threads/print.js'
-import { newDirectory } from '../../support/open.js'
-
-const LIMITS = { timeout: 60_000 }
+import { LIMITS, newDirectory } from '../../support/open.js'
 
 interface Ended {
   readonly code: number

@@ -9,9 +9,8 @@ import type { StateTrace } from '../../fixtures/threads/state.js'
 import { first } from '../../fixtures/threads/state.js'
 import { assertConsistent, withCode } from '../../support/executor.js'
 import { Gate } from '../../support/gate.js'
-import { exitOf, newDirectory, open } from '../../support/open.js'
+import { exitOf, LIMITS, newDirectory, open } from '../../support/open.js'
 
-const LIMITS = { timeout: 60_000 }
 const JOBS = [echo, endless, first, gated, nothing]
 
 const threadIds = (executor: Executor): number[] => executor.stats().threads.map(({ threadId }) => threadId)

@@ -16,10 +16,9 @@ import {
   teardownLoops,
   teardownThrows,
 } from '../../fixtures/threads/state.js'
-import { exitOf, newDirectory, open, rejection } from '../../support/open.js'
+import { exitOf, LIMITS, newDirectory, open, rejection } from '../../support/open.js'
 import { attemptsOf } from '../../support/traces.js'
 
-const LIMITS = { timeout: 60_000 }
 const JOBS = [first, hoards, reluctant, second, setupHangs, setupLoops, teardownHangs, teardownLoops, teardownThrows, where]
 
 function withTrace(t: Parameters<typeof newDirectory>[0]): {

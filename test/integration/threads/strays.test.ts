@@ -3,10 +3,9 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { goesOn, leaves, waits, where } from '../../fixtures/threads/jobs.js'
-import { lifeOf, open } from '../../support/open.js'
+import { lifeOf, LIMITS, open } from '../../support/open.js'
 import { attemptsOf, tracesIn } from '../../support/traces.js'
 
-const LIMITS = { timeout: 60_000 }
 const JOBS = [goesOn, leaves, waits, where]
 const LISTEN = ['error', 'failed', 'interrupted', 'completed'] as const
 

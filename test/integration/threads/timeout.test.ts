@@ -6,10 +6,12 @@ import { ThreadSlot } from '../../../src/dispatcher/thread-slot.js'
 import type { JobHandle } from '../../../src/index.js'
 import { JobFailedError } from '../../../src/index.js'
 import { listens, listensLate, loops, spins, waits, where } from '../../fixtures/threads/jobs.js'
-import { lifeOf, liveThreads, open, rejection } from '../../support/open.js'
+import { lifeOf, LIMITS, liveThreads, open, rejection } from '../../support/open.js'
 import { attemptsOf, tracesIn } from '../../support/traces.js'
 
-const LIMITS = { timeout: 60_000 }
+/** Of a test whose timeouts are so short that the system itself, when it is busy, holds a thread for longer. */
+const CLEAN_ROUNDS = 4
+const ROUNDS_MOST = 40
 const JOBS = [listens, listensLate, loops, spins, waits, where]
 
 test('promise 3: an endless loop is stopped, recorded as timed out, charged, and retried', LIMITS, async (t) => {
@@ -39,7 +41,8 @@ test('promise 3: out of retries, a job that times out is discarded with MILLRACE
   const error = await rejection(job.result())
   assert(error instanceof JobFailedError)
   assert.equal(error.error.code, 'MILLRACE_TIMEOUT')
-  assert.equal(tracesIn(file).length, 2)
+  assert.deepEqual(await attemptsOf(executor, job), ['1 timedOut', '2 timedOut'])
+  assert(tracesIn(file).length <= 2)
 })
 
 test('promise 3: no retry starts before the exit of the thread that ran the attempt before it', LIMITS, async (t) => {
@@ -52,12 +55,23 @@ test('promise 3: no retry starts before the exit of the thread that ran the atte
     tags.map((tag) => ({ file, tag, attempts: 4 })),
   )
   await Promise.all(handles.map((job) => job.result()))
+  for (const job of handles) {
+    const attempts = await attemptsOf(executor, job)
+    assert.deepEqual(
+      attempts,
+      attempts.map((_, index) => `${index + 1} ${index + 1 < attempts.length ? 'timedOut' : 'completed'}`),
+    )
+    assert(attempts.length > 4)
+  }
   const traces = tracesIn(file)
+  assert(traces.length > tags.length, 'no attempt was seen beside the last')
   for (const tag of tags) {
     const runs = traces.filter((trace) => trace.tag === tag)
+    // On a busy machine an attempt may be over before it has written its trace.
+    const attempts = runs.map(({ attempt }) => attempt)
     assert.deepEqual(
-      runs.map(({ attempt }) => attempt),
-      [1, 2, 3, 4, 5],
+      attempts,
+      [...new Set(attempts)].toSorted((left, right) => left - right),
     )
     for (const [index, run] of runs.slice(1).entries()) {
       const { exitMs } = lifeOf(runs[index]!.threadId)
@@ -98,7 +112,7 @@ test('promise 3: the clock starts when the thread starts the job: time spent beh
 test('promise 3: in a batch that takes longer than the timeout of its jobs, none of them times out', LIMITS, async (t) => {
   const { executor } = await open(t, { jobs: JOBS })
   let clean = 0
-  for (let round = 0; round < 10; round++) {
+  for (let round = 0; round < ROUNDS_MOST && clean < CLEAN_ROUNDS; round++) {
     // Known as very short, they make one batch, which takes ten milliseconds then.
     for (let warm = 0; warm < 12; warm++) {
       const jobs = await executor.enqueueMany(
@@ -112,8 +126,7 @@ test('promise 3: in a batch that takes longer than the timeout of its jobs, none
     const results = await Promise.allSettled(jobs.map((job) => job.result()))
     if (results.every(({ status }) => status === 'fulfilled')) clean++
   }
-  // Not all: the system itself may hold a thread for six milliseconds.
-  assert(clean >= 5, `only ${clean} rounds of 10`)
+  assert.equal(clean, CLEAN_ROUNDS, `rounds of ${ROUNDS_MOST}`)
 })
 
 for (const timeout of ['1ms', '5ms', '40ms'] as const) {
