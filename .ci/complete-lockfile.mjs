@@ -1,11 +1,15 @@
 /**
  * Adds to package-lock.json the optional binaries for other platforms that npm left out, because the registry it asked did not
  * have them. Without them `npm ci` calls the lock file out of step, on every platform. They get no integrity, as nobody has seen
- * them; an `npm install` where they can be had adds it. Run by `npm run lockfile` after a dependency with binaries has changed.
+ * them; an `npm install` where they can be had adds it. Run by `npm run lockfile` after a dependency with binaries has changed, for
+ * this package and for the one of the benchmarks' peers.
+ *
+ *   node .ci/complete-lockfile.mjs [directory of the package]
  */
 import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 
-const FILE = 'package-lock.json'
+const FILE = join(process.argv[2] ?? '.', 'package-lock.json')
 const SYSTEMS = ['aix', 'android', 'darwin', 'freebsd', 'linux', 'netbsd', 'openbsd', 'openharmony', 'sunos', 'win32']
 const PROCESSORS = ['arm64', 'arm', 'ia32', 'loong64', 'mips64el', 'ppc64', 'riscv64', 's390x', 'x64', 'wasm32']
 
