@@ -72,9 +72,9 @@ console.log(
 
 async function measureSize(sizeMs: number): Promise<string[][]> {
   const iterations = Math.round(sizeMs * iterationsPerMs)
-  // Long jobs need longer rounds: what the first enqueue and the last outcome take is the same however long they are, and the last
-  // job of each thread may leave the others idle.
-  const seconds = Number(values.seconds) * (sizeMs >= 50 ? 8 : sizeMs >= 5 ? 4 : 1)
+  // A backlog is meant, and each round has an end: once no more waits than the threads hold, each outcome is stored at once, some 15
+  // commits for jobs of 10 ms; and the last job of a thread may leave the others idle. Long jobs need longer rounds for that.
+  const seconds = Number(values.seconds) * (sizeMs >= 50 ? 8 : sizeMs >= 5 ? 6 : sizeMs >= 0.5 ? 3 : 1)
   const jobs = threads * Math.max(2, Math.round((seconds * 1000) / sizeMs))
   const ideal = idealThreads(jobs, iterations)
   const contenders = [await millrace(jobs, iterations), await bestRawPiscina(sizeMs, jobs, iterations), ideal]
