@@ -3,7 +3,7 @@
  * formulas, and which outcome each act may have. Where the real thing may do either, the model allows both, holds what was seen
  * against that, and goes on from there.
  */
-import { isDeepStrictEqual } from 'node:util'
+import { inspect, isDeepStrictEqual } from 'node:util'
 import type { Attempt, JobInfo, JobState } from '../../../src/index.js'
 import type { Enqueue, ModelBackoff, ModelUnique } from './history.js'
 import type { Input } from '../../fixtures/torture/model-jobs.js'
@@ -248,7 +248,7 @@ export class ModelJob {
     const limitKey = limit === undefined ? undefined : LIMITS[limit].key
     const meant = [this.name, queue, priority, maxRetries, timeoutMs, this.input, limitKey, weight > 1 ? weight : undefined]
     for (const [index, value] of meant.entries())
-      if (!isDeepStrictEqual(shown[index], value)) problems.push(`shows ${String(shown[index])} instead of ${String(value)}`)
+      if (!isDeepStrictEqual(shown[index], value)) problems.push(`shows ${brief(shown[index])} instead of ${brief(value)}`)
     if (!this.tried.has(info.enqueuedAt)) problems.push(`was enqueued at ${info.enqueuedAt}`)
     return problems
   }
@@ -423,6 +423,10 @@ function putOff(info: JobInfo, delayMs: number, now: number): JobInfo {
 
 function instants(walls: ReadonlySet<number>, delayMs: number): number[] {
   return [...walls].map((wall) => Math.min(Math.ceil(wall + delayMs), MAX_INSTANT))
+}
+
+function brief(value: unknown): string {
+  return inspect(value, { breakLength: Infinity, depth: 3, maxStringLength: 60, maxArrayLength: 10 })
 }
 
 function line({ attempt, outcome }: Attempt): string {
