@@ -256,8 +256,10 @@ it('a pause that was acknowledged holds after the process has died, and its susp
   await executor.close({ grace: 0 })
   const { executor: again } = await setup(t, { engine: remains, jobs, queues, threads: 2 })
   assert.equal(again.recovery.suspects.length, 2)
-  // Suspects come before everything else, but not those of a paused queue.
-  assert.equal(await (await again.enqueue(echo, 1)).result(), 1)
+  assert.equal(again.queue('images').paused, true)
+  // Suspects come before everything else, but not those of a paused queue: one that began would wait at the gate for ever.
+  const begun = gate.reached(3).then(() => 'a suspect has begun')
+  assert.equal(await Promise.race([again.enqueue(echo, 1).then((job) => job.result()), begun]), 1)
   assert.deepEqual(await states(again, suspects), ['available', 'available'])
   assert.equal(again.stats().suspects, 2)
   await Promise.all([again.drain(), again.queue('images').drain()])
