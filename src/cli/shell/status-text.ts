@@ -11,7 +11,7 @@ export function statusLines(status: Status, paint: Paint, width: number): string
     headline(status, paint),
     '',
     ...[
-      `jobs     ${formatCount(counts.available)} available, ${formatCount(counts.running)} running, ${formatCount(counts.scheduled)} scheduled, ${formatCount(counts.retryable)} retryable`,
+      `jobs     ${waitingText(status)}`,
       `kept     ${formatCount(counts.completed)} completed, ${formatCount(counts.cancelled)} cancelled, ${formatCount(counts.discarded)} discarded`,
       `ever     ${formatCount(totals.completed)} completed, ${formatCount(totals.cancelled)} cancelled, ${formatCount(totals.discarded)} discarded`,
       `store    ${storeText(store)}`,
@@ -20,6 +20,19 @@ export function statusLines(status: Status, paint: Paint, width: number): string
     ...(status.queues.length > 0 ? ['', ...queueLines(status.queues, paint, width)] : []),
     ...(status.threads.length > 0 ? ['', ...threadLines(status, paint, width)] : []),
   ]
+}
+
+/** Jobs that are not over. Of those handed to threads it tells apart what the threads are at, never more than there are threads. */
+export function waitingText({ counts, queues }: Pick<Status, 'counts' | 'queues'>): string {
+  const sum = (of: 'atWork' | 'heldAhead'): number => queues.reduce((jobs, queue) => jobs + queue[of], 0)
+  const ahead = sum('heldAhead')
+  return [
+    `${formatCount(counts.available)} available`,
+    `${formatCount(sum('atWork'))} running`,
+    ...(ahead > 0 ? [`${formatCount(ahead)} held ahead`] : []),
+    `${formatCount(counts.scheduled)} scheduled`,
+    `${formatCount(counts.retryable)} retryable`,
+  ].join(', ')
 }
 
 function headline({ directory, running, version, at }: Status, paint: Paint): string {
@@ -46,6 +59,7 @@ const QUEUE_COLUMNS: readonly Column[] = [
   { title: 'QUEUE' },
   { title: 'STATE' },
   { title: 'RUNNING', align: 'right' },
+  { title: 'AHEAD', align: 'right' },
   { title: 'AVAILABLE', align: 'right' },
   { title: 'SCHEDULED', align: 'right' },
   { title: 'RETRYABLE', align: 'right' },
@@ -60,11 +74,12 @@ export function queueLines(queues: readonly QueueRow[], paint: Paint, width: num
 }
 
 function queueCells(queue: QueueRow): Cell[] {
-  const { name, isPaused, concurrency, running, available, scheduled, retryable, oldestWaitingMs, lastHour } = queue
+  const { name, isPaused, heldAhead, available, scheduled, retryable, oldestWaitingMs, lastHour } = queue
   return [
     name,
     { text: isPaused ? 'paused' : 'open', style: isPaused ? 'yellow' : undefined },
-    concurrency === null ? formatCount(running) : `${formatCount(running)} of ${formatCount(concurrency)}`,
+    runningText(queue),
+    formatCount(heldAhead),
     formatCount(available),
     formatCount(scheduled),
     formatCount(retryable),
@@ -101,6 +116,11 @@ function threadCells({ threadId, state, job, jobsDone }: ThreadRow): Cell[] {
     job === undefined ? '' : formatSpan(job.timeoutMs ?? Infinity),
     formatCount(jobsDone),
   ]
+}
+
+/** What threads are at, of what they may be at together. */
+export function runningText({ atWork, concurrency }: QueueRow): string {
+  return concurrency === null ? formatCount(atWork) : `${formatCount(atWork)} of ${formatCount(concurrency)}`
 }
 
 /** In how long the queue would be empty; nothing of one that is. */

@@ -70,7 +70,13 @@ for (const store of STORES) {
       await gate.reached(1)
       // The other queue's job may have come first.
       assert.ok((await executor.counts()).running >= 3, 'they were handed over together')
+      const sum = (of: 'atWork' | 'heldAhead'): number =>
+        Object.values(executor.stats().queues).reduce((jobs, queue) => jobs + queue[of], 0)
+      assert.equal(sum('atWork'), 1, 'of which the thread is at one')
+      assert.ok(sum('heldAhead') >= 2 && sum('heldAhead') <= 3, 'and has not begun the others')
       await images.pause()
+      const { atWork, heldAhead } = executor.stats().queues['images']!
+      assert.deepEqual([atWork, heldAhead], [1, 0])
       const counts = await images.info()
       assert.deepEqual([counts.running, counts.available], [1, 2])
       assert.deepEqual(await states(executor, [rest[0]!, rest[2]!]), ['available', 'available'])
