@@ -2,7 +2,7 @@
 import type { BulkReport } from '../../executor/bulk-options.js'
 import { formatCount, plural } from '../demo/format-quantity.js'
 import { UsageError } from '../usage-error.js'
-import { COMMON_HELP, type CommandLine, print, printJson, type ShellCommand, withOperator } from './command.js'
+import { COMMON_HELP, type CommandLine, type ShellCommand, tell, withOperator } from './command.js'
 import { CommandError, EXIT, EXIT_CODES_HELP, type ExitCode } from './exit-code.js'
 import { FILTER_HELP, FILTER_OPTIONS, readFilter } from './job-filter.js'
 import type { Operator } from './operator.js'
@@ -127,15 +127,16 @@ async function run(line: CommandLine, { name, call, states, done }: Change): Pro
   const dryRun = line.has('dry-run')
   const reason = line.text('reason')
   const given = { filter, dryRun, ...(reason !== undefined && { reason }) }
-  const { matched, changed } = await change(line, call, given, dryRun)
-  if (line.isJson) printJson({ matched, changed, dryRun })
-  else if (dryRun) print(`${plural(matched, 'job')} would be ${done}.`)
-  else print(`${plural(changed, 'job')} ${done}${matched === changed ? '' : ` of ${formatCount(matched)} that fitted`}.`)
+  const { matched, changed } = await changeMany(line, call, given, dryRun)
+  const told = dryRun
+    ? `${plural(matched, 'job')} would be ${done}.`
+    : `${plural(changed, 'job')} ${done}${matched === changed ? '' : ` of ${formatCount(matched)} that fitted`}.`
+  tell(line, { matched, changed, dryRun }, () => told)
   return ids.length > (dryRun ? matched : changed) && limit === undefined ? EXIT.notDone : EXIT.done
 }
 
 /** Tells people how far it has come, and how far it had come when it breaks off. */
-async function change(line: CommandLine, call: string, given: object, dryRun: boolean): Promise<BulkReport> {
+async function changeMany(line: CommandLine, call: string, given: object, dryRun: boolean): Promise<BulkReport> {
   let soFar: BulkReport | undefined
   const progress = line.isJson ? undefined : new ProgressLine(process.stderr)
   const onProgress = (told: unknown): void => {

@@ -1,7 +1,7 @@
 /** How an executor stands, for people. Pure: what is said follows from what is given. */
 import type { QueueRow } from '../../control-socket/queue-rows.js'
 import type { Status, ThreadRow } from '../../control-socket/status.js'
-import { formatBytes, formatCount, plural, printable } from '../demo/format-quantity.js'
+import { formatBytes, formatCount, plural, printable, shorten } from '../demo/format-quantity.js'
 import { formatSpan } from './format.js'
 import { type Cell, type Column, cutText, type Paint, type Style, tableLines } from './table.js'
 
@@ -18,7 +18,7 @@ export function statusLines(status: Status, paint: Paint, width: number): string
     ].map((line) => cutText(line, width)),
     ...warnings(status).map((line) => paint('yellow', cutText(line, width))),
     ...(status.queues.length > 0 ? ['', ...queueLines(status.queues, paint, width)] : []),
-    ...(status.threads.length > 0 ? ['', ...threadLines(status, paint, width)] : []),
+    ...(status.threads.length > 0 ? ['', ...threadLines(status.threads, paint, width)] : []),
   ]
 }
 
@@ -55,7 +55,8 @@ function warnings({ stuckThreads, suspects, inFlightAtDeath }: Status): string[]
   ]
 }
 
-const QUEUE_COLUMNS: readonly Column[] = [
+/** How a queue stands, as each table of queues begins. */
+export const STANDING_COLUMNS: readonly Column[] = [
   { title: 'QUEUE' },
   { title: 'STATE' },
   { title: 'RUNNING', align: 'right' },
@@ -63,6 +64,23 @@ const QUEUE_COLUMNS: readonly Column[] = [
   { title: 'AVAILABLE', align: 'right' },
   { title: 'SCHEDULED', align: 'right' },
   { title: 'RETRYABLE', align: 'right' },
+]
+
+export function standingCells(queue: QueueRow, nameWidth = Infinity): Cell[] {
+  const { name, isPaused, atWork, concurrency, heldAhead, available, scheduled, retryable } = queue
+  return [
+    shorten(name, nameWidth),
+    { text: isPaused ? 'paused' : 'open', style: isPaused ? 'yellow' : undefined },
+    concurrency === null ? formatCount(atWork) : `${formatCount(atWork)} of ${formatCount(concurrency)}`,
+    formatCount(heldAhead),
+    formatCount(available),
+    formatCount(scheduled),
+    { text: formatCount(retryable), style: retryable > 0 ? 'yellow' : undefined },
+  ]
+}
+
+const QUEUE_COLUMNS: readonly Column[] = [
+  ...STANDING_COLUMNS,
   { title: 'OLDEST', align: 'right' },
   { title: 'EMPTY IN', align: 'right' },
   { title: 'DONE/1H', align: 'right' },
@@ -74,15 +92,9 @@ export function queueLines(queues: readonly QueueRow[], paint: Paint, width: num
 }
 
 function queueCells(queue: QueueRow): Cell[] {
-  const { name, isPaused, heldAhead, available, scheduled, retryable, oldestWaitingMs, lastHour } = queue
+  const { oldestWaitingMs, lastHour } = queue
   return [
-    name,
-    { text: isPaused ? 'paused' : 'open', style: isPaused ? 'yellow' : undefined },
-    runningText(queue),
-    formatCount(heldAhead),
-    formatCount(available),
-    formatCount(scheduled),
-    formatCount(retryable),
+    ...standingCells(queue),
     formatSpan(oldestWaitingMs),
     drainText(queue),
     formatCount(lastHour.completed),
@@ -101,7 +113,7 @@ const THREAD_COLUMNS: readonly Column[] = [
   { title: 'DONE', align: 'right' },
 ]
 
-export function threadLines({ threads }: Pick<Status, 'threads'>, paint: Paint, width: number): string[] {
+export function threadLines(threads: readonly ThreadRow[], paint: Paint, width: number): string[] {
   return tableLines(THREAD_COLUMNS, threads.map(threadCells), paint, width)
 }
 
@@ -116,11 +128,6 @@ function threadCells({ threadId, state, job, jobsDone }: ThreadRow): Cell[] {
     job === undefined ? '' : formatSpan(job.timeoutMs ?? Infinity),
     formatCount(jobsDone),
   ]
-}
-
-/** What threads are at, of what they may be at together. */
-export function runningText({ atWork, concurrency }: QueueRow): string {
-  return concurrency === null ? formatCount(atWork) : `${formatCount(atWork)} of ${formatCount(concurrency)}`
 }
 
 /** In how long the queue would be empty; nothing of one that is. */

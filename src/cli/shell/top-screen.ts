@@ -3,7 +3,7 @@ import type { QueueRow } from '../../control-socket/queue-rows.js'
 import type { Status, ThreadRow } from '../../control-socket/status.js'
 import { formatBytes, formatCount, printable, shorten } from '../demo/format-quantity.js'
 import { formatRate, formatSpan } from './format.js'
-import { drainText, runningText, urgency, waitingText } from './status-text.js'
+import { drainText, STANDING_COLUMNS, standingCells, urgency, waitingText } from './status-text.js'
 import { type Cell, type Column, cutText, type Paint, tableLines } from './table.js'
 import type { Rates } from './top-rates.js'
 
@@ -70,13 +70,7 @@ function headLines(status: Status, rates: Rates | undefined, width: number, pain
 }
 
 const QUEUE_COLUMNS: readonly Column[] = [
-  { title: 'QUEUE' },
-  { title: 'STATE' },
-  { title: 'RUNNING', align: 'right' },
-  { title: 'AHEAD', align: 'right' },
-  { title: 'AVAILABLE', align: 'right' },
-  { title: 'SCHEDULED', align: 'right' },
-  { title: 'RETRYABLE', align: 'right' },
+  ...STANDING_COLUMNS,
   { title: 'DONE/S', align: 'right' },
   { title: 'OLDEST', align: 'right' },
   { title: 'EMPTY IN', align: 'right' },
@@ -87,18 +81,11 @@ function queueTable(queues: readonly QueueRow[], room: number, rates: Rates | un
     running * 1e12 + available + retryable + scheduled
   const shown = queues.length <= room ? queues : [...queues].sort((left, right) => load(right) - load(left)).slice(0, room)
   const rows = shown.map((queue): Cell[] => {
-    const { name, isPaused, heldAhead, available, scheduled, retryable, oldestWaitingMs } = queue
-    const rate = rates?.queues.get(name)
+    const rate = rates?.queues.get(queue.name)
     return [
-      shorten(name, 30),
-      { text: isPaused ? 'paused' : 'open', style: isPaused ? 'yellow' : undefined },
-      runningText(queue),
-      formatCount(heldAhead),
-      formatCount(available),
-      formatCount(scheduled),
-      { text: formatCount(retryable), style: retryable > 0 ? 'yellow' : undefined },
+      ...standingCells(queue, 30),
       rate === undefined ? '–' : formatRate(rate),
-      formatSpan(oldestWaitingMs),
+      formatSpan(queue.oldestWaitingMs),
       drainText(queue),
     ]
   })
