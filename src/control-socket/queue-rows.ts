@@ -10,7 +10,12 @@ export interface QueueRow {
   /** Jobs that may run at a time; null: as many as there are threads. */
   readonly concurrency: number | null
   readonly available: number
+  /** Handed to threads, which is the state `running`. */
   readonly running: number
+  /** Of `running`, those that a thread is at. */
+  readonly atWork: number
+  /** Of `running`, those that no thread has begun: they wait in one behind the job that it is at. */
+  readonly heldAhead: number
   readonly scheduled: number
   readonly retryable: number
   /** How long the job that has waited longest could have run; null when none waits. */
@@ -35,7 +40,7 @@ export function queueRows(executor: Executor, names: readonly string[], { queues
   return names.flatMap((name) => {
     const told = queues[name]
     if (told === undefined) return []
-    const { waiting, running, scheduled, retryable, oldestWaitingMs, drainMs, totals, windows } = told
+    const { waiting, running, atWork, heldAhead, scheduled, retryable, oldestWaitingMs, drainMs, totals, windows } = told
     const { paused, concurrency } = executor.queue(name)
     return {
       name,
@@ -43,6 +48,8 @@ export function queueRows(executor: Executor, names: readonly string[], { queues
       concurrency: concurrency === Infinity ? null : concurrency,
       available: waiting - running,
       running,
+      atWork,
+      heldAhead,
       scheduled,
       retryable,
       oldestWaitingMs: oldestWaitingMs ?? null,

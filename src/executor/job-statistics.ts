@@ -33,8 +33,12 @@ export interface JobStatistics {
 
 /** Statistics of one queue. */
 export interface QueueStatistics extends JobStatistics {
-  /** Of `waiting`, those that threads have been handed. */
+  /** Of `waiting`, those that threads have been handed: their state is `running`. Of these some may just have ended, and not be settled yet. */
   readonly running: number
+  /** Of `running`, those that a thread is at: at most one a thread. */
+  readonly atWork: number
+  /** Of `running`, those that no thread has begun: they wait in one for the end of those in front. */
+  readonly heldAhead: number
   /** How long the job that has waited longest could have run, in ms. Undefined when none waits, the queue is not configured here, or the executor closes. */
   readonly oldestWaitingMs: number | undefined
   /**
@@ -139,9 +143,14 @@ function oneQueue(queueId: number, series: readonly Series[], inThreads: InThrea
   // They may have to look into the store, which is being closed then.
   if (!dispatcher.isClosing) since.push(ready.readyAt(queueId), claims.suspectReadyAt(queueId))
   const readyAt = Math.min(...since.filter((at) => at !== undefined))
+  // A commit that is under way counts jobs out of `waiting` before their batch is.
+  const running = Math.min(told.waiting, inThreads.held.get(queueId) ?? 0)
+  const atWork = Math.min(running, inThreads.atWork.get(queueId) ?? 0)
   return {
     ...told,
-    running: Math.min(told.waiting, inThreads.held.get(queueId) ?? 0),
+    running,
+    atWork,
+    heldAhead: Math.min(running - atWork, inThreads.ahead.get(queueId) ?? 0),
     oldestWaitingMs: readyAt === Infinity ? undefined : Math.max(0, clock.now() - readyAt),
     drainMs: drainMs(queueId, series, parts),
   }
@@ -164,21 +173,34 @@ function drainMs(queueId: number, series: readonly Series[], parts: ExecutorPart
   return workMs / Math.min(queue.concurrency, dispatcher.threads)
 }
 
+function add(counts: Map<number, number>, queueId: number, jobs: number): void {
+  counts.set(queueId, (counts.get(queueId) ?? 0) + jobs)
+}
+
 /** What the threads hold. */
 export class InThreads {
   /** Jobs handed over and not settled, by queue. */
   readonly held = new Map<number, number>()
+  /** Of these, the ones that a thread is at, by queue. */
+  readonly atWork = new Map<number, number>()
+  /** Of these, the ones that no thread has begun, by queue. */
+  readonly ahead = new Map<number, number>()
   /** From when the first of those that have not begun could run, in epoch ms, by queue. */
   readonly readyAt = new Map<number, number>()
   readonly #begun = new Map<Series, number>()
 
   constructor({ dispatcher, store }: ExecutorParts) {
+    for (const { batches } of dispatcher.slots) {
+      const [batch] = batches
+      const index = batch?.running ?? -1
+      if (batch !== undefined && index >= 0 && index < batch.limit) add(this.atWork, batch.job(index).page.queueId, 1)
+    }
     for (const { batch } of dispatcher.batches) {
-      for (const { page, from, to } of batch.range(batch.collected, batch.limit))
-        this.held.set(page.queueId, (this.held.get(page.queueId) ?? 0) + to - from)
+      for (const { page, from, to } of batch.range(batch.collected, batch.limit)) add(this.held, page.queueId, to - from)
       // Not sent yet: its memory is that of the batch before.
       const taken = batch.sentAt === 0 ? 0 : Math.min(batch.control.taken, batch.limit)
-      for (const { page } of batch.range(Math.max(taken, batch.collected), batch.limit)) {
+      for (const { page, from, to } of batch.range(Math.max(taken, batch.collected), batch.limit)) {
+        add(this.ahead, page.queueId, to - from)
         const readyAt = Math.max(page.header.enqueuedAt, page.header.runAt)
         this.readyAt.set(page.queueId, Math.min(readyAt, this.readyAt.get(page.queueId) ?? Infinity))
       }

@@ -86,7 +86,9 @@ export class Queue {
   async setConcurrency(concurrency: number | undefined): Promise<void> {
     if (concurrency !== undefined) {
       const problems = new Problems()
-      wholeNumber(concurrency, 'concurrency', problems, { min: 1, infinity: 'no limit' })
+      if (concurrency === 0)
+        problems.refuse('concurrency', 0, 'a whole number of 1 or more', 'to have none of its jobs begun: pause()')
+      else wholeNumber(concurrency, 'concurrency', problems, { min: 1, infinity: 'no limit' })
       problems.throwIfAny('MILLRACE_INVALID_OPTIONS', 'setConcurrency() cannot be used like this')
     }
     this.#parts.assertOpen()

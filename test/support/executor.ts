@@ -185,6 +185,12 @@ export async function assertConsistent(executor: Executor, label = ''): Promise<
   }
   assert.deepEqual(counts, recount(infos), label)
   assert.equal(new Set(infos.map(({ id }) => id)).size, infos.length, `${label}: a job is listed twice`)
+  const { threads, queues } = executor.stats()
+  for (const [name, { running, atWork, heldAhead }] of Object.entries(queues))
+    assert.ok(
+      atWork + heldAhead <= running && atWork <= threads.length,
+      `${label}: ${name} tells of ${atWork} and ${heldAhead} of ${running}`,
+    )
   const found = await Promise.all(infos.map(({ id }) => executor.get(id)))
   for (const [index, info] of infos.entries()) assert.deepEqual(found[index], info, label)
 }

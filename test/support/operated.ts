@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import type { ShellOrder } from '../fixtures/executor/shell-host.js'
 import type { Ended } from './demo-program.js'
 import { tempDirectory } from './temp-directory.js'
 
@@ -26,6 +27,22 @@ export interface Operated {
   readonly end: (signal: NodeJS.Signals) => Promise<void>
 }
 
+export interface Shown extends Ended {
+  /** Both streams, in the order in which they came. */
+  readonly both: string
+}
+
+/** A process that runs `millrace` commands, one at a time, piped or on a terminal. */
+export function startShell(t: TestContext): (order: ShellOrder) => Promise<Shown> {
+  const shell = spawn(process.execPath, [SHELL_HOST], { stdio: ['pipe', 'pipe', 'inherit'] })
+  t.after(() => shell.kill('SIGKILL'))
+  const answers = createInterface({ input: shell.stdout })[Symbol.asyncIterator]()
+  return async (order) => {
+    shell.stdin.write(`${JSON.stringify(order)}\n`)
+    return JSON.parse(String((await answers.next()).value)) as Shown
+  }
+}
+
 export async function startOperated(t: TestContext, options: object = {}, below = ''): Promise<Operated> {
   const path = join(await tempDirectory(t), below, 'jobs')
   const child = spawn(process.execPath, [FIXTURE, path, JSON.stringify(options)], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -33,13 +50,8 @@ export async function startOperated(t: TestContext, options: object = {}, below 
   const exited = once(child, 'exit')
   const line = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next()
   const [, doneId = '', failedId = ''] = String(line.value).split(' ')
-  const shell = spawn(process.execPath, [SHELL_HOST], { stdio: ['pipe', 'pipe', 'inherit'] })
-  t.after(() => shell.kill('SIGKILL'))
-  const answers = createInterface({ input: shell.stdout })[Symbol.asyncIterator]()
-  const run: Operated['run'] = async (words, ...rest) => {
-    shell.stdin.write(`${JSON.stringify([...words.split(' '), path, ...rest])}\n`)
-    return JSON.parse(String((await answers.next()).value)) as Ended
-  }
+  const shell = startShell(t)
+  const run: Operated['run'] = async (words, ...rest) => await shell({ words: [...words.split(' '), path, ...rest] })
   return {
     path,
     child,

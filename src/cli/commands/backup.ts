@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import type { BackupReport } from '../../maintenance/backup.js'
 import { formatBytes, printable } from '../demo/format-quantity.js'
-import { COMMON_HELP, print, printJson, type ShellCommand, withOperator } from '../shell/command.js'
+import { COMMON_HELP, look, type ShellCommand, tell } from '../shell/command.js'
 import { EXIT, EXIT_CODES_HELP } from '../shell/exit-code.js'
 
 const HELP = `Copies a store, also while an executor has it open.
@@ -26,9 +26,8 @@ export const backup: ShellCommand = {
   takes: ['<target>'],
   run: async (line) => {
     const path = resolve(line.words[0] ?? '')
-    const report = (await withOperator(line, 'look', async (operator) => await operator.call('backup', { path }))) as BackupReport
-    if (line.isJson) printJson(report)
-    else print(`${printable(path)}: ${formatBytes(report.sizeBytes)}`)
+    const report = await look<BackupReport>(line, 'backup', { path })
+    tell(line, report, ({ sizeBytes }) => `${printable(path)}: ${formatBytes(sizeBytes)}`)
     return EXIT.done
   },
 }

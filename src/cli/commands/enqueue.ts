@@ -1,6 +1,6 @@
 /** `millrace enqueue`: hands a job to the running executor, which checks the input as if the program had. */
 import { UsageError } from '../usage-error.js'
-import { COMMON_HELP, type CommandLine, print, printJson, type ShellCommand, withOperator } from '../shell/command.js'
+import { COMMON_HELP, type CommandLine, look, type ShellCommand, tell } from '../shell/command.js'
 import { EXIT, EXIT_CODES_HELP } from '../shell/exit-code.js'
 
 const HELP = `Enqueues a job in a running executor.
@@ -40,9 +40,9 @@ export const enqueue: ShellCommand = {
     const [name = '', json] = line.words
     const input = json === undefined ? undefined : parseInput(json === '-' ? await readInput() : json)
     const given = { name, ...(json !== undefined && { input }), options: enqueueOptions(line) }
-    const { id } = (await withOperator(line, 'look', async (operator) => await operator.call('enqueue', given))) as { id: string }
-    if (line.isJson) printJson({ id })
-    else print(id)
+    // Without a running executor there is nothing that could be changed.
+    const { id } = await look<{ id: string }>(line, 'enqueue', given)
+    tell(line, { id }, () => id)
     return EXIT.done
   },
 }

@@ -4,10 +4,11 @@ import { formatCount } from '../demo/format-quantity.js'
 import {
   COMMON_HELP,
   type CommandLine,
+  look,
   print,
-  printJson,
   printLines,
   type ShellCommand,
+  tell,
   terminalPaint,
   terminalWidth,
   withOperator,
@@ -88,10 +89,9 @@ async function list(line: CommandLine): Promise<ExitCode> {
 
 async function show(line: CommandLine): Promise<ExitCode> {
   const [id = ''] = line.words
-  const job = (await withOperator(line, 'look', async (operator) => await operator.call('job', { id }))) as JobDetail | null
+  const job = await look<JobDetail | null>(line, 'job', { id })
   if (job === null) throw new CommandError(EXIT.notDone, `There is no job ${id}: it was pruned, or never there.`)
-  if (line.isJson) printJson(job)
-  else printLines(jobDetailLines(job, Date.now(), terminalPaint()))
+  tell(line, job, (shown, paint) => jobDetailLines(shown, Date.now(), paint))
   return EXIT.done
 }
 

@@ -1,5 +1,5 @@
 /** `millrace metrics`: the figures of an executor, as Prometheus reads them. */
-import { type ShellCommand, TEXT_HELP, withOperator } from '../shell/command.js'
+import { look, type ShellCommand, TEXT_HELP } from '../shell/command.js'
 import { EXIT, EXIT_CODES_HELP } from '../shell/exit-code.js'
 
 const HELP = `Prints the figures of an executor in Prometheus' text format, as executor.metrics() gives them.
@@ -23,7 +23,7 @@ export const metrics: ShellCommand = {
   options: {},
   takes: [],
   run: async (line) => {
-    process.stdout.write((await withOperator(line, 'look', async (operator) => await operator.call('metrics'))) as string)
+    process.stdout.write(await look<string>(line, 'metrics'))
     return EXIT.done
   },
 }

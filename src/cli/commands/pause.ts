@@ -1,6 +1,6 @@
 /** `millrace pause`: no job of a queue is begun any more until `millrace resume`. */
 import { printable } from '../demo/format-quantity.js'
-import { COMMON_HELP, print, printJson, type ShellCommand, withOperator } from '../shell/command.js'
+import { change, COMMON_HELP, type ShellCommand, tell } from '../shell/command.js'
 import { EXIT, EXIT_CODES_HELP } from '../shell/exit-code.js'
 
 const HELP = `Pauses a queue: none of its jobs is begun any more until millrace resume.
@@ -27,9 +27,8 @@ export const pause: ShellCommand = {
   run: async (line) => {
     const [queue = ''] = line.words
     const interrupt = line.has('interrupt')
-    await withOperator(line, 'change', async (operator) => await operator.call('pause', { queue, interrupt }))
-    if (line.isJson) printJson({ queue, isPaused: true })
-    else print(`${printable(queue)} is paused.`)
+    await change(line, 'pause', { queue, interrupt })
+    tell(line, { queue, isPaused: true }, () => `${printable(queue)} is paused.`)
     return EXIT.done
   },
 }

@@ -3,17 +3,7 @@ import type { QueueRow } from '../../control-socket/queue-rows.js'
 import { printable } from '../demo/format-quantity.js'
 import { nearestName } from '../../base/problems.js'
 import { countOf } from '../read-options.js'
-import {
-  COMMON_HELP,
-  type CommandLine,
-  print,
-  printJson,
-  printLines,
-  type ShellCommand,
-  terminalPaint,
-  terminalWidth,
-  withOperator,
-} from '../shell/command.js'
+import { change, COMMON_HELP, type CommandLine, look, type ShellCommand, tell } from '../shell/command.js'
 import { CommandError, EXIT, EXIT_CODES_HELP, type ExitCode } from '../shell/exit-code.js'
 import { queueLines } from '../shell/status-text.js'
 import { UsageError } from '../usage-error.js'
@@ -44,11 +34,10 @@ export const queues: ShellCommand = {
     const [queue] = line.words
     const concurrency = readConcurrency(line)
     if (concurrency !== undefined) return await setConcurrency(line, queue, concurrency)
-    const all = (await withOperator(line, 'look', async (operator) => await operator.call('queues'))) as readonly QueueRow[]
+    const all = await look<readonly QueueRow[]>(line, 'queues')
     const rows = queue === undefined ? all : all.filter(({ name }) => name === queue)
     if (queue !== undefined && rows.length === 0) throw noQueue(queue, all)
-    if (line.isJson) printJson(rows)
-    else printLines(queueLines(rows, terminalPaint(), terminalWidth()))
+    tell(line, rows, queueLines)
     return EXIT.done
   },
 }
@@ -66,15 +55,9 @@ function readConcurrency(line: CommandLine): Concurrency | undefined {
 async function setConcurrency(line: CommandLine, queue: string | undefined, concurrency: Concurrency): Promise<ExitCode> {
   if (queue === undefined)
     throw new UsageError('--concurrency needs a queue. Write: millrace queues <dir> <queue> --concurrency <n>')
-  const change = { queue, concurrency }
-  const now = (await withOperator(line, 'change', async (operator) => await operator.call('concurrency', change))) as {
-    readonly concurrency: number | null
-  }
-  if (line.isJson) printJson(now)
-  else
-    print(
-      `${printable(queue)} runs ${now.concurrency === null ? 'as many jobs as there are threads' : `${now.concurrency} at a time`}.`,
-    )
+  const now = await change<{ readonly concurrency: number | null }>(line, 'concurrency', { queue, concurrency })
+  const most = now.concurrency === null ? 'as many jobs as there are threads' : `${now.concurrency} at a time`
+  tell(line, now, () => `${printable(queue)} runs ${most}.`)
   return EXIT.done
 }
 

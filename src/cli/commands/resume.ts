@@ -1,6 +1,6 @@
 /** `millrace resume`: ends a pause. */
 import { printable } from '../demo/format-quantity.js'
-import { COMMON_HELP, print, printJson, type ShellCommand, withOperator } from '../shell/command.js'
+import { change, COMMON_HELP, type ShellCommand, tell } from '../shell/command.js'
 import { EXIT, EXIT_CODES_HELP } from '../shell/exit-code.js'
 
 const HELP = `Ends the pause of a queue. Harmless when it is not paused.
@@ -21,9 +21,8 @@ export const resume: ShellCommand = {
   takes: ['<queue>'],
   run: async (line) => {
     const [queue = ''] = line.words
-    await withOperator(line, 'change', async (operator) => await operator.call('resume', { queue }))
-    if (line.isJson) printJson({ queue, isPaused: false })
-    else print(`${printable(queue)} is open.`)
+    await change(line, 'resume', { queue })
+    tell(line, { queue, isPaused: false }, () => `${printable(queue)} is open.`)
     return EXIT.done
   },
 }

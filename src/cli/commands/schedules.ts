@@ -1,15 +1,6 @@
 /** `millrace schedules`: recurring jobs, with their last and next run. */
 import type { ScheduleRow } from '../../control-socket/shapes.js'
-import {
-  COMMON_HELP,
-  print,
-  printJson,
-  printLines,
-  type ShellCommand,
-  terminalPaint,
-  terminalWidth,
-  withOperator,
-} from '../shell/command.js'
+import { change, COMMON_HELP, look, type ShellCommand, tell } from '../shell/command.js'
 import { printable } from '../demo/format-quantity.js'
 import { CommandError, EXIT, EXIT_CODES_HELP } from '../shell/exit-code.js'
 import { scheduleLines } from '../shell/schedule-text.js'
@@ -49,14 +40,9 @@ export const schedules: ShellCommand = {
   options: {},
   takes: [],
   run: async (line) => {
-    const rows = (await withOperator(
-      line,
-      'look',
-      async (operator) => await operator.call('schedules'),
-    )) as readonly ScheduleRow[]
-    if (line.isJson) printJson(rows)
-    else if (rows.length === 0) print('There are none.')
-    else printLines(scheduleLines(rows, Date.now(), terminalPaint(), terminalWidth()))
+    tell(line, await look<readonly ScheduleRow[]>(line, 'schedules'), (rows, paint, width) =>
+      rows.length === 0 ? 'There are none.' : scheduleLines(rows, Date.now(), paint, width),
+    )
     return EXIT.done
   },
 }
@@ -68,10 +54,9 @@ export const removeSchedule: ShellCommand = {
   takes: ['<name>'],
   run: async (line) => {
     const [name = ''] = line.words
-    const was = await withOperator(line, 'change', async (operator) => await operator.call('unschedule', { name }))
-    if (was !== true) throw new CommandError(EXIT.notDone, `There is no schedule '${printable(name)}'.`)
-    if (line.isJson) printJson({ name, removed: true })
-    else print(`${printable(name)} is removed.`)
+    const was = await change<boolean>(line, 'unschedule', { name })
+    if (!was) throw new CommandError(EXIT.notDone, `There is no schedule '${printable(name)}'.`)
+    tell(line, { name, removed: true }, () => `${printable(name)} is removed.`)
     return EXIT.done
   },
 }

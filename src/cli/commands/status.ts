@@ -1,16 +1,7 @@
 /** `millrace status`: how an executor and its store stand, once or again and again. */
 import { systemClock } from '../../base/clock.js'
 import type { Status } from '../../control-socket/status.js'
-import {
-  COMMON_HELP,
-  type CommandLine,
-  printJson,
-  printLines,
-  type ShellCommand,
-  terminalPaint,
-  terminalWidth,
-  withOperator,
-} from '../shell/command.js'
+import { COMMON_HELP, type CommandLine, look, printLines, type ShellCommand, tell, terminalPaint } from '../shell/command.js'
 import { CommandError, EXIT, EXIT_CODES_HELP, type ExitCode } from '../shell/exit-code.js'
 import { Screen } from '../shell/screen.js'
 import { statusLines } from '../shell/status-text.js'
@@ -44,15 +35,9 @@ export const status: ShellCommand = {
   takes: [],
   run: async (line) => {
     if (line.has('watch')) return await watchStatus(line, line.duration('interval') ?? DEFAULT_INTERVAL_MS)
-    const now = await ask(line)
-    if (line.isJson) printJson(now)
-    else printLines(statusLines(now, terminalPaint(), terminalWidth()))
+    tell(line, await look<Status>(line, 'status'), statusLines)
     return EXIT.done
   },
-}
-
-async function ask(line: CommandLine): Promise<Status> {
-  return await withOperator(line, 'look', async (operator) => (await operator.call('status')) as Status)
 }
 
 /** An executor that ends or hangs is told, and waited for: whoever watches wants to see it come back. */
@@ -61,20 +46,20 @@ async function watchStatus(line: CommandLine, intervalMs: number): Promise<ExitC
   const paint = terminalPaint()
   const told = async (): Promise<readonly string[]> => {
     try {
-      const now = await ask(line)
+      const now = await look<Status>(line, 'status')
       return line.isJson ? [JSON.stringify(now)] : statusLines(now, paint, screen?.width ?? Infinity)
     } catch (error) {
       if (!(error instanceof CommandError)) throw error
       return [line.isJson ? JSON.stringify({ error: error.message, exitCode: error.exitCode }) : paint('red', error.message)]
     }
   }
-  const look = async (): Promise<void> => {
+  const draw = async (): Promise<void> => {
     const lines = await told()
     if (screen !== undefined) screen.draw([...lines.slice(0, screen.height - 1), paint('dim', 'q quits')])
     else printLines(line.isJson ? lines : [...lines, ''])
   }
   try {
-    await watch({ clock: systemClock, intervalMs, stopped: untilStopped(screen), first: 'look', look })
+    await watch({ clock: systemClock, intervalMs, stopped: untilStopped(screen), first: 'look', look: draw })
   } finally {
     screen?.end()
   }

@@ -1,17 +1,7 @@
 /** `millrace threads`: what each thread is doing, and how many there are to be. */
 import { MAX_THREADS } from '../../base/limits.js'
 import type { Status } from '../../control-socket/status.js'
-import {
-  type CommandLine,
-  print,
-  printJson,
-  printLines,
-  type ShellCommand,
-  COMMON_HELP,
-  terminalPaint,
-  terminalWidth,
-  withOperator,
-} from '../shell/command.js'
+import { COMMON_HELP, type CommandLine, look, type ShellCommand, tell } from '../shell/command.js'
 import { EXIT, EXIT_CODES_HELP, type ExitCode } from '../shell/exit-code.js'
 import { threadLines } from '../shell/status-text.js'
 import { plural } from '../demo/format-quantity.js'
@@ -41,17 +31,17 @@ export const threads: ShellCommand = {
   run: async (line) => {
     const set = line.count('set', 1, MAX_THREADS)
     if (set !== undefined) return await setThreads(line, set)
-    const status = await withOperator(line, 'look', async (operator) => (await operator.call('status')) as Status)
-    if (line.isJson) printJson(status.threads)
-    else if (status.running === null) print('Nobody has the store open: there are no threads.')
-    else printLines(threadLines(status, terminalPaint(), terminalWidth()))
+    const { threads, running } = await look<Status>(line, 'status')
+    tell(line, threads, (rows, paint, width) =>
+      running === null ? 'Nobody has the store open: there are no threads.' : threadLines(rows, paint, width),
+    )
     return EXIT.done
   },
 }
 
 async function setThreads(line: CommandLine, threads: number): Promise<ExitCode> {
-  await withOperator(line, 'look', async (operator) => await operator.call('threads', { threads }))
-  if (line.isJson) printJson({ threads })
-  else print(`Jobs run on ${plural(threads, 'thread')} from now on.`)
+  // Nothing of it is stored: without a running executor there is nothing that could be changed.
+  await look(line, 'threads', { threads })
+  tell(line, { threads }, () => `Jobs run on ${plural(threads, 'thread')} from now on.`)
   return EXIT.done
 }

@@ -142,6 +142,26 @@ export async function withOperator<T>(
   }
 }
 
+/** One call that changes nothing. @throws CommandError */
+export async function look<T>(line: CommandLine, call: string, given?: unknown): Promise<T> {
+  return await withOperator(line, 'look', async (operator) => (await operator.call(call, given)) as T)
+}
+
+/** One call that changes something. @throws CommandError */
+export async function change<T>(line: CommandLine, call: string, given: unknown): Promise<T> {
+  return await withOperator(line, 'change', async (operator) => (await operator.call(call, given)) as T)
+}
+
+/** Prints a value as JSON for programs, or as its lines for people. */
+export function tell<T>(
+  { isJson }: CommandLine,
+  value: T,
+  lines: (value: T, paint: Paint, width: number) => string | readonly string[],
+): void {
+  if (isJson) printJson(value)
+  else printLines([lines(value, terminalPaint(), terminalWidth())].flat())
+}
+
 export function print(text: string): void {
   process.stdout.write(`${text}\n`)
 }
@@ -150,7 +170,7 @@ export function printLines(lines: readonly string[]): void {
   if (lines.length > 0) print(lines.join('\n'))
 }
 
-export function printJson(value: unknown): void {
+function printJson(value: unknown): void {
   print(JSON.stringify(value, undefined, 2))
 }
 

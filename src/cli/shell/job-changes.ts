@@ -2,9 +2,11 @@
 import type { BulkReport } from '../../executor/bulk-options.js'
 import { formatCount, plural } from '../demo/format-quantity.js'
 import { UsageError } from '../usage-error.js'
-import { COMMON_HELP, type CommandLine, print, printJson, type ShellCommand, withOperator } from './command.js'
-import { EXIT, EXIT_CODES_HELP, type ExitCode } from './exit-code.js'
+import { COMMON_HELP, type CommandLine, type ShellCommand, tell, withOperator } from './command.js'
+import { CommandError, EXIT, EXIT_CODES_HELP, type ExitCode } from './exit-code.js'
 import { FILTER_HELP, FILTER_OPTIONS, readFilter } from './job-filter.js'
+import type { Operator } from './operator.js'
+import { ProgressLine } from './progress-line.js'
 
 interface Change {
   readonly name: string
@@ -123,20 +125,35 @@ async function run(line: CommandLine, { name, call, states, done }: Change): Pro
     ...(limit !== undefined && { limit }),
   }
   const dryRun = line.has('dry-run')
-  const report = (await withOperator(line, dryRun ? 'look' : 'change', async (operator) => {
-    const reason = line.text('reason')
-    const given = { filter, dryRun, ...(reason !== undefined && { reason }) }
-    return await operator.call(call, given, { onProgress: tellProgress })
-  })) as BulkReport
-  const { matched, changed } = report
-  if (line.isJson) printJson({ matched, changed, dryRun })
-  else if (dryRun) print(`${plural(matched, 'job')} would be ${done}.`)
-  else print(`${plural(changed, 'job')} ${done}${matched === changed ? '' : ` of ${formatCount(matched)} that fitted`}.`)
+  const reason = line.text('reason')
+  const given = { filter, dryRun, ...(reason !== undefined && { reason }) }
+  const { matched, changed } = await changeMany(line, call, given, dryRun)
+  const told = dryRun
+    ? `${plural(matched, 'job')} would be ${done}.`
+    : `${plural(changed, 'job')} ${done}${matched === changed ? '' : ` of ${formatCount(matched)} that fitted`}.`
+  tell(line, { matched, changed, dryRun }, () => told)
   return ids.length > (dryRun ? matched : changed) && limit === undefined ? EXIT.notDone : EXIT.done
 }
 
-function tellProgress(progress: unknown): void {
-  if (!process.stderr.isTTY) return
-  const { matched, changed } = progress as BulkReport
-  process.stderr.write(`\r${formatCount(changed)} changed of ${formatCount(matched)} so far\u001B[K\r`)
+/** Tells people how far it has come, and how far it had come when it breaks off. */
+async function changeMany(line: CommandLine, call: string, given: object, dryRun: boolean): Promise<BulkReport> {
+  let soFar: BulkReport | undefined
+  const progress = line.isJson ? undefined : new ProgressLine(process.stderr)
+  const onProgress = (told: unknown): void => {
+    soFar = told as BulkReport
+    const { matched, changed } = soFar
+    progress?.show(
+      dryRun ? `${formatCount(matched)} fit so far` : `${formatCount(changed)} changed of ${formatCount(matched)} so far`,
+    )
+  }
+  try {
+    const operate = async (operator: Operator): Promise<unknown> => await operator.call(call, given, { onProgress })
+    return (await withOperator(line, dryRun ? 'look' : 'change', operate)) as BulkReport
+  } catch (error) {
+    if (dryRun || !(error instanceof CommandError) || error.exitCode !== EXIT.silent) throw error
+    const part = soFar === undefined ? 'A part may be changed' : `At least ${formatCount(soFar.changed)} are changed`
+    throw new CommandError(error.exitCode, `${error.message} ${part}, each as a whole: give the command again for the rest.`)
+  } finally {
+    progress?.end()
+  }
 }

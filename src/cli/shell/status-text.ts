@@ -1,7 +1,7 @@
 /** How an executor stands, for people. Pure: what is said follows from what is given. */
 import type { QueueRow } from '../../control-socket/queue-rows.js'
 import type { Status, ThreadRow } from '../../control-socket/status.js'
-import { formatBytes, formatCount, plural, printable } from '../demo/format-quantity.js'
+import { formatBytes, formatCount, plural, printable, shorten } from '../demo/format-quantity.js'
 import { formatSpan } from './format.js'
 import { type Cell, type Column, cutText, type Paint, type Style, tableLines } from './table.js'
 
@@ -11,15 +11,28 @@ export function statusLines(status: Status, paint: Paint, width: number): string
     headline(status, paint),
     '',
     ...[
-      `jobs     ${formatCount(counts.available)} available, ${formatCount(counts.running)} running, ${formatCount(counts.scheduled)} scheduled, ${formatCount(counts.retryable)} retryable`,
+      `jobs     ${waitingText(status)}`,
       `kept     ${formatCount(counts.completed)} completed, ${formatCount(counts.cancelled)} cancelled, ${formatCount(counts.discarded)} discarded`,
       `ever     ${formatCount(totals.completed)} completed, ${formatCount(totals.cancelled)} cancelled, ${formatCount(totals.discarded)} discarded`,
       `store    ${storeText(store)}`,
     ].map((line) => cutText(line, width)),
     ...warnings(status).map((line) => paint('yellow', cutText(line, width))),
     ...(status.queues.length > 0 ? ['', ...queueLines(status.queues, paint, width)] : []),
-    ...(status.threads.length > 0 ? ['', ...threadLines(status, paint, width)] : []),
+    ...(status.threads.length > 0 ? ['', ...threadLines(status.threads, paint, width)] : []),
   ]
+}
+
+/** Jobs that are not over. Of those handed to threads it tells apart what the threads are at, never more than there are threads. */
+export function waitingText({ counts, queues }: Pick<Status, 'counts' | 'queues'>): string {
+  const sum = (of: 'atWork' | 'heldAhead'): number => queues.reduce((jobs, queue) => jobs + queue[of], 0)
+  const ahead = sum('heldAhead')
+  return [
+    `${formatCount(counts.available)} available`,
+    `${formatCount(sum('atWork'))} running`,
+    ...(ahead > 0 ? [`${formatCount(ahead)} held ahead`] : []),
+    `${formatCount(counts.scheduled)} scheduled`,
+    `${formatCount(counts.retryable)} retryable`,
+  ].join(', ')
 }
 
 function headline({ directory, running, version, at }: Status, paint: Paint): string {
@@ -42,13 +55,32 @@ function warnings({ stuckThreads, suspects, inFlightAtDeath }: Status): string[]
   ]
 }
 
-const QUEUE_COLUMNS: readonly Column[] = [
+/** How a queue stands, as each table of queues begins. */
+export const STANDING_COLUMNS: readonly Column[] = [
   { title: 'QUEUE' },
   { title: 'STATE' },
   { title: 'RUNNING', align: 'right' },
+  { title: 'AHEAD', align: 'right' },
   { title: 'AVAILABLE', align: 'right' },
   { title: 'SCHEDULED', align: 'right' },
   { title: 'RETRYABLE', align: 'right' },
+]
+
+export function standingCells(queue: QueueRow, nameWidth = Infinity): Cell[] {
+  const { name, isPaused, atWork, concurrency, heldAhead, available, scheduled, retryable } = queue
+  return [
+    shorten(name, nameWidth),
+    { text: isPaused ? 'paused' : 'open', style: isPaused ? 'yellow' : undefined },
+    concurrency === null ? formatCount(atWork) : `${formatCount(atWork)} of ${formatCount(concurrency)}`,
+    formatCount(heldAhead),
+    formatCount(available),
+    formatCount(scheduled),
+    { text: formatCount(retryable), style: retryable > 0 ? 'yellow' : undefined },
+  ]
+}
+
+const QUEUE_COLUMNS: readonly Column[] = [
+  ...STANDING_COLUMNS,
   { title: 'OLDEST', align: 'right' },
   { title: 'EMPTY IN', align: 'right' },
   { title: 'DONE/1H', align: 'right' },
@@ -60,14 +92,9 @@ export function queueLines(queues: readonly QueueRow[], paint: Paint, width: num
 }
 
 function queueCells(queue: QueueRow): Cell[] {
-  const { name, isPaused, concurrency, running, available, scheduled, retryable, oldestWaitingMs, lastHour } = queue
+  const { oldestWaitingMs, lastHour } = queue
   return [
-    name,
-    { text: isPaused ? 'paused' : 'open', style: isPaused ? 'yellow' : undefined },
-    concurrency === null ? formatCount(running) : `${formatCount(running)} of ${formatCount(concurrency)}`,
-    formatCount(available),
-    formatCount(scheduled),
-    formatCount(retryable),
+    ...standingCells(queue),
     formatSpan(oldestWaitingMs),
     drainText(queue),
     formatCount(lastHour.completed),
@@ -86,7 +113,7 @@ const THREAD_COLUMNS: readonly Column[] = [
   { title: 'DONE', align: 'right' },
 ]
 
-export function threadLines({ threads }: Pick<Status, 'threads'>, paint: Paint, width: number): string[] {
+export function threadLines(threads: readonly ThreadRow[], paint: Paint, width: number): string[] {
   return tableLines(THREAD_COLUMNS, threads.map(threadCells), paint, width)
 }
 

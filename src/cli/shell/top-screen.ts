@@ -3,7 +3,7 @@ import type { QueueRow } from '../../control-socket/queue-rows.js'
 import type { Status, ThreadRow } from '../../control-socket/status.js'
 import { formatBytes, formatCount, printable, shorten } from '../demo/format-quantity.js'
 import { formatRate, formatSpan } from './format.js'
-import { drainText, urgency } from './status-text.js'
+import { drainText, STANDING_COLUMNS, standingCells, urgency, waitingText } from './status-text.js'
 import { type Cell, type Column, cutText, type Paint, tableLines } from './table.js'
 import type { Rates } from './top-rates.js'
 
@@ -44,7 +44,7 @@ export function topLines({ status, rates, problem }: TopState, { width, height }
 }
 
 function headLines(status: Status, rates: Rates | undefined, width: number, paint: Paint): string[] {
-  const { directory, running, version, at, counts, threads, store, queues, stuckThreads, suspects } = status
+  const { directory, running, version, at, threads, store, queues, stuckThreads, suspects } = status
   const time = new Date(at).toISOString().slice(11, 19)
   const who = running === null ? 'nobody has it open' : `process ${running.pid}, open for ${formatSpan(at - running.openedAt)}`
   const about = `${who}, millrace ${version}, ${time}Z`
@@ -60,11 +60,7 @@ function headLines(status: Status, rates: Rates | undefined, width: number, pain
         (suspects > 0 ? `; ${formatCount(suspects)} suspects` : ''),
       width,
     ),
-    cutText(
-      `jobs     ${formatCount(counts.available)} available, ${formatCount(counts.running)} running, ${formatCount(counts.scheduled)} scheduled, ` +
-        `${formatCount(counts.retryable)} retryable; the oldest has waited ${oldest < 0 ? '–' : formatSpan(oldest)}`,
-      width,
-    ),
+    cutText(`jobs     ${waitingText(status)}; the oldest has waited ${oldest < 0 ? '–' : formatSpan(oldest)}`, width),
     cutText(
       `rates    ${perSecond(rates?.completed)} completed, ${perSecond(rates?.discarded)} discarded, ${perSecond(rates?.cancelled)} cancelled; ` +
         `store ${formatBytes(store.sizeBytes)}, commit ${store.lastCommitMs.toFixed(1)} ms`,
@@ -74,12 +70,7 @@ function headLines(status: Status, rates: Rates | undefined, width: number, pain
 }
 
 const QUEUE_COLUMNS: readonly Column[] = [
-  { title: 'QUEUE' },
-  { title: 'STATE' },
-  { title: 'RUNNING', align: 'right' },
-  { title: 'AVAILABLE', align: 'right' },
-  { title: 'SCHEDULED', align: 'right' },
-  { title: 'RETRYABLE', align: 'right' },
+  ...STANDING_COLUMNS,
   { title: 'DONE/S', align: 'right' },
   { title: 'OLDEST', align: 'right' },
   { title: 'EMPTY IN', align: 'right' },
@@ -90,17 +81,11 @@ function queueTable(queues: readonly QueueRow[], room: number, rates: Rates | un
     running * 1e12 + available + retryable + scheduled
   const shown = queues.length <= room ? queues : [...queues].sort((left, right) => load(right) - load(left)).slice(0, room)
   const rows = shown.map((queue): Cell[] => {
-    const { name, isPaused, concurrency, running, available, scheduled, retryable, oldestWaitingMs } = queue
-    const rate = rates?.queues.get(name)
+    const rate = rates?.queues.get(queue.name)
     return [
-      shorten(name, 30),
-      { text: isPaused ? 'paused' : 'open', style: isPaused ? 'yellow' : undefined },
-      concurrency === null ? formatCount(running) : `${formatCount(running)} of ${formatCount(concurrency)}`,
-      formatCount(available),
-      formatCount(scheduled),
-      { text: formatCount(retryable), style: retryable > 0 ? 'yellow' : undefined },
+      ...standingCells(queue, 30),
       rate === undefined ? '–' : formatRate(rate),
-      formatSpan(oldestWaitingMs),
+      formatSpan(queue.oldestWaitingMs),
       drainText(queue),
     ]
   })

@@ -41,7 +41,7 @@ test('an executor at work: every command looks at it and steers it', { timeout: 
     assert.deepEqual([available + running, running > 0], [2, true])
     const text = await run('status')
     assert.match(text.stdout, new RegExp(`: open in process ${child.pid} for `))
-    assert.match(text.stdout, /^slow +open +[12] of 1 +[01] /m)
+    assert.match(text.stdout, /^slow +open +1 of 1 +[01] +[01] /m)
     assert.ok(!text.stdout.includes('\u001B'), 'no colours into a pipe')
   })
 

@@ -59,6 +59,46 @@ for (const store of STORES) {
       assert.deepEqual(checkStore(await engine(), { keepsAll: true, payloads: true }), [])
     })
 
+    it('counts exactly what a job has behind it, however often it ends and is brought back', async (t) => {
+      const { executor, engine } = await setup(t, { store, jobs, queues })
+      const images = executor.queue('images')
+      const job = await executor.enqueue(failing, { times: 9 }, { queue: 'images', maxRetries: 0 })
+      const { id } = job
+      await assert.rejects(job.result(), withCode('MILLRACE_JOB_FAILED'))
+      await images.pause()
+      for (const end of ['cancel', 'discard'] as const) {
+        assert.equal(await executor.retry(id), true, end)
+        assert.equal(await executor[end](id), true)
+      }
+      assert.equal(await executor.retry(id), true)
+      const discarded = nextEvent(executor, 'discarded')
+      await images.resume()
+      await discarded
+      await images.pause()
+      assert.equal(await executor.retry(id), true)
+      const { enqueued, started, failed, retried, cancelled, discarded: ends } = executor.stats().definitions['failing']!.totals
+      assert.deepEqual(
+        { enqueued, started, failed, retried, cancelled, ends },
+        { enqueued: 5, started: 2, failed: 2, retried: 0, cancelled: 1, ends: 3 },
+      )
+      const { state, attempt, attempts } = await info(executor, { id })
+      assert.deepEqual(
+        [state, attempt, attempts.map((each) => [each.attempt, each.outcome])],
+        [
+          'available',
+          1,
+          [
+            [1, 'failed'],
+            [1, 'failed'],
+          ],
+        ],
+      )
+      await assertConsistent(executor)
+      await executor.close()
+      // It holds the statistics against what the job's own record says that it was charged, forgiven and ended as.
+      assert.deepEqual(checkStore(await engine(), { keepsAll: true }), [])
+    })
+
     it('retry of many brings back what was discarded and cancelled, with large inputs too', async (t) => {
       const { executor, engine } = await setup(t, { store, jobs, queues, threads: 1 })
       const gate = new Gate(t)

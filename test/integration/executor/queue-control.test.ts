@@ -70,7 +70,13 @@ for (const store of STORES) {
       await gate.reached(1)
       // The other queue's job may have come first.
       assert.ok((await executor.counts()).running >= 3, 'they were handed over together')
+      const sum = (of: 'atWork' | 'heldAhead'): number =>
+        Object.values(executor.stats().queues).reduce((jobs, queue) => jobs + queue[of], 0)
+      assert.equal(sum('atWork'), 1, 'of which the thread is at one')
+      assert.ok(sum('heldAhead') >= 2 && sum('heldAhead') <= 3, 'and has not begun the others')
       await images.pause()
+      const { atWork, heldAhead } = executor.stats().queues['images']!
+      assert.deepEqual([atWork, heldAhead], [1, 0])
       const counts = await images.info()
       assert.deepEqual([counts.running, counts.available], [1, 2])
       assert.deepEqual(await states(executor, [rest[0]!, rest[2]!]), ['available', 'available'])
@@ -223,12 +229,10 @@ for (const store of STORES) {
       assert.deepEqual(checkStore(await engine(), {}), [])
     })
 
-    it('refuses what it does not know', async (t) => {
+    it('knows the queues of its executor, until that is closed', async (t) => {
       const { executor } = await setup(t, { store, jobs, queues })
       assert.throws(() => executor.queue('image'), withCode('MILLRACE_UNKNOWN_QUEUE', /did you mean 'images'/))
       const images = executor.queue('images')
-      await assert.rejects(images.setConcurrency(0), withCode('MILLRACE_INVALID_OPTIONS', /of 1 or more/))
-      await assert.rejects(images.pause({ interrupt: 1 as never }), withCode('MILLRACE_INVALID_OPTIONS'))
       await executor.close()
       for (const call of [
         images.pause(),
@@ -256,8 +260,10 @@ it('a pause that was acknowledged holds after the process has died, and its susp
   await executor.close({ grace: 0 })
   const { executor: again } = await setup(t, { engine: remains, jobs, queues, threads: 2 })
   assert.equal(again.recovery.suspects.length, 2)
-  // Suspects come before everything else, but not those of a paused queue.
-  assert.equal(await (await again.enqueue(echo, 1)).result(), 1)
+  assert.equal(again.queue('images').paused, true)
+  // Suspects come before everything else, but not those of a paused queue: one that began would wait at the gate for ever.
+  const begun = gate.reached(3).then(() => 'a suspect has begun')
+  assert.equal(await Promise.race([again.enqueue(echo, 1).then((job) => job.result()), begun]), 1)
   assert.deepEqual(await states(again, suspects), ['available', 'available'])
   assert.equal(again.stats().suspects, 2)
   await Promise.all([again.drain(), again.queue('images').drain()])

@@ -71,6 +71,26 @@ for (const store of STORES) {
       assert.equal(await keysLeft(all, executor), 1)
     })
 
+    it('a job that is brought back holds its key when those that ended with it are pruned, and they let go of theirs', async (t) => {
+      const all = await open(t, { store, retain: { jobs: 3, age: Infinity } })
+      const { executor } = all
+      await executor.queue('default').pause()
+      const one = (key: string) => executor.enqueue(loose, { key }, unique(key, { while: 'kept' }))
+      const [a, b, c] = await Promise.all(['a', 'b', 'c'].map(one))
+      assert.deepEqual(await executor.cancelMany({ name: 'loose' }), { matched: 3, changed: 3 })
+      assert.equal(await executor.retry(b!.id), true)
+      // As many again end, and what was left of the first three is pruned.
+      for (const key of ['d', 'e', 'f']) assert.equal(await executor.cancel((await one(key)).id), true, key)
+      assert.deepEqual([await executor.get(a!.id), await executor.get(c!.id)], [undefined, undefined], 'they are still there')
+      const again = await Promise.all(['a', 'b', 'c'].map(one))
+      assert.deepEqual(
+        again.map(({ isNew }) => isNew),
+        [true, false, true],
+      )
+      assert.equal(again[1]!.id, b!.id)
+      await keysLeft(all, executor, false)
+    })
+
     it('jobs that have to stay do not keep a call for many going', async (t) => {
       const all = await open(t, { store })
       const { executor } = all
