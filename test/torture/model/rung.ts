@@ -17,6 +17,8 @@ import type { WorldOptions } from './world.js'
 
 const COMMANDS = 24
 const HISTORIES_PER_SEED = 12
+/** Of ten histories each, in search of a planted fault: limits seldom hold anything back. */
+const FAULT_ROUNDS = 15
 /** Shrinking runs histories again and again. */
 const SHRINK_MS = 120_000
 
@@ -82,7 +84,7 @@ export const rung: Rung = {
   faults: FAULTS.map(({ name, ...spoils }) => ({
     name,
     run: async ({ seed }) => {
-      for (let round = 0; round < 4; round++) {
+      for (let round = 0; round < FAULT_ROUNDS; round++) {
         const found = await search({ seed: seed + round, store: 'memory', histories: 10, tally: newTally(), spoils, quick: true })
         if (found !== undefined) return [found.split('\n', 2).join(' ')]
       }
