@@ -146,11 +146,20 @@ export class Claims {
   /** Takes back what no thread has begun of a queue, and what would be run behind it in the same thread. */
   takeBackQueue(queueId: number, writes: WriteBatch): void {
     for (const slot of this.#options.dispatcher.slots)
-      if (slot.batches.some((batch) => batch.hasUntakenOf(queueId))) this.takeBackSlot(slot, writes)
+      if (slot.batches.some((batch) => batch.hasUntakenOf(queueId))) this.#takeBackSlot(slot, writes)
+  }
+
+  /**
+   * There are more threads, or fewer: what the `surplus` ones have not begun is for others. Where some are reserved, what no thread has begun is
+   * shared out anew, because it may lie behind what others are left for by now.
+   */
+  threadsChanged(surplus: readonly ThreadSlot[], writes: WriteBatch): void {
+    const { dispatcher, reserve } = this.#options
+    for (const slot of reserve.threads > 0 ? dispatcher.slots : surplus) this.#takeBackSlot(slot, writes)
   }
 
   /** Takes back everything that a thread has not begun. */
-  takeBackSlot(slot: ThreadSlot, writes: WriteBatch): void {
+  #takeBackSlot(slot: ThreadSlot, writes: WriteBatch): void {
     this.#takenBack(this.#options.dispatcher.takeBack(slot), writes)
   }
 
@@ -176,7 +185,7 @@ export class Claims {
     const holders = open.filter((slot) => slot.leftMs(nowMs) > MAKE_ROOM_MS && (comesFirst || holdsLess(slot, queue.id, rank)))
     if (comesFirst && holders.length < open.length) return
     holders.sort((left, right) => right.leftMs(nowMs) - left.leftMs(nowMs))
-    for (const slot of holders.slice(0, jobs)) this.takeBackSlot(slot, writes)
+    for (const slot of holders.slice(0, jobs)) this.#takeBackSlot(slot, writes)
   }
 
   #takenBack(collected: readonly Collected[], writes: WriteBatch): void {

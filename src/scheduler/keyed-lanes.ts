@@ -294,7 +294,7 @@ export class KeyedLanes {
     this.#search.committed()
     for (const key of this.#leaving) this.#leave(key)
     this.#leaving.clear()
-    if (this.#windows.isFull) this.unload()
+    if (this.#windows.isOverfull) this.unload()
   }
 
   /** Leaves the pages of keys that nobody runs for to the store. Returns the bytes that stay. Only right after `committed`. */
