@@ -119,6 +119,16 @@ export class Batch {
     })
   }
 
+  /** Whether its thread has jobs left of less priority than `rank` stands for. */
+  hasWorkBelow(rank: number): boolean {
+    if (!this.hasWork) return false
+    const { finished } = this.control
+    return this.slices.some(({ page, from, to }, number) => {
+      const start = this.#starts[number] ?? 0
+      return page.rank > rank && start < this.limit && start + to - from > finished
+    })
+  }
+
   /** The queues of its jobs that still belong to the thread and have not been settled. */
   queuesLeft(): Set<number> {
     const queues = new Set<number>()

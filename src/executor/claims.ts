@@ -6,7 +6,6 @@
  */
 import type { Clock } from '../base/clock.js'
 import { BATCHES_PER_THREAD, MAKE_ROOM_MS, UNMEASURED_MS } from '../base/limits.js'
-import { readPageKey } from '../codec/keys.js'
 import { PAGE_HEADER_BYTES } from '../codec/page.js'
 import type { Batch } from '../dispatcher/batch.js'
 import type { Collected, Dispatcher } from '../dispatcher/dispatcher.js'
@@ -16,8 +15,6 @@ import { gatherMs } from '../dispatcher/pace.js'
 import type { Arrival, Filled, ReadyQueues } from '../scheduler/ready-queues.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
-import type { Suspect } from '../store/suspects.js'
-import { readSuspects } from '../store/suspects.js'
 import type { PageRef, Slice } from '../store/page-ref.js'
 import type { EventHub } from './events.js'
 import { pack } from './parcel.js'
@@ -44,77 +41,26 @@ interface Held {
   readonly filled: Filled | undefined
 }
 
-interface RestingSuspect {
-  readonly suspect: Suspect
-  /** Epoch ms. */
-  readonly freeAt: number
-}
-
 export class Claims {
   readonly #options: ClaimsOptions
   readonly #held = new Map<number, Held>()
-  /** Jobs to be run alone, oldest first. */
-  #suspects: Suspect[] = []
-  /** Those of paused queues, which nobody waits for. */
-  #pausedSuspects: Suspect[] = []
-  /** Those whose rates do not let them begin yet: others go on meanwhile. */
-  #restingSuspects: RestingSuspect[] = []
   /** Slots for which nothing was found, by index, with what `ready.changes` was then. */
   readonly #inVain = new Map<number, number>()
 
   constructor(options: ClaimsOptions) {
     this.#options = options
-    const { store } = options
-    let after = -1
-    for (;;) {
-      const found = readSuspects(store.engine, after, 1000)
-      this.#suspects.push(...found)
-      const last = found.at(-1)
-      if (last === undefined || found.length < 1000) break
-      after = last.seq
-    }
-    this.sortSuspects()
-  }
-
-  /** Jobs that are waiting to be run alone. */
-  get suspects(): number {
-    return this.#suspects.length + this.#pausedSuspects.length + this.#restingSuspects.length
-  }
-
-  /** Which queues are paused has changed: the jobs to be run alone among theirs wait with them, or go on. */
-  sortSuspects(): void {
-    const resting = this.#restingSuspects.map(({ suspect }) => suspect)
-    const all = [...this.#suspects, ...this.#pausedSuspects, ...resting].sort((left, right) => left.seq - right.seq)
-    this.#restingSuspects = []
-    this.#suspects = all.filter((suspect) => !this.#isPaused(suspect))
-    this.#pausedSuspects = all.filter((suspect) => this.#isPaused(suspect))
-  }
-
-  /** Whether a job of the queue waits to be run alone, and may be. */
-  hasSuspectOf(queueId: number): boolean {
-    return this.#waitingSuspects().some(({ key }) => readPageKey(key).queueId === queueId)
-  }
-
-  /** From when the first of a queue's jobs that wait to be run alone could run, in epoch ms. */
-  suspectReadyAt(queueId: number): number | undefined {
-    const first = this.#waitingSuspects().find(({ key }) => readPageKey(key).queueId === queueId)
-    const header = first === undefined ? undefined : this.#options.store.readPage(first.key)?.header
-    return header === undefined ? undefined : Math.max(header.enqueuedAt, header.runAt)
-  }
-
-  /** When a rate lets the next job start of those that wait for it, in epoch ms; `Infinity` when none does. */
-  get freeAt(): number {
-    return this.#restingSuspects.reduce((least, { freeAt }) => Math.min(least, freeAt), this.#options.ready.freeAt)
   }
 
   /** Whether any job waits that could run here, also when it may not run now. */
   get hasWork(): boolean {
-    return this.#suspects.length > 0 || this.#restingSuspects.length > 0 || this.#options.ready.hasWork
+    const { ready } = this.#options
+    return ready.suspects.hasWork || ready.hasWork
   }
 
   /** Whether any job waits that may run now. */
   get isBusy(): boolean {
-    return this.#suspects.length > 0 || this.#options.ready.hasRunnable
+    const { ready } = this.#options
+    return ready.suspects.isWaiting || ready.hasRunnable
   }
 
   /** Whether a thread is about to run out of work, and another turn could claim some for it. */
@@ -122,7 +68,7 @@ export class Claims {
     const { dispatcher, ready } = this.#options
     if (this.#suspectRuns) return false
     const nowMs = this.#nowMs
-    if (this.#suspects.length > 0) return dispatcher.isIdle && dispatcher.capacity(nowMs).length > 0
+    if (ready.suspects.isWaiting) return dispatcher.isIdle && dispatcher.capacity(nowMs).length > 0
     if (!ready.hasRunnable) return false
     return dispatcher
       .capacity(nowMs)
@@ -135,7 +81,7 @@ export class Claims {
    */
   slackMs(lastTurnMs: number): number {
     const { dispatcher, ready } = this.#options
-    if (this.#suspects.length > 0 || this.#suspectRuns || !ready.hasRunnable) return 0
+    if (ready.suspects.isWaiting || this.#suspectRuns || !ready.hasRunnable) return 0
     const nowMs = this.#nowMs
     let slackMs = Infinity
     for (const slot of dispatcher.slots) {
@@ -155,9 +101,8 @@ export class Claims {
   make(writes: WriteBatch, now: number): (() => void)[] {
     const { dispatcher, ready } = this.#options
     ready.wake(now)
-    if (this.#restingSuspects.some(({ freeAt }) => freeAt <= now)) this.sortSuspects()
     if (this.#suspectRuns) return []
-    if (this.#suspects.length > 0) return this.#makeAlone(writes, now)
+    if (ready.suspects.isWaiting) return this.#makeAlone(writes, now)
     const nowMs = this.#nowMs
     for (const arrival of ready.takeArrivals()) this.#makeRoom(arrival, writes, nowMs)
     const sends: (() => void)[] = []
@@ -201,20 +146,21 @@ export class Claims {
   /** Takes back what no thread has begun of a queue, and what would be run behind it in the same thread. */
   takeBackQueue(queueId: number, writes: WriteBatch): void {
     for (const slot of this.#options.dispatcher.slots)
-      if (slot.batches.some((batch) => batch.hasUntakenOf(queueId))) this.takeBackSlot(slot, writes)
+      if (slot.batches.some((batch) => batch.hasUntakenOf(queueId))) this.#takeBackSlot(slot, writes)
+  }
+
+  /**
+   * There are more threads, or fewer: what the `surplus` ones have not begun is for others. Where some are reserved, what no thread has begun is
+   * shared out anew, because it may lie behind what others are left for by now.
+   */
+  threadsChanged(surplus: readonly ThreadSlot[], writes: WriteBatch): void {
+    const { dispatcher, reserve } = this.#options
+    for (const slot of reserve.threads > 0 ? dispatcher.slots : surplus) this.#takeBackSlot(slot, writes)
   }
 
   /** Takes back everything that a thread has not begun. */
-  takeBackSlot(slot: ThreadSlot, writes: WriteBatch): void {
+  #takeBackSlot(slot: ThreadSlot, writes: WriteBatch): void {
     this.#takenBack(this.#options.dispatcher.takeBack(slot), writes)
-  }
-
-  #waitingSuspects(): Suspect[] {
-    return [...this.#suspects, ...this.#restingSuspects.map(({ suspect }) => suspect)]
-  }
-
-  #isPaused({ key }: Suspect): boolean {
-    return this.#options.ready.queue(readPageKey(key).queueId)?.isPaused === true
   }
 
   /** Also the last suspect runs alone. One that native code holds beyond its end is waited for no longer. */
@@ -239,7 +185,7 @@ export class Claims {
     const holders = open.filter((slot) => slot.leftMs(nowMs) > MAKE_ROOM_MS && (comesFirst || holdsLess(slot, queue.id, rank)))
     if (comesFirst && holders.length < open.length) return
     holders.sort((left, right) => right.leftMs(nowMs) - left.leftMs(nowMs))
-    for (const slot of holders.slice(0, jobs)) this.takeBackSlot(slot, writes)
+    for (const slot of holders.slice(0, jobs)) this.#takeBackSlot(slot, writes)
   }
 
   #takenBack(collected: readonly Collected[], writes: WriteBatch): void {
@@ -321,20 +267,12 @@ export class Claims {
     if (!dispatcher.isIdle) return []
     const [slot] = dispatcher.capacity(this.#nowMs)
     if (slot === undefined) return []
-    for (;;) {
-      const suspect = this.#suspects.shift()
-      if (suspect === undefined) return []
-      const page = store.readPage(suspect.key)
-      // Cancelled meanwhile, or of a definition that is not here: it stays what it is, for whoever can run it.
-      if (page === undefined || page.isOver || !registry.canRun(store.bytesOf(page).readUInt16LE(PAGE_HEADER_BYTES + 4))) continue
-      const freeAt = ready.mayStartAt(page, now)
-      if (freeAt > now) {
-        this.#restingSuspects.push({ suspect, freeAt })
-        continue
-      }
-      ready.noteStart(page, now)
-      return [this.#claim([wholePage(page)], UNMEASURED_MS, slot, undefined, writes, now, true)]
-    }
+    // A definition that is not here: the job waits for whoever can run it.
+    const canRun = (page: PageRef): boolean => registry.canRun(store.bytesOf(page).readUInt16LE(PAGE_HEADER_BYTES + 4))
+    const page = ready.suspects.next(now, (waiting) => ready.mayStartAt(waiting, now), canRun)
+    if (page === undefined) return []
+    ready.noteStart(page, now)
+    return [this.#claim([wholePage(page)], UNMEASURED_MS, slot, undefined, writes, now, true)]
   }
 
   #claim(

@@ -137,11 +137,11 @@ function sums(series: readonly Series[], inThreads: InThreads, { store, clock }:
 }
 
 function oneQueue(queueId: number, series: readonly Series[], inThreads: InThreads, parts: ExecutorParts): QueueStatistics {
-  const { clock, ready, claims, dispatcher } = parts
+  const { clock, ready, dispatcher } = parts
   const told = sums(series, inThreads, parts)
   const since = [inThreads.readyAt.get(queueId)]
   // They may have to look into the store, which is being closed then.
-  if (!dispatcher.isClosing) since.push(ready.readyAt(queueId), claims.suspectReadyAt(queueId))
+  if (!dispatcher.isClosing) since.push(ready.readyAt(queueId), ready.suspects.readyAt(queueId))
   const readyAt = Math.min(...since.filter((at) => at !== undefined))
   // A commit that is under way counts jobs out of `waiting` before their batch is.
   const running = Math.min(told.waiting, inThreads.held.get(queueId) ?? 0)

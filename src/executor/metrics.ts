@@ -79,7 +79,7 @@ function addQueues(text: Exposition, queues: Readonly<Record<string, QueueStatis
 }
 
 function addExecutor(text: Exposition, parts: ExecutorParts): void {
-  const { dispatcher, claims, store } = parts
+  const { dispatcher, ready, store } = parts
   const { sizeBytes, commits, lastCommitMs } = store.engine.stats()
   const only = (value: number): Sample[] => [{ value }]
   const states = Object.entries(readCounts(parts)).map(([state, value]) => ({ labels: { state }, value }))
@@ -92,7 +92,7 @@ function addExecutor(text: Exposition, parts: ExecutorParts): void {
     Object.entries(threads).map(([state, value]) => ({ labels: { state }, value })),
   )
   text.gauge('millrace_stuck_threads', 'Threads that native code holds beyond their end.', only(dispatcher.stuckThreads))
-  text.gauge('millrace_suspects', 'Jobs that were in flight at a crash and wait to be run alone.', only(claims.suspects))
+  text.gauge('millrace_suspects', 'Jobs that were in flight at a crash and wait to be run alone.', only(ready.suspects.size))
   text.gauge('millrace_store_size_bytes', 'Size of the data file.', only(sizeBytes))
   text.counter('millrace_store_commits_total', 'Commits since the executor opened.', only(commits))
   text.gauge(

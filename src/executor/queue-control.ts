@@ -103,7 +103,6 @@ export class QueueControl {
           this.#states.set(queueId, state)
           putQueueState(writes, queueId, state)
           ready.setState(queueId, state)
-          claims.sortSuspects()
         }
         if (ready.holdsTooMany(queueId)) claims.takeBackQueue(queueId, writes)
         also()
@@ -143,8 +142,8 @@ export class QueueControl {
   }
 
   #isDrained(queueId: number): boolean {
-    const { ready, claims, intake, store, clock, dispatcher, recurring } = this.#options
-    if (ready.queue(queueId)?.hasWork === true || claims.hasSuspectOf(queueId) || intake.hasPendingOf(queueId)) return false
+    const { ready, intake, store, clock, dispatcher, recurring } = this.#options
+    if (ready.queue(queueId)?.hasWork === true || ready.suspects.hasOf(queueId) || intake.hasPendingOf(queueId)) return false
     if (Math.min(store.scheduled.nextDueAt(), recurring.nextAt) <= clock.now()) return false
     for (const { batch } of dispatcher.batches) if (batch.queuesLeft().has(queueId)) return false
     return true

@@ -70,12 +70,12 @@ export function readCounts({ turns, dispatcher, retention }: ExecutorParts): Job
 }
 
 export function readStats(parts: ExecutorParts): ExecutorStats {
-  const { dispatcher, claims, store, turns } = parts
+  const { dispatcher, ready, store, turns } = parts
   const { completed, cancelled, discarded } = turns.durable
   return {
     threads: readThreads(parts),
     stuckThreads: dispatcher.stuckThreads,
-    suspects: claims.suspects,
+    suspects: ready.suspects.size,
     store: store.engine.stats(),
     totals: { completed, cancelled, discarded },
     since: store.stats.since?.at ?? 0,

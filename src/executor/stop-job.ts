@@ -89,6 +89,7 @@ export function stopWaiting(
   if (!withdraw(place, options)) return false
   settlement.stopWaiting(place, stop, isKept)
   options.store.changing(place.page)
+  if (place.page.isSuspect) options.ready.suspects.leaves(place.page)
   return true
 }
 

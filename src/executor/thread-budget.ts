@@ -139,8 +139,15 @@ export function lastRankOf(dispatcher: Dispatcher, reserve: Reserve, slot: Threa
   return reserve.threads > 0 && reservedOf(dispatcher, reserve).has(slot) ? rankOf(reserve.priority) : ANY_RANK
 }
 
-/** The first threads of those that stay; one at least is left for everybody. */
-function reservedOf({ slots, threads }: Dispatcher, reserve: Reserve): ReadonlySet<ThreadSlot> {
-  if (reserve.threads === 0) return NO_SLOTS
-  return new Set(slots.filter(({ isRetiring }) => !isRetiring).slice(0, Math.min(reserve.threads, threads - 1)))
+/**
+ * So many of the threads that stay and hold nothing of low priority; one at least is left for everybody. After a change of their number more
+ * may be at work of low priority than are left for it: then none is given more of it until enough of them have ended.
+ */
+function reservedOf({ slots, threads }: Dispatcher, { threads: wanted, priority }: Reserve): ReadonlySet<ThreadSlot> {
+  if (wanted === 0) return NO_SLOTS
+  const rank = rankOf(priority)
+  const count = Math.min(wanted, threads - 1)
+  const staying = slots.filter(({ isRetiring }) => !isRetiring)
+  const others = staying.filter(({ batches }) => !batches.some((batch) => batch.hasWorkBelow(rank)))
+  return new Set(others.length < count ? staying : others.slice(0, count))
 }

@@ -17,7 +17,7 @@ export interface ThreadControlOptions {
 export function setThreads(threads: number, { dispatcher, claims, ready, turns }: ThreadControlOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const run = ({ tidings }: Settlement, writes: WriteBatch): void => {
-      for (const slot of dispatcher.resize(threads)) claims.takeBackSlot(slot, writes)
+      claims.threadsChanged(dispatcher.resize(threads), writes)
       ready.threadsChanged()
       tidings.add(resolve)
     }

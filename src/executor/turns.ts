@@ -333,10 +333,10 @@ export class Turns {
 
   /** Arms the timer and sees whether there is more to do at once. */
   #goOn(): void {
-    const { due, claims, intake, retention, dispatcher, store, onQuiet } = this.#options
+    const { due, claims, ready, intake, retention, dispatcher, store, onQuiet } = this.#options
     const nextAt = Math.min(this.#nextDueAt, store.uniques.nextExpiryAt)
     if (!this.draining) due.arm(nextAt)
-    this.#rates.arm(this.draining ? Infinity : claims.freeAt)
+    this.#rates.arm(this.draining ? Infinity : ready.freeAt)
     const more =
       this.#isAsked || intake.hasPending || retention.hasExpired || (!this.draining && (due.isDue(nextAt) || claims.canMake))
     if (dispatcher.inFlight > 0 || claims.hasWork) this.#wasQuiet = false

@@ -246,11 +246,13 @@ class Admission {
 
   /** It is elsewhere from now on. Another input's suspicion is not this one's. */
   #leaveLane(page: PageRef, ledger: JobLedger | undefined): void {
-    const { store } = this.#options
+    const { store, ready } = this.#options
     page.markDone(0)
     store.putProgress(this.#writes, page)
     store.changing(page)
-    if (ledger?.suspect === true) removeSuspect(this.#writes, page.seqOf(0))
+    if (ledger?.suspect !== true) return
+    removeSuspect(this.#writes, page.seqOf(0))
+    ready.suspects.leaves(page)
   }
 
   #leaveSchedule(key: Buffer): void {

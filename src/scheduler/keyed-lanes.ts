@@ -14,10 +14,10 @@ import { KEYS_FOUND, KEYS_KNOWN } from '../base/limits.js'
 import type { CompiledRate } from '../job/limit.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PagePlace, PageRef, Slice } from '../store/page-ref.js'
-import { rateName } from '../store/rates.js'
 import { FrontAges } from './front-ages.js'
 import { FullKeys } from './full-keys.js'
 import { Heap } from './heap.js'
+import { KeyRates } from './key-rates.js'
 import { KeyRings } from './key-rings.js'
 import { KeySearch } from './key-search.js'
 import { isAtRest, KeyedWindows } from './keyed-windows.js'
@@ -42,6 +42,7 @@ export class KeyedLanes {
   readonly others: LimitKey
   readonly #options: KeyedLanesOptions
   readonly #mostKeys: number
+  readonly #rates: KeyRates
   readonly #keys = new Map<number, LimitKey>()
   readonly #rings: KeyRings
   readonly #resting = new Heap<LimitKey>(({ freeAt }) => freeAt)
@@ -61,6 +62,7 @@ export class KeyedLanes {
   constructor(options: KeyedLanesOptions) {
     this.#options = options
     this.#rings = new KeyRings(options.onRank)
+    this.#rates = new KeyRates(options.book)
     this.others = new LimitKey(options.queueId, 0)
     this.#mostKeys = options.known ?? KEYS_KNOWN
     this.#search = new KeySearch(options.store.engine, options.queueId, options.isStored)
@@ -142,8 +144,10 @@ export class KeyedLanes {
     this.#appended.add(entry)
     const { key } = entry
     if (isUnstarted && key.log !== undefined) {
-      key.log.refund(slices.reduce((sum, { from, to }) => sum + to - from, 0))
-      this.#options.book.changed(this.#rateName(key), key.log)
+      this.#rates.refund(
+        key,
+        slices.reduce((sum, { from, to }) => sum + to - from, 0),
+      )
       this.#wake(key)
     }
     this.#place(key)
@@ -162,12 +166,22 @@ export class KeyedLanes {
   /** When a job may begin outside of a batch of chosen ones, as far as its key's rate is concerned: epoch ms, 0 for at once. */
   mayStartAt(page: PageRef, now: number): number {
     const rate = page.overrides(1)?.limitRate
-    return rate === undefined ? 0 : this.#logOf(this.#known(page)).mayStartAt(rate, now)
+    return rate === undefined ? 0 : this.#rates.mayStartAt(this.#known(page), rate, now)
   }
 
-  /** It has begun. */
+  /** It begins. */
   noteStart(page: PageRef, now: number): void {
-    if (page.overrides(1)?.limitRate !== undefined) this.#count(this.#known(page), 1, now)
+    const rate = page.overrides(1)?.limitRate
+    if (rate !== undefined) this.#rates.count(this.#known(page), rate, 1, now)
+  }
+
+  /** It has not begun after all. */
+  noteReturn(page: PageRef): void {
+    if (page.overrides(1)?.limitRate === undefined) return
+    const key = this.#known(page)
+    this.#rates.refund(key, 1)
+    this.#wake(key)
+    this.#place(key)
   }
 
   /** Resting keys whose time has come go on. Returns whether there were any. */
@@ -233,10 +247,9 @@ export class KeyedLanes {
   /** How many jobs of the lane at its front may start now. At 0 the key rests from here on. */
   startsFree({ key, rate }: KeyedLane, now: number): number {
     if (rate === undefined) return Infinity
-    const log = this.#logOf(key)
-    const free = log.free(rate, now)
+    const free = this.#rates.free(key, rate, now)
     if (free > 0) return free
-    key.freeAt = log.freeAt(rate, now)
+    key.freeAt = this.#rates.freeAt(key, rate, now)
     this.#place(key)
     return 0
   }
@@ -247,7 +260,7 @@ export class KeyedLanes {
     this.#windows.account(entry)
     if (jobs > 0) {
       if (isFirst) key.hold(this.#choosesFor)
-      if (rate !== undefined) this.#count(key, jobs, now)
+      if (rate !== undefined) this.#rates.count(key, rate, jobs, now)
       this.charge(key, tookMs)
     }
     this.#heedFront(entry)
@@ -281,7 +294,7 @@ export class KeyedLanes {
     this.#search.committed()
     for (const key of this.#leaving) this.#leave(key)
     this.#leaving.clear()
-    if (this.#windows.isFull) this.unload()
+    if (this.#windows.isOverfull) this.unload()
   }
 
   /** Leaves the pages of keys that nobody runs for to the store. Returns the bytes that stay. Only right after `committed`. */
@@ -381,19 +394,5 @@ export class KeyedLanes {
   /** The key of a page; a stand-in for one that is not in memory. */
   #known({ queueId, lane }: PageRef): LimitKey {
     return this.#keys.get(lane) ?? new LimitKey(queueId, lane)
-  }
-
-  #logOf(key: LimitKey): NonNullable<LimitKey['log']> {
-    return (key.log ??= this.#options.book.log(this.#rateName(key)))
-  }
-
-  #count(key: LimitKey, starts: number, now: number): void {
-    const log = this.#logOf(key)
-    log.add(starts, now)
-    this.#options.book.changed(this.#rateName(key), log)
-  }
-
-  #rateName(key: LimitKey): string {
-    return rateName(this.#options.queueId, key.number)
   }
 }

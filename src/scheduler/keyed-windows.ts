@@ -8,6 +8,14 @@ export class KeyedWindows {
   #pages = 0
   #loadedBytes = 0
 
+  /** Pages at which the next round of unloading is worth its while: what threads hold stays, and is not to be gone through each time. */
+  #unloadAt = KEYED_PAGES
+
+  /** Whether pages are to be left to the store. */
+  get isOverfull(): boolean {
+    return this.#pages >= this.#unloadAt
+  }
+
   /** No further pages are to come into memory. */
   get isFull(): boolean {
     return this.#pages >= KEYED_PAGES
@@ -41,6 +49,7 @@ export class KeyedWindows {
       this.#pages += lane.window.length
       for (const { page } of lane.window) bytes += page.bytes?.length ?? 0
     }
+    this.#unloadAt = Math.max(KEYED_PAGES, 2 * this.#pages)
     return bytes
   }
 }

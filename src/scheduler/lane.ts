@@ -7,12 +7,10 @@
  */
 import { assert } from '../base/assert.js'
 import { KEYED_WINDOW_PAGES, PAGE_JOBS, WINDOW_PAGES } from '../base/limits.js'
-import { ENTRY_SUSPECT, PAGE_HEADER_BYTES, type PageHeader } from '../codec/page.js'
+import { PAGE_HEADER_BYTES, type PageHeader } from '../codec/page.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PageRef, Slice } from '../store/page-ref.js'
 
-/** An entry's flags lie behind its length and its definition. */
-const ENTRY_FLAGS_OFFSET = 6
 /** Above every `sub`: they count the jobs of a page. */
 const LAST_SUB = 0xffff
 
@@ -152,8 +150,7 @@ export class Lane {
     }
     for (const page of pages) {
       this.#loadedBytes += page.bytes?.length ?? 0
-      const isSuspect = page.header.solo && ((page.bytes?.[PAGE_HEADER_BYTES + ENTRY_FLAGS_OFFSET] ?? 0) & ENTRY_SUSPECT) !== 0
-      if (!isSuspect && !page.isOver) this.#slices.push({ page, from: 0, to: page.header.count, offset: PAGE_HEADER_BYTES })
+      if (!page.isSuspect && !page.isOver) this.#slices.push({ page, from: 0, to: page.header.count, offset: PAGE_HEADER_BYTES })
     }
     this.#complete = isEnd && !this.#hasUnreadable
     this.#waitsForCommit = isEnd && !this.#complete && this.#slices.length === 0

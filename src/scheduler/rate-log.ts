@@ -52,7 +52,8 @@ export class RateLog {
     return this.free(rate, now) > 0 ? 0 : this.freeAt(rate, now)
   }
 
-  add(starts: number, now: number): void {
+  add({ perMs }: CompiledRate, starts: number, now: number): void {
+    this.#spanMs = Math.max(this.#spanMs, perMs)
     const last = this.#moments.at(-1)
     const isFull = this.#moments.length >= RATE_MOMENTS
     if (last !== undefined && (last.at === now || (isFull && now - last.from < this.#spanMs / RATE_MOMENTS))) {

@@ -3,12 +3,14 @@
  * queue by priority, to which waiting adds, within a priority among limit keys the one that has had the least thread time, and
  * otherwise in order.
  *
+ * Jobs that run alone stand in a line of their own, `suspects`, and are picked by whoever sees to it that nothing runs beside them.
+ *
  * A heavy job, which counts as several threads, is alone in its batch. When it is next and cannot begin, its queue waits: nothing of it
  * overtakes the job, so that it begins at last. `wanted` tells for how many threads it waits.
  *
  * Called only while a commit is being put together, so what it reads from the store is never behind what it holds in memory.
  */
-import { QUEUE_TURN_MS, WINDOW_BYTES } from '../base/limits.js'
+import { QUEUE_TURN_MS } from '../base/limits.js'
 import type { QueueState } from '../codec/queue-state.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { PagePlace, PageRef, Slice } from '../store/page-ref.js'
@@ -22,6 +24,8 @@ import { RateBook } from './rate-book.js'
 import { ReadyQueue, type ReadyQueueOptions } from './ready-queue.js'
 import type { RunTimes } from './run-times.js'
 import { storedLanes } from './stored-lanes.js'
+import { SuspectLine } from './suspect-line.js'
+import { WindowBytes } from './window-bytes.js'
 
 export type { Filled } from './picker.js'
 
@@ -47,6 +51,8 @@ export interface ReadyQueuesOptions extends PickerOptions {
 export class ReadyQueues {
   /** Grows with everything that may let a job run that could not before: what was looked for in vain is worth another look. */
   changes = 0
+  /** Jobs to be run alone. */
+  readonly suspects: SuspectLine
   readonly #options: ReadyQueuesOptions
   readonly #queues = new Map<number, ReadyQueue>()
   readonly #picker: Picker
@@ -54,8 +60,7 @@ export class ReadyQueues {
   /** The lowest `virtualMs` among queues with work, as of the last pick. */
   #virtualNow = 0
   #arrivals: Arrival[] = []
-  /** Upper bound of the bytes in all windows: counted up as pages come in, counted anew by `#trimWindow`. */
-  #windowBytes = 0
+  readonly #windows = new WindowBytes()
 
   constructor(options: ReadyQueuesOptions) {
     this.#options = options
@@ -66,6 +71,7 @@ export class ReadyQueues {
       this.#queues.set(queue.id, queue)
       if (queue.rate !== undefined) queue.log = this.#book.log(rateName(queue.id, 0))
     }
+    this.suspects = new SuspectLine({ store: options.store, isPaused: (id) => this.#queues.get(id)?.isPaused === true })
     for (const [queueId, state] of options.states) this.setState(queueId, state)
     this.#findLanes()
   }
@@ -85,6 +91,7 @@ export class ReadyQueues {
     if (queue === undefined) return
     const goesOn = queue.isPaused && !state.paused
     queue.setState(state)
+    this.suspects.sort()
     this.threadsChanged()
     if (goesOn) for (const rank of queue.runnableRanks()) this.#arrivals.push({ queue, rank, jobs: Infinity })
   }
@@ -115,7 +122,7 @@ export class ReadyQueues {
 
   /** Epoch ms at which a rate lets the next job start of those that wait for it; `Infinity` when none does. */
   get freeAt(): number {
-    let freeAt = Infinity
+    let freeAt = this.suspects.freeAt
     for (const queue of this.#queues.values()) {
       if (queue.freeAt > 0 && queue.hasWork) freeAt = Math.min(freeAt, queue.freeAt)
       if (queue.keyed !== undefined && !queue.isPaused) freeAt = Math.min(freeAt, Math.max(queue.freeAt, queue.keyed.freeAt))
@@ -130,6 +137,7 @@ export class ReadyQueues {
 
   /** Those whose rate lets them start again may be chosen again. */
   wake(now: number): void {
+    if (this.suspects.freeAt <= now) this.suspects.sort()
     for (const queue of this.#queues.values()) {
       if (queue.keyed?.wake(now) === true) this.changes++
       if (queue.freeAt === 0 || queue.freeAt > now) continue
@@ -149,12 +157,12 @@ export class ReadyQueues {
     if (page.lane !== 0) {
       const keyed = this.#keyed(queue, false)
       if (keyed.append(page) && !lane.hasWork && !queue.isPaused) this.#arrivals.push({ queue, rank, jobs: page.header.count })
-      this.#windowBytes += keyed.takeLoadedBytes()
+      this.#windows.add(keyed.takeLoadedBytes())
       return
     }
     if (!lane.hasWork && !queue.isPaused) this.#arrivals.push({ queue, rank, jobs: page.header.count })
     lane.append(page)
-    this.#windowBytes += lane.takeLoadedBytes()
+    this.#windows.add(lane.takeLoadedBytes())
   }
 
   /** A page that waits has other contents than it had. */
@@ -166,7 +174,18 @@ export class ReadyQueues {
 
   /** Puts jobs that were taken back unstarted where they came from. They do not count as started. */
   putBack(slices: readonly Slice[]): void {
-    this.#putBack(slices, true)
+    const inLanes = slices.filter(({ page }) => !page.isSuspect)
+    if (inLanes.length < slices.length) for (const { page } of slices) if (page.isSuspect) this.#putBackSuspect(page)
+    this.#putBack(inLanes, true)
+  }
+
+  #putBackSuspect(page: PageRef): void {
+    this.suspects.comesBack(page)
+    this.changes++
+    const queue = this.#queues.get(page.queueId)
+    if (queue === undefined) return
+    this.#refund(queue, 1)
+    if (page.lane !== 0) this.#keyed(queue, true).noteReturn(page)
   }
 
   /** The same for jobs that had begun, and are to begin again. */
@@ -184,11 +203,26 @@ export class ReadyQueues {
       const lane = this.#lane(queue, page.rank, 0)
       if (page.lane === 0) lane.putBack(list)
       else this.#keyed(queue, false).putBack(list, isUnstarted)
-      if (!isUnstarted || queue.log === undefined) continue
-      queue.log.refund(list.reduce((sum, { from, to }) => sum + to - from, 0))
-      queue.freeAt = 0
-      this.#book.changed(rateName(queue.id, 0), queue.log)
+      if (isUnstarted && queue.log !== undefined)
+        this.#refund(
+          queue,
+          list.reduce((sum, { from, to }) => sum + to - from, 0),
+        )
     }
+  }
+
+  #count({ id, rate, log }: ReadyQueue, starts: number, now: number): void {
+    if (rate === undefined || log === undefined) return
+    log.add(rate, starts, now)
+    this.#book.changed(rateName(id, 0), log)
+  }
+
+  /** So many starts did not come to be. */
+  #refund(queue: ReadyQueue, starts: number): void {
+    if (queue.log === undefined) return
+    queue.log.refund(starts)
+    queue.freeAt = 0
+    this.#book.changed(rateName(queue.id, 0), queue.log)
   }
 
   /** Lanes to which work has come since the last call. */
@@ -222,17 +256,14 @@ export class ReadyQueues {
       if (free === 0) continue
       draft.beginTurn(candidates.length === 0 ? Infinity : QUEUE_TURN_MS, free)
       if (this.#picker.take(queue, draft, slot)) this.changes++
-      this.#accountWindows(queue)
+      this.#windows.account(queue)
       if (draft.jobs === before.jobs) continue
       const taken = (draft.estimateMs - before.estimateMs) * draft.weight
       // A queue that was idle starts level with the others; it has not saved up a claim on all threads.
       this.#virtualNow = Math.max(queue.virtualMs, this.#virtualNow)
       queue.virtualMs = this.#virtualNow + taken
       draft.shares.set(queue, (draft.shares.get(queue) ?? 0) + taken)
-      if (queue.log !== undefined) {
-        queue.log.add(draft.jobs - before.jobs, room.now)
-        this.#book.changed(rateName(queue.id, 0), queue.log)
-      }
+      this.#count(queue, draft.jobs - before.jobs, room.now)
       // It has ended its turn before its time: it has nothing more for this batch.
       if (!draft.turnIsOver || !queue.hasWorkFor(slot, room.lastRank)) continue
       const behind = candidates.findIndex(({ virtualMs }) => virtualMs > queue.virtualMs)
@@ -293,11 +324,9 @@ export class ReadyQueues {
   /** It begins, and counts as started like any other. */
   noteStart(page: PageRef, now: number): void {
     const queue = this.#queues.get(page.queueId)
-    if (queue?.log !== undefined) {
-      queue.log.add(1, now)
-      this.#book.changed(rateName(queue.id, 0), queue.log)
-    }
-    if (queue !== undefined && page.lane !== 0) this.#keyed(queue, true).noteStart(page, now)
+    if (queue === undefined) return
+    this.#count(queue, 1, now)
+    if (page.lane !== 0) this.#keyed(queue, true).noteStart(page, now)
   }
 
   /** Adds what was started, and what came back unstarted, to the commit under way. */
@@ -313,25 +342,7 @@ export class ReadyQueues {
       keyed?.committed()
     }
     this.#book.committed()
-    this.#trimWindow()
-  }
-
-  /** Lets go of bytes of waiting pages beyond `WINDOW_BYTES`, last ones first. Not while a commit that stores them is under way. */
-  #trimWindow(): void {
-    if (this.#windowBytes <= WINDOW_BYTES) return
-    let bytes = 0
-    for (const queue of this.#queues.values()) {
-      for (const lane of queue.lanes) {
-        for (const { page } of lane.window) {
-          if (page.bytes === undefined || page.pins > 0) continue
-          // Half the bound, so that the next round is a while away.
-          if (bytes + page.bytes.length > WINDOW_BYTES / 2) page.bytes = undefined
-          else bytes += page.bytes.length
-        }
-      }
-      bytes += queue.keyed?.unload() ?? 0
-    }
-    this.#windowBytes = bytes
+    this.#windows.trim(this.#queues.values())
   }
 
   /** The page with the given place, if it is in a window. */
@@ -351,11 +362,6 @@ export class ReadyQueues {
   /** Looks for some limit keys that have jobs in the store. */
   #findKeys(): void {
     for (const { keyed } of this.#queues.values()) if (keyed?.find() === true) this.changes++
-  }
-
-  #accountWindows({ lanes, keyed }: ReadyQueue): void {
-    for (const lane of lanes) this.#windowBytes += lane.takeLoadedBytes()
-    if (keyed !== undefined) this.#windowBytes += keyed.takeLoadedBytes()
   }
 
   /** The earliest place in the order of every lane is where its window begins; finds the lanes that have stored pages. */

@@ -7,9 +7,11 @@
  */
 import { assert } from '../base/assert.js'
 import { lanePageKey } from '../codec/keys.js'
-import type { PageHeader } from '../codec/page.js'
-import { readOverrides } from '../codec/page.js'
+import { ENTRY_SUSPECT, PAGE_HEADER_BYTES, type PageHeader, readOverrides } from '../codec/page.js'
 import type { JobOverrides } from '../job/job-overrides.js'
+
+/** An entry's flags lie behind its length and its definition. */
+const ENTRY_FLAGS_OFFSET = 6
 
 /** Where a page lies: the parts of its key. */
 export interface PagePlace {
@@ -81,6 +83,11 @@ export class PageRef {
   /** Nothing in it is over. */
   get isWhole(): boolean {
     return this.doneCount === 0
+  }
+
+  /** A job alone in its page that is to run alone, too. Only while the bytes are at hand. */
+  get isSuspect(): boolean {
+    return this.header.solo && ((this.data[PAGE_HEADER_BYTES + ENTRY_FLAGS_OFFSET] ?? 0) & ENTRY_SUSPECT) !== 0
   }
 
   /** The bytes, while they are known to be at hand: its jobs are claimed, or were just read. */

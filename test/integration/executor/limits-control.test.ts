@@ -1,10 +1,11 @@
-/** Limits beside everything else that can be said of jobs: unique keys, schedules, paused queues, bulk calls, threads that come and go, crashes. */
+/** Limits beside everything else that can be said of jobs: unique keys, schedules, paused queues, bulk calls, threads that come and go. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { auditStore } from '../../../src/maintenance/store-audit.js'
+import type { JobHandle } from '../../../src/executor/job-handle.js'
 import { gated, nothing } from '../../fixtures/executor/jobs.js'
 import { heavy, perTenant, plain } from '../../fixtures/executor/limits.js'
-import { assertConsistent, inState, listed, mortal, setup, STORES, withCode } from '../../support/executor.js'
+import { assertConsistent, listed, setup, STORES, withCode } from '../../support/executor.js'
 import { FakeClock } from '../../support/fake-clock.js'
 import { Gate } from '../../support/gate.js'
 
@@ -62,9 +63,57 @@ for (const store of STORES) {
       const waiting = await executor.enqueue(plain, {}, { unique, limit: { key: 'k', max: 1 } })
       assert.equal((await executor.get(waiting.id))?.state, 'available')
       await executor.enqueue(plain, {}, { unique, limit: { key: 'k', max: 2 } })
+      assert.notEqual((await executor.get(waiting.id))?.state, 'available', 'it was claimed in the commit that changed it')
       await waiting.result()
       gate.open()
       await running.result()
+    })
+
+    it('of a replaced job are those of its new key, and both keys are exact', async (t) => {
+      const { executor, engine } = await setup(t, { store, jobs: JOBS, threads: 5 })
+      const gate = new Gate(t)
+      const queue = executor.queue('default')
+      const enqueue = (tag: string, key: string): Promise<JobHandle<string>> =>
+        executor.enqueue(gated, { gate: gate.name, tag }, { limit: { key, max: 1 }, unique: { key: tag, onConflict: 'replace' } })
+      const states = async (handles: readonly JobHandle<string>[]): Promise<unknown[]> =>
+        await Promise.all(handles.map(async ({ id }) => (await executor.get(id))?.state))
+      const first = await enqueue('first', 'a')
+      await gate.reached(1)
+      const second = await enqueue('second', 'a')
+      assert.deepEqual(await states([first, second]), ['running', 'available'])
+      await enqueue('second', 'b')
+      assert.deepEqual(await states([first, second]), ['running', 'running'], 'its new key is free')
+      await gate.reached(2)
+      const third = await enqueue('third', 'b')
+      assert.deepEqual(await states([third]), ['available'], 'its key is that of the second by now')
+      await queue.pause()
+      const fourth = await enqueue('fourth', 'c')
+      await enqueue('fourth', 'a')
+      await enqueue('third', 'd')
+      await queue.resume()
+      assert.deepEqual(await states([third, fourth]), ['running', 'available'], 'the new key of the fourth is taken')
+      await assertConsistent(executor)
+      gate.open()
+      await Promise.all([first, second, third, fourth].map((job) => job.result()))
+
+      await queue.pause()
+      const again = new Gate(t)
+      const late = await Promise.all(
+        ['a', 'b', 'c', 'd'].flatMap((key) =>
+          [1, 2].map((number) =>
+            executor.enqueue(gated, { gate: again.name, tag: `${key}${number}` }, { limit: { key, max: 1 } }),
+          ),
+        ),
+      )
+      await queue.resume()
+      const running = await listed(executor, { state: 'running' })
+      assert.deepEqual(new Set(running.map(({ limitKey }) => limitKey)), new Set(['a', 'b', 'c', 'd']), 'none counts for ever')
+      await again.reached(4)
+      assert.deepEqual(new Set(again.arrived.map((tag) => tag[0])), new Set(['a', 'b', 'c', 'd']), 'one of each at a time')
+      again.open()
+      await Promise.all(late.map((job) => job.result()))
+      await executor.close()
+      assert.deepEqual(auditStore(await engine(), { keepsAll: true }).problems, [])
     })
 
     it('are in queues that are paused, bounded, drained, counted and purged', async (t) => {
@@ -157,15 +206,40 @@ describe('threads and limits', () => {
     for (const threads of [5, 2, 4, 2]) await executor.setThreads(threads)
     const gate = new Gate(t)
     const low = await Promise.all(['a', 'b', 'c'].map((tag) => executor.enqueue(gated, { gate: gate.name, tag })))
+    const important = async (): Promise<void> => {
+      const job = await executor.enqueue(plain, {}, { priority: 10 })
+      // Another one of low priority that begins would take the thread that this one is to have.
+      await Promise.race([job.result(), gate.reached(gate.arrived.length + 1)])
+    }
     await gate.reached(1)
-    await (await executor.enqueue(plain, {}, { priority: 10 })).result()
+    await important()
     assert.equal(gate.arrived.length, 1)
     await executor.setThreads(3)
     await gate.reached(2)
-    await (await executor.enqueue(plain, {}, { priority: 10 })).result()
+    await important()
     assert.equal(gate.arrived.length, 2)
     gate.open()
     await Promise.all(low.map((job) => job.result()))
+  })
+
+  it('are reserved by their number when those that stay are all at work of low priority', async (t) => {
+    const { executor } = await setup(t, { store: 'memory', jobs: JOBS, threads: 3, reserve: { threads: 1, priority: 10 } })
+    const gate = new Gate(t)
+    const jobs = await Promise.all(['a', 'b'].map((tag) => executor.enqueue(gated, { gate: gate.name, tag })))
+    await gate.reached(2)
+    await executor.setThreads(2)
+    const waiting = await Promise.all(['c', 'd'].map((tag) => executor.enqueue(gated, { gate: gate.name, tag })))
+    const tags = new Map(jobs.map(({ id }, index) => [id, 'ab'[index] ?? '']))
+    // Whichever of the two ends first: one thread is at work of low priority, and one is kept.
+    const [, last] = executor.stats().threads.flatMap(({ job }) => job?.id ?? [])
+    gate.let(tags.get(last ?? '') ?? '')
+    await executor.job(last ?? '').result()
+    const important = await executor.enqueue(plain, {}, { priority: 10 })
+    await Promise.race([important.result(), gate.reached(3)])
+    assert.equal(gate.arrived.length, 2, 'no third one of low priority has begun')
+    await important.result()
+    gate.open()
+    await Promise.all([...jobs, ...waiting].map((job) => job.result()))
   })
 
   it('that a heavy job waits for may become fewer, or its queue narrower', async (t) => {
@@ -199,55 +273,5 @@ describe('threads and limits', () => {
     assert.equal((await executor.get(waiting.id))?.state, 'available')
     await executor.queue('default').resume()
     await waiting.result()
-  })
-})
-
-describe('limits after a crash', () => {
-  it('let a suspect rest until its rate lets it begin, and others run meanwhile', async (t) => {
-    const clock = new FakeClock()
-    const { engine, remains, crash } = mortal()
-    const limit = { key: 'api', max: 9, rate: { max: 2, per: '1h' as const } }
-    const { executor, reopen } = await setup(t, { jobs: JOBS, threads: 2, clock, engine })
-    const gate = new Gate(t)
-    const handles = await Promise.all(
-      ['a', 'b'].map((tag) => executor.enqueue(gated, { gate: gate.name, tag }, { limit, timeout: Infinity })),
-    )
-    await gate.reached(2)
-    crash()
-    // Its close waits for threads; the time of day goes on for the next one alone.
-    clock.runFreely()
-    await executor.close({ grace: 0 })
-    const later = new FakeClock(clock.now())
-    const again = await reopen({ engine: remains, clock: later })
-    await (await again.enqueue(nothing, undefined)).result()
-    assert.equal(gate.arrived.length, 2, 'neither has begun again')
-    assert.equal((await again.counts()).available, 2)
-    gate.open()
-    later.advance(HOUR_MS)
-    await Promise.all(handles.map(({ id }) => again.job(id).result()))
-    assert.equal(gate.arrived.length, 4)
-    await again.close()
-    assert.deepEqual(auditStore(remains, { keepsAll: true }).problems, [])
-  })
-
-  it('hold for what is put back into its lane', async (t) => {
-    const { engine, remains, crash } = mortal()
-    const { executor, reopen } = await setup(t, { jobs: JOBS, threads: 1, engine })
-    const gate = new Gate(t)
-    const limit = { key: 'k', max: 1 }
-    const handles = await Promise.all(
-      ['a', 'b', 'c'].map((tag) => executor.enqueue(gated, { gate: gate.name, tag }, { limit, maxRetries: 2 })),
-    )
-    await gate.reached(1)
-    crash()
-    await executor.close({ grace: 0 })
-    const again = await reopen({ engine: remains, threads: 3 })
-    await gate.reached(2)
-    assert.equal((await again.counts()).running, 1)
-    gate.open()
-    await Promise.all(handles.map(({ id }) => again.job(id).result()))
-    for (const { id } of handles) await inState(again, id, 'completed')
-    await again.close()
-    assert.deepEqual(auditStore(remains, { keepsAll: true }).problems, [])
   })
 })

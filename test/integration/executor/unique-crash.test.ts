@@ -81,7 +81,7 @@ it('a suspect that is replaced still runs alone; one that is put off is none any
     { unique: { key: 'c', onConflict: 'debounce' }, delay: 1000 },
   )
   assert.deepEqual([replaced.id, later.id, replaced.isNew, later.isNew], [b, c, false, false])
-  assert.equal(executor.stats().suspects, 2)
+  assert.equal(executor.stats().suspects, 1)
   assert.equal((await executor.get(c))?.state, 'retryable')
   await assertConsistent(executor)
   gate.let('a')

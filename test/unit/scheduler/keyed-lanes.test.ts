@@ -1,164 +1,13 @@
-/** Limit keys over a store in memory: who may run, who comes next, who is held up by whom, and what that costs. */
+/** Limit keys over a store in memory: who may run, who comes next, and who is held up by whom. */
 import assert from 'node:assert/strict'
-import { describe, it, type TestContext } from 'node:test'
-import { INDEX_GROUP } from '../../../src/codec/keys.js'
-import { laneOf } from '../../../src/codec/limit-lane.js'
-import { PageBuilder } from '../../../src/codec/page.js'
-import type { JobOverrides } from '../../../src/job/job-overrides.js'
-import type { Room } from '../../../src/scheduler/draft.js'
-import type { ReadyQueueOptions } from '../../../src/scheduler/ready-queue.js'
-import { Lane } from '../../../src/scheduler/lane.js'
-import { ReadyQueues, type Filled } from '../../../src/scheduler/ready-queues.js'
-import { RunTimes } from '../../../src/scheduler/run-times.js'
-import { type Engine, WriteBatch } from '../../../src/store/engine.js'
-import { JobStore } from '../../../src/store/job-store.js'
-import { createMemoryEngine } from '../../../src/store/memory-engine.js'
-import { PageRef } from '../../../src/store/page-ref.js'
+import { describe, it } from 'node:test'
+import type { Filled } from '../../../src/scheduler/ready-queues.js'
+import { LimitBench, seqs } from '../../support/limit-bench.js'
 import { createPrng, seedOfRun } from '../../support/prng.js'
-
-interface Counted {
-  readonly engine: Engine
-  reads: number
-}
-
-/** An engine that counts what is read of it. */
-function counted(): Counted {
-  const inner = createMemoryEngine()
-  const result: Counted = {
-    reads: 0,
-    engine: {
-      ...inner,
-      commit: (batch) => inner.commit(batch),
-      stats: () => inner.stats(),
-      close: () => inner.close(),
-      get: (table, key) => {
-        result.reads++
-        return inner.get(table, key)
-      },
-      range: (table, options) => {
-        result.reads++
-        return inner.range(table, options)
-      },
-    },
-  }
-  return result
-}
-
-interface Added extends Pick<JobOverrides, 'limitMax' | 'limitRate' | 'weight'> {
-  readonly key?: string
-  readonly rank?: number
-  readonly jobs?: number
-  readonly at?: number
-}
-
-class Bench {
-  readonly store: JobStore
-  readonly counted: Counted
-  readonly #options: { queue?: Partial<ReadyQueueOptions>; keysKnown?: number }
-  ready: ReadyQueues
-  now = 1000
-  #writes = new WriteBatch()
-  readonly #held = new Map<Filled, number>()
-
-  constructor(options: { queue?: Partial<ReadyQueueOptions>; keysKnown?: number } = {}) {
-    this.#options = options
-    this.counted = counted()
-    this.store = JobStore.open(this.counted.engine, { next: () => 0 }, 'memory')
-    this.ready = this.#open()
-  }
-
-  #open(): ReadyQueues {
-    const runTimes = new RunTimes()
-    runTimes.measure(0, 1, 1)
-    const { queue, keysKnown } = this.#options
-    return new ReadyQueues({
-      store: this.store,
-      runTimes,
-      queues: new Map([['default', { concurrency: Infinity, ...queue }]]),
-      states: new Map(),
-      canRun: (id) => id === 0,
-      definitionsExpire: false,
-      hasExpired: () => false,
-      onUnknown: () => undefined,
-      onUnknownQueue: () => undefined,
-      ...(keysKnown !== undefined && { keysKnown }),
-    })
-  }
-
-  /** As if the process had died and come back: what the store has is all there is. */
-  reopen(): void {
-    this.ready = this.#open()
-    this.#held.clear()
-  }
-
-  add({ key, rank = 127, jobs = 1, at = this.now, limitMax = 1, limitRate, weight }: Added = {}): PageRef {
-    const overrides = {
-      ...(key !== undefined && { limitKey: key, limitMax }),
-      ...(limitRate !== undefined && { limitRate }),
-      ...(weight !== undefined && { weight }),
-    }
-    const builder = new PageBuilder()
-    for (let count = 0; count < jobs; count++) {
-      builder.begin(0, 0, Object.keys(overrides).length > 0 ? overrides : undefined)
-      builder.end()
-    }
-    const firstSeq = this.store.counters.nextSeq
-    this.store.counters.nextSeq += jobs
-    const header = { solo: false, count: jobs, firstSeq, enqueuedAt: at, runAt: 0, epoch: 1 }
-    const lane = key === undefined ? 0 : laneOf(key)
-    const page = new PageRef(this.store.queueId('default'), rank, firstSeq, 0, header, builder.seal(header), -1, lane)
-    this.store.putPage(this.#writes, page)
-    if (lane !== 0) this.store.putLocation(this.#writes, INDEX_GROUP, firstSeq, page.key)
-    this.ready.append(page)
-    return page
-  }
-
-  async commit(): Promise<void> {
-    this.ready.writeRates(this.#writes, this.now)
-    const writes = this.#writes
-    this.#writes = new WriteBatch()
-    await this.store.engine.commit(writes)
-    this.store.committed()
-    this.ready.committed()
-  }
-
-  pick(slot: number, { budgetMs = 4, lastRank = 255, free = 8, all = 8 } = {}): Filled | undefined {
-    this.ready.wake(this.now)
-    const room: Room = { now: this.now, lastRank, threadsFor: () => ({ free, all }), slots: 1, budgetMs: () => budgetMs }
-    const filled = this.ready.fill(slot, room)
-    if (filled === undefined) return undefined
-    for (const { page } of filled.slices) page.pins++
-    this.#held.set(filled, slot)
-    return filled
-  }
-
-  /** The batch's jobs are over; or come back, unstarted. */
-  end(filled: Filled, { comesBack = false } = {}): void {
-    const slot = this.#held.get(filled)
-    assert.ok(slot !== undefined)
-    this.#held.delete(filled)
-    if (comesBack) this.ready.putBack(filled.slices)
-    else {
-      for (const { page, from, to } of filled.slices) {
-        for (let index = from; index < to; index++) page.markDone(index)
-        this.store.putProgress(this.#writes, page)
-      }
-    }
-    for (const { page } of filled.slices) page.pins--
-    this.ready.releaseKeys(filled, slot, new Map())
-    this.ready.release(filled, slot, new Map())
-  }
-}
-
-function seqs(filled: Filled | undefined): number[] {
-  return (filled?.slices ?? []).flatMap(({ page, from, to }) =>
-    Array.from({ length: to - from }, (_, index) => page.seqOf(from + index)),
-  )
-}
 
 describe('a limit of a key', () => {
   it('lets as many threads have its jobs as it says; a thread that has some may have more', async () => {
-    const bench = new Bench()
+    const bench = new LimitBench()
     for (let count = 0; count < 6; count++) bench.add({ key: 'a', limitMax: 2 })
     await bench.commit()
     const [first, second] = [bench.pick(0, { budgetMs: 1 }), bench.pick(1, { budgetMs: 1 })]
@@ -174,7 +23,7 @@ describe('a limit of a key', () => {
   })
 
   it('counts each job against the number that it brings itself', async () => {
-    const bench = new Bench()
+    const bench = new LimitBench()
     bench.add({ key: 'a', limitMax: 3 })
     bench.add({ key: 'a', limitMax: 1 })
     bench.add({ key: 'a', limitMax: 3 })
@@ -187,8 +36,35 @@ describe('a limit of a key', () => {
     assert.deepEqual(seqs(bench.pick(2, { budgetMs: 1 })), [3])
   })
 
+  it('is heard of when it changes with the job that waits, more or less, whether it was full or rested', async () => {
+    const bench = new LimitBench()
+    bench.add({ key: 'a' })
+    const second = bench.add({ key: 'a' })
+    await bench.commit()
+    assert.deepEqual(seqs(bench.pick(0, { budgetMs: 1 })), [1])
+    assert.equal(bench.ready.hasWorkFor(1, 255), false)
+    bench.change(second, { key: 'a', limitMax: 2 })
+    assert.equal(bench.ready.hasWorkFor(1, 255), true, 'two threads may have its jobs now')
+    bench.change(second, { key: 'a', limitMax: 1 })
+    assert.equal(bench.ready.hasWorkFor(1, 255), false, 'and one again')
+    assert.deepEqual(seqs(bench.pick(1)), [])
+    bench.change(second, { key: 'a', limitMax: 2 })
+    assert.deepEqual(seqs(bench.pick(1)), [2])
+
+    const rated = new LimitBench()
+    const limitRate = { max: 1, perMs: 1000 }
+    rated.add({ key: 'a', limitMax: 9, limitRate })
+    const waiting = rated.add({ key: 'a', limitMax: 9, limitRate })
+    await rated.commit()
+    assert.deepEqual(seqs(rated.pick(0)), [1])
+    assert.deepEqual(seqs(rated.pick(1)), [])
+    assert.equal(rated.ready.freeAt, 2000)
+    rated.change(waiting, { key: 'a', limitMax: 9, limitRate: { max: 2, perMs: 1000 } })
+    assert.deepEqual(seqs(rated.pick(1)), [2], 'it does not rest any more')
+  })
+
   it('holds up nobody behind it', async () => {
-    const bench = new Bench()
+    const bench = new LimitBench()
     bench.add({ key: 'a', jobs: 50 })
     bench.add({ key: 'b' })
     bench.add()
@@ -201,7 +77,7 @@ describe('a limit of a key', () => {
   })
 
   it('holds over the priorities of its key', async () => {
-    const bench = new Bench()
+    const bench = new LimitBench()
     bench.add({ key: 'a', rank: 127 })
     bench.add({ key: 'a', rank: 100 })
     await bench.commit()
@@ -216,7 +92,7 @@ describe('a limit of a key', () => {
 
 describe('keys of one queue', () => {
   it('share its threads fairly: three jobs are not held back by a thousand', async () => {
-    const bench = new Bench()
+    const bench = new LimitBench()
     for (let page = 0; page < 5; page++) bench.add({ key: 'many', jobs: 200, limitMax: Infinity })
     bench.add({ key: 'few', jobs: 3, limitMax: Infinity })
     await bench.commit()
@@ -236,7 +112,7 @@ describe('keys of one queue', () => {
   })
 
   it('share with the jobs that have none', async () => {
-    const bench = new Bench()
+    const bench = new LimitBench()
     bench.add({ jobs: 300 })
     bench.add({ key: 'few', jobs: 3 })
     await bench.commit()
@@ -244,7 +120,7 @@ describe('keys of one queue', () => {
   })
 
   it('are spread over the threads', async () => {
-    const bench = new Bench()
+    const bench = new LimitBench()
     for (const key of ['a', 'b', 'c', 'd']) bench.add({ key, jobs: 100 })
     await bench.commit()
     const lots = [0, 1, 2, 3].map((slot) => seqs(bench.pick(slot, { budgetMs: 30, all: 4 })))
@@ -259,7 +135,7 @@ describe('a rate', () => {
   const limitRate = { max: 3, perMs: 1000 }
 
   it('of a key lets so many start and wakes it in time, also after a crash', async () => {
-    const bench = new Bench()
+    const bench = new LimitBench()
     bench.add({ key: 'a', jobs: 10, limitMax: 9, limitRate })
     bench.add({ key: 'b', limitMax: 9, limitRate })
     await bench.commit()
@@ -279,7 +155,7 @@ describe('a rate', () => {
   })
 
   it('of a queue holds for all of its jobs, also after a crash', async () => {
-    const bench = new Bench({ queue: { rate: limitRate } })
+    const bench = new LimitBench({ queue: { rate: limitRate } })
     bench.add({ jobs: 10 })
     bench.add({ key: 'a', jobs: 10 })
     await bench.commit()
@@ -297,7 +173,7 @@ describe('a rate', () => {
   })
 
   it('does not count what comes back unstarted', async () => {
-    const bench = new Bench({ queue: { rate: { max: 4, perMs: 1000 } } })
+    const bench = new LimitBench({ queue: { rate: { max: 4, perMs: 1000 } } })
     bench.add({ key: 'a', jobs: 10, limitMax: 9, limitRate })
     await bench.commit()
     const first = bench.pick(0, { budgetMs: 99 })
@@ -311,7 +187,7 @@ describe('a rate', () => {
   })
 
   it('leaves no record behind when it has run out', async () => {
-    const bench = new Bench()
+    const bench = new LimitBench()
     for (let key = 0; key < 50; key++) bench.add({ key: `key ${key}`, limitRate })
     await bench.commit()
     const rates = (): number =>
@@ -334,7 +210,7 @@ describe('a rate', () => {
 describe('waiting', () => {
   it('adds to the priority, so that nobody waits for ever; without ageing somebody does', async () => {
     for (const ageingMs of [1000, Infinity]) {
-      const bench = new Bench({ queue: { ageingMs } })
+      const bench = new LimitBench({ queue: { ageingMs } })
       bench.add({ rank: 127 })
       bench.add({ rank: 127, key: 'a' })
       const low = new Set([1, 2])
@@ -355,7 +231,7 @@ describe('waiting', () => {
   })
 
   it('is counted from when the job became available', async () => {
-    const bench = new Bench({ queue: { ageingMs: 1000 } })
+    const bench = new LimitBench({ queue: { ageingMs: 1000 } })
     bench.add({ rank: 120, at: 60_000 })
     bench.add({ rank: 127, at: 55_000 })
     bench.add({ rank: 127, at: 52_000 })
@@ -367,7 +243,7 @@ describe('waiting', () => {
 
 describe('a heavy job', () => {
   it('is alone in its batch, counts as its threads, and nothing of its queue overtakes it', async () => {
-    const bench = new Bench({ queue: { concurrency: 4 } })
+    const bench = new LimitBench({ queue: { concurrency: 4 } })
     bench.add()
     bench.add({ weight: 3 })
     bench.add()
@@ -387,19 +263,19 @@ describe('a heavy job', () => {
   })
 
   it('counts as all there are if it is heavier, and as one thread of one', async () => {
-    const bench = new Bench({ queue: { concurrency: 2 } })
+    const bench = new LimitBench({ queue: { concurrency: 2 } })
     bench.add({ weight: 900 })
     bench.add({ weight: 900 })
     await bench.commit()
     assert.equal(bench.pick(0, { free: 2, all: 8 })?.weight, 2)
-    const alone = new Bench()
+    const alone = new LimitBench()
     alone.add({ weight: 5 })
     await alone.commit()
     assert.equal(alone.pick(0, { free: 0, all: 1 })?.weight, 1)
   })
 
   it('waits for its queue to have room before it asks for threads', async () => {
-    const bench = new Bench({ queue: { concurrency: 3 } })
+    const bench = new LimitBench({ queue: { concurrency: 3 } })
     bench.add()
     bench.add({ weight: 3 })
     bench.add({ rank: 100, key: 'a' })
@@ -417,7 +293,7 @@ describe('a heavy job', () => {
 
 describe('what lies in the store', () => {
   it('is found step by step, the highest priority first, with each job once', async () => {
-    const bench = new Bench()
+    const bench = new LimitBench()
     for (let key = 0; key < 300; key++) bench.add({ key: `key ${key}`, rank: 100 + (key % 3), jobs: 2 })
     bench.add({ jobs: 5 })
     await bench.commit()
@@ -439,7 +315,7 @@ describe('what lies in the store', () => {
   })
 
   it('is what a key goes on with that had to give way to others', async () => {
-    const bench = new Bench({ keysKnown: 4 })
+    const bench = new LimitBench({ keysKnown: 4 })
     for (let round = 0; round < 3; round++) for (let key = 0; key < 20; key++) bench.add({ key: `key ${key}`, jobs: 3 })
     await bench.commit()
     const firstTurns: number[] = []
@@ -464,7 +340,7 @@ describe('what lies in the store', () => {
     const seed = seedOfRun()
     const prng = createPrng(seed)
     for (let round = 0; round < 30; round++) {
-      const bench = new Bench({ ...(prng.below(2) === 0 && { keysKnown: 3 }), queue: { concurrency: 1 + prng.below(4) } })
+      const bench = new LimitBench({ ...(prng.below(2) === 0 && { keysKnown: 3 }), queue: { concurrency: 1 + prng.below(4) } })
       const places = new Map<number, { key: string; max: number }>()
       const over = new Set<number>()
       const out = new Map<Filled, number>()
@@ -525,66 +401,3 @@ describe('what lies in the store', () => {
     }
   })
 })
-
-describe('jobs that may not run', () => {
-  it('cost nothing per dispatch, however many they are, and of however many keys', async (t) => {
-    const costs: { waiting: number; reads: number; looks: number }[] = []
-    const lanes = countedLanes(t)
-    for (const waiting of [1000, 40_000]) {
-      const bench = new Bench()
-      // A few keys with many jobs, of which as many run as may …
-      for (let key = 0; key < 4; key++) {
-        for (let page = 0; page < waiting / 4 / 250; page++) bench.add({ key: `full ${key}`, jobs: 250 })
-        assert.ok(bench.pick(key, { budgetMs: 1 }) !== undefined)
-      }
-      // … as many keys as jobs, each of which has used up its rate, …
-      for (let key = 0; key < waiting / 10; key++)
-        bench.add({ key: `resting ${key}`, jobs: 2, limitMax: 9, limitRate: { max: 1, perMs: 1e9 } })
-      await bench.commit()
-      while (bench.ready.hasRunnable) {
-        const filled = bench.pick(9, { budgetMs: 9999 })
-        if (filled !== undefined) bench.end(filled)
-      }
-      // … and as many keys, each of which has all that it may in a thread.
-      for (let key = 0; key < waiting / 50; key++) bench.add({ key: `held ${key}`, jobs: 2 })
-      await bench.commit()
-      for (let slot = 100; bench.pick(slot, { budgetMs: 20 }) !== undefined; slot++);
-      await bench.commit()
-      bench.counted.reads = 0
-      lanes.looks = 0
-      const rounds = 300
-      for (let round = 0; round < rounds; round++) {
-        bench.add({ key: `free ${round % 7}` })
-        const filled = bench.pick(9, { budgetMs: 1 })
-        assert.equal(seqs(filled).length, 1)
-        assert.ok(filled !== undefined)
-        assert.equal(bench.pick(10), undefined)
-        bench.end(filled)
-        await bench.commit()
-        assert.ok((bench.ready.readyAt(bench.store.queueId('default')) ?? 0) > 0)
-      }
-      costs.push({ waiting, reads: bench.counted.reads / rounds, looks: lanes.looks / rounds })
-    }
-    const [few, many] = costs
-    assert.ok(few !== undefined && many !== undefined)
-    t.diagnostic(JSON.stringify(costs))
-    // What comes when thousands of keys have pages in memory is read back from the store.
-    assert.ok(few.reads <= 2 && many.reads <= 2, JSON.stringify(costs))
-    assert.ok(many.looks <= few.looks + 1 && many.looks < 100, JSON.stringify(costs))
-  })
-})
-
-/** Counts how often anybody looks at a lane: whoever goes through keys does. */
-function countedLanes(t: TestContext): { looks: number } {
-  const counter = { looks: 0 }
-  const own = (name: string): PropertyDescriptor => Object.getOwnPropertyDescriptor(Lane.prototype, name) ?? {}
-  for (const name of ['hasWork', 'isReadable', 'window', 'readyAt']) {
-    const { get } = own(name)
-    const counting = function (this: Lane): unknown {
-      counter.looks++
-      return get?.call(this)
-    }
-    t.mock.getter(Lane.prototype, name as keyof Lane, counting as never)
-  }
-  return counter
-}

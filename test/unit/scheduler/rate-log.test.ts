@@ -10,22 +10,22 @@ describe('a rate', () => {
   it('lets as many start in a span as it says, and the next when the first is a span ago', () => {
     const log = new RateLog()
     assert.equal(log.free(RATE, 0), 3)
-    log.add(2, 0)
-    log.add(1, 400)
+    log.add(RATE, 2, 0)
+    log.add(RATE, 1, 400)
     assert.equal(log.free(RATE, 999), 0)
     assert.equal(log.freeAt(RATE, 999), 1000)
     assert.equal(log.free(RATE, 1000), 2)
-    log.add(2, 1000)
+    log.add(RATE, 2, 1000)
     assert.equal(log.freeAt(RATE, 1100), 1400)
   })
 
   it('takes back starts that did not come to be, and is then never too generous', () => {
     const log = new RateLog()
-    log.add(3, 0)
+    log.add(RATE, 3, 0)
     log.refund(3)
     assert.equal(log.free(RATE, 1), 3)
-    log.add(2, 100)
-    log.add(1, 900)
+    log.add(RATE, 2, 100)
+    log.add(RATE, 1, 900)
     log.refund(2)
     // Nobody says which of them it was: the later one is remembered.
     assert.equal(log.freeAt({ max: 1, perMs: 1000 }, 950), 1900)
@@ -33,7 +33,7 @@ describe('a rate', () => {
 
   it('counts what a clock that was set back shows in the future as of now', () => {
     const log = new RateLog()
-    log.add(3, 1_000_000)
+    log.add(RATE, 3, 1_000_000)
     assert.equal(log.free(RATE, 500), 0)
     assert.equal(log.freeAt(RATE, 500), 1500)
     assert.equal(log.free(RATE, 1500), 3)
@@ -42,7 +42,7 @@ describe('a rate', () => {
   it('knows a longer span when one is asked for later', () => {
     const log = new RateLog()
     log.free(RATE, 0)
-    log.add(1, 0)
+    log.add(RATE, 1, 0)
     log.free({ max: 5, perMs: 60_000 }, 10)
     assert.equal(log.free({ max: 5, perMs: 60_000 }, 5000), 4)
   })
@@ -65,7 +65,7 @@ describe('a rate', () => {
         if (free < rate.max - spared) late++
         if (free === 0) assert.ok(log.freeAt(rate, now) > now, `seed ${seed}`)
         const taken = prng.below(free + 1)
-        if (taken > 0) log.add(taken, now)
+        if (taken > 0) log.add(rate, taken, now)
         for (let count = 0; count < taken; count++) starts.push(now)
         if (prng.below(30) === 0) log = RateLog.of(log.record())
         assert.ok(log.record().moments.length <= 70, `seed ${seed}: ${log.record().moments.length} moments`)
