@@ -70,7 +70,11 @@ async function run({ seed, minutes, progress }: RungOptions): Promise<RungReport
   for (let round = 0; performance.now() < until; round++) {
     const store = round % 3 === 2 ? 'lmdb' : 'memory'
     const found = await search({ seed: seed + round, store, histories: HISTORIES_PER_SEED, tally })
-    if (found !== undefined) violations.push(found)
+    if (found !== undefined) {
+      violations.push(found)
+      // At once, whatever becomes of this run: it may depend on the moment, and not come again.
+      progress(found)
+    }
     progress(`seed ${seed + round}, ${store}: ${tally.histories} histories, ${violations.length} violations`)
   }
   return { figures: { ...tally }, violations }
