@@ -14,6 +14,9 @@ interface Span {
   readonly threadId: number
 }
 
+/** Of a test that needs threads to run at the same time. */
+const ROUNDS_MOST = 50
+
 for (const store of STORES) {
   it(`first attempts start in the order of enqueueing, ${store}`, async (t) => {
     const { executor } = await setup(t, { store, jobs, threads: 1, durability: 'process' })
@@ -107,12 +110,19 @@ for (const store of STORES) {
     const { executor } = await setup(t, { store, jobs, threads: 4, queues, durability: 'process' })
     const inputs = Array.from({ length: 120 }, () => ({ ms: 1 }))
     const names = ['single', 'double', 'free'] as const
-    const handles = await Promise.all(names.map((queue) => executor.enqueueMany(span, inputs, { queue })))
-    const spans = await Promise.all(handles.map((list) => Promise.all(list.map((job) => job.result()))))
-    const most = spans.map(mostAtOnce)
-    assert.equal(most[0], 1)
-    assert.equal(most[1], 2, 'the queue of 2 never used both')
-    assert.ok(most[2]! >= 3, 'the free queue never ran on three threads: the check proves nothing')
+    let [single, double, free] = [0, 0, 0]
+    // On a busy machine four threads do not always run at once.
+    for (let round = 0; round < ROUNDS_MOST && (round < 3 || double < 2 || free < 3); round++) {
+      const handles = await Promise.all(names.map((queue) => executor.enqueueMany(span, inputs, { queue })))
+      const spans = await Promise.all(handles.map((list) => Promise.all(list.map((job) => job.result()))))
+      const most = spans.map(mostAtOnce)
+      single = Math.max(single, most[0]!)
+      double = Math.max(double, most[1]!)
+      free = Math.max(free, most[2]!)
+    }
+    assert.equal(single, 1)
+    assert.equal(double, 2)
+    assert.ok(free >= 3, 'the free queue never ran on three threads: the check proves nothing')
     await assertConsistent(executor)
   })
 

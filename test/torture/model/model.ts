@@ -159,6 +159,9 @@ export class ModelJob {
   /** As what it had ended when it was brought back, and after how many attempts, each time. */
   readonly ends: { readonly state: JobState; readonly attempts: number }[] = []
 
+  /** In real time. */
+  readonly #madeAtMs = performance.now()
+
   constructor(enqueue: Enqueue, input: Input, walls: ReadonlySet<number>) {
     this.input = input
     this.name = enqueue.definition
@@ -375,9 +378,13 @@ export class ModelJob {
     }
   }
 
-  /** Of a job that has not begun: whether it may have been too late for that. */
+  /**
+   * Of a job that has not begun: whether it may have been too late for that. While the clock stands still, a thread that was handed the
+   * job goes by real time: on a busy machine half a second is over before it begins.
+   */
   #expired({ walls }: Window): string[] {
-    return Math.max(...walls) >= Math.min(...this.tried) + this.settings.startBeforeMs ? ['discarded'] : []
+    const latest = Math.max(...walls) + performance.now() - this.#madeAtMs
+    return latest >= Math.min(...this.tried) + this.settings.startBeforeMs ? ['discarded'] : []
   }
 
   /** Whether it has begun although it was too late for that. One that was in a thread already does not know of clocks that are set. */
