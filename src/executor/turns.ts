@@ -353,6 +353,8 @@ export class Turns {
       onQuiet(isNews)
     }
     for (const listener of this.#turnListeners) listener()
+    // Become due since `more` was told: a drain waits for it, and would wait for ever in a process that a timer does not keep alive.
+    if (!more && !this.draining && due.isDue(nextAt)) this.poke()
   }
 
   #fail(error: Error, gathered: Gathered | undefined): void {

@@ -1,6 +1,8 @@
 /** How an executor ends, and when its process may. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { describe, it, type TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { echo, endless, gated, patient, span } from '../../fixtures/executor/jobs.js'
 import { lateChange } from '../../fixtures/executor/schema-jobs.js'
 import { assertConsistent, listed, nextEvent, setup, slow, STORES, withCode, type Setup } from '../../support/executor.js'
@@ -9,6 +11,8 @@ import { linesOf, startProgram } from '../../support/program.js'
 import { tempDirectory } from '../../support/temp-directory.js'
 
 const jobs = [echo, endless, gated, patient, span, lateChange]
+
+const DUE_WHILE_DRAINING = fileURLToPath(new URL('../../fixtures/executor/due-while-draining.js', import.meta.url))
 
 /** Nothing is claimed, and every waiting page is there. */
 async function assertNothingClaimed({ engine }: Setup): Promise<void> {
@@ -260,6 +264,15 @@ describe('a process', () => {
     })
     assert.equal(linesOf(lines, 'completed').length, 2, 'it ended before its jobs had run')
   })
+
+  for (const drained of ['executor', 'queue']) {
+    it(`does not end while a drain of the ${drained} waits for a job that has just become due`, () => {
+      const { status, stdout } = spawnSync(process.execPath, [DUE_WHILE_DRAINING, drained], { encoding: 'utf8' })
+      assert.equal(status, 0)
+      // Some became due before the drain had looked, and some after it was over.
+      assert.match(stdout, /^[1-9]\d* of 60\n$/)
+    })
+  }
 
   it('does not end while an enqueue is not on disk', async (t) => {
     const { lines } = await run(t, {

@@ -26,6 +26,8 @@ export interface Turn {
   readonly cancelled: ReadonlySet<ModelJob>
   /** Jobs that the turn has stored. */
   readonly stored: ReadonlySet<ModelJob>
+  /** Queues whose jobs the turn begins to remove, over or not, before it enqueues. */
+  readonly purged: ReadonlySet<string>
   /** Jobs that are over are kept. */
   readonly keeps: boolean
 }
@@ -123,8 +125,9 @@ function holdsByState(until: ModelUnique['while'], job: ModelJob, stands: Stand,
   }
 }
 
-function stand(job: ModelJob, { cancelled, stored }: Turn): Stand {
+function stand(job: ModelJob, { cancelled, stored, purged }: Turn): Stand {
   if (stored.has(job)) return 'waits'
+  if (purged.has(job.settings.queue)) return 'unknown'
   if (job.isOver) return 'over'
   if (job.seen === undefined) return 'unknown'
   if (job.seen.state !== 'running') return cancelled.has(job) ? 'over' : 'waits'

@@ -92,4 +92,26 @@ export const REGRESSIONS: readonly Regression[] = [
       ],
     },
   },
+  {
+    found: 'a key of a job that is over, whose queue is purged in the turn that enqueues another',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [
+        {
+          ...gate,
+          definition: 'shaped',
+          act: 'return',
+          unique: { key: 'x', while: 'kept', within: undefined, onConflict: 'return' },
+        },
+        {
+          do: 'together',
+          calls: [
+            { do: 'purge', queue: 'narrow' },
+            { ...gate, definition: 'shaped', unique: { key: 'x', while: 'waiting', within: undefined, onConflict: 'return' } },
+          ],
+        },
+      ],
+    },
+  },
 ]

@@ -302,6 +302,7 @@ class Performer {
         now: this.#world.clock.now(),
         cancelled: this.#asked,
         stored: new Set<ModelJob>(),
+        purged: this.#window.purges,
         keeps: this.#history.retain !== 0,
       }
       this.#fates = new Map()
