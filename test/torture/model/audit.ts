@@ -50,7 +50,11 @@ function whatMoves(infos: readonly JobInfo[], world: World, threads: number): st
   // After a crash every suspect runs alone; until the last of them has, nothing is promised while a gate is shut.
   const setting = ({ queue }: JobInfo): QueueSetting | undefined => world.settings.get(queue as QueueName)
   const isPaused = (info: JobInfo): boolean => setting(info)?.paused === true
-  const suspects = infos.some((info) => isWaiting(info.state) && !isPaused(info) && isSuspect(info.attempts.at(-1)?.outcome))
+  const suspects = infos.some(
+    (info) =>
+      // One that runs goes on, and runs alone, when its queue is paused.
+      isWaiting(info.state) && (info.state === 'running' || !isPaused(info)) && isSuspect(info.attempts.at(-1)?.outcome),
+  )
   const load = (running: readonly JobInfo[]): number =>
     running.reduce((sum, info) => sum + weightOf(info, threads, setting(info)?.concurrency ?? Infinity), 0)
   if (load(held) >= threads || (suspects && held.length > 0)) return undefined

@@ -114,4 +114,17 @@ export const REGRESSIONS: readonly Regression[] = [
       ],
     },
   },
+  {
+    found: 'a suspect that runs alone while its queue is paused',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [
+        { ...gate, queue: 'other' },
+        { do: 'kill', calls: [], commit: 1, durable: false },
+        { ...gate, act: 'return', queue: 'default' },
+        { do: 'pause', queue: 'other', interrupt: false },
+      ],
+    },
+  },
 ]
