@@ -86,7 +86,7 @@ async function bestRawPiscina(): Promise<Closable> {
   }
   const { threads, perThread, atomics } = best
   return rawPiscina(
-    `raw Piscina, best of 30 settings: ${threads} threads, ${perThread} tasks each, atomics ${atomics}`,
+    `raw Piscina, best of 30 settings: ${threads} thread${threads === 1 ? '' : 's'}, ${perThread} tasks each, atomics ${atomics}`,
     threads,
     jobs,
     perThread,
