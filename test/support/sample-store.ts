@@ -5,6 +5,7 @@
 import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Executor } from '../../src/executor/executor.js'
+import type { Surroundings } from '../../src/executor/open-executor.js'
 import { openExecutorWith } from '../../src/executor/open-executor.js'
 import type { JobInfo } from '../../src/job/job-info.js'
 import { DATA_FILE } from '../../src/store/lmdb/store-directory.js'
@@ -48,7 +49,7 @@ export async function makeCrashedStore(source: string, directory: string): Promi
   await executor.close({ grace: 0 })
 }
 
-export function openSample(directory: string): Promise<Executor> {
+export function openSample(directory: string, surroundings: Surroundings = {}): Promise<Executor> {
   return openExecutorWith(
     {
       path: directory,
@@ -58,7 +59,7 @@ export function openSample(directory: string): Promise<Executor> {
       retain: { jobs: Infinity, age: Infinity },
       abortGrace: 0,
     },
-    {},
+    surroundings,
   )
 }
 

@@ -3,10 +3,13 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { assertHeld } from '../../support/held.js'
 import { createPrng, seedOfRun } from '../../support/prng.js'
+import { OLD_FORMATS } from '../../support/old-stores.js'
+import { migrationRun } from './migration.js'
 import { pointRun } from './point-run.js'
 import { count, figuresOf, newTally } from './rung.js'
 
 const PLACES = 10
+const MIGRATION_PLACES = 4
 /** About as many as a history has. */
 const HIGHEST = 360
 const skip = process.platform === 'win32'
@@ -24,6 +27,21 @@ it(`a history dies at ${PLACES} of its places`, { skip }, async (t) => {
   assertHeld(tally.violations, `MILLRACE_SEED=${seed}`)
   assert.ok(tally.kills > PLACES / 2 && tally.acknowledged > 0, 'hardly anything died')
 })
+
+for (const format of OLD_FORMATS) {
+  it(`an opening of a store of format ${format} dies at ${MIGRATION_PLACES} of its places`, { skip }, async (t) => {
+    const seed = seedOfRun() % 2 ** 31
+    t.diagnostic(`MILLRACE_SEED=${seed}`)
+    const prng = createPrng(seed)
+    const { places = 0, jobs, violations } = await migrationRun({ format, place: 0 })
+    assertHeld(violations, 'no seed: nobody died')
+    for (let round = 0; round < MIGRATION_PLACES; round++) {
+      const report = await migrationRun({ format, place: 1 + prng.below(places >> 1), expected: jobs })
+      assert.notEqual(report.diedAt[0], undefined)
+      assertHeld(report.violations, `MILLRACE_SEED=${seed}`)
+    }
+  })
+}
 
 it('a store that acknowledges before the commit is seen', { skip }, async () => {
   for (let place = 60; place < 200; place += 7) {
