@@ -1,11 +1,13 @@
 /**
  * The torture ladder: `npm run torture -- <rung> [--seed n] [--minutes n] [--name value …]`, `npm run torture -- prove [rung]`, or without a name the
- * list of rungs. Exit code 0: nothing was found; 1: something was, and is printed with what repeats it; 2: wrong arguments.
+ * list of rungs. Exit code 0: nothing was found; 1: something was, and is printed with what repeats it, or too little happened to prove
+ * anything; 2: wrong arguments; 3: what ran held, and something could not run here.
  */
 import { existsSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { Rung, RungOptions } from './rung.js'
+import { showing, tooFew } from './rung.js'
 
 const args = process.argv.slice(2)
 // What is not known here belongs to the rung.
@@ -62,22 +64,32 @@ async function climb(name: string): Promise<void> {
   const rung = await load(name)
   const began = performance.now()
   console.log(`${name}, seed ${seed}`)
-  const { figures, violations } = await rung.run(options(number('minutes', rung.defaultMinutes)))
+  const { figures, violations: found, skipped = [] } = await rung.run(options(number('minutes', rung.defaultMinutes)))
   for (const [figure, value] of Object.entries(figures)) console.log(`${figure.padEnd(32)} ${value}`)
   console.log(`${'seconds'.padEnd(32)} ${Math.round((performance.now() - began) / 1000)}`)
+  const violations = [...found, ...(skipped.length > 0 ? [] : tooFew(rung, figures))]
   for (const violation of violations) console.log(`VIOLATION ${violation}`)
-  console.log(violations.length === 0 ? 'held' : `broken ${violations.length} times; repeat with --seed ${seed}`)
-  process.exitCode = violations.length === 0 ? 0 : 1
+  for (const what of skipped) console.log(`NOT RUN ${what}`)
+  if (violations.length > 0) console.log(`broken ${violations.length} times; repeat with --seed ${seed}`)
+  else console.log(skipped.length > 0 ? 'held, as far as it ran' : 'held')
+  process.exitCode = violations.length > 0 ? 1 : skipped.length > 0 ? 3 : 0
 }
 
 async function prove(which: readonly string[]): Promise<void> {
-  let unseen = 0
+  let wrong = 0
+  const tell = (name: string, line: string): void => console.log(`${name.padEnd(14)} ${line}`)
   for (const name of which) {
-    for (const fault of (await load(name)).faults) {
-      const seen = await fault.run(options(1))
-      if (seen.length === 0) unseen++
-      console.log(`${name.padEnd(14)} ${fault.name}: ${seen.length === 0 ? 'NOT SEEN' : `seen, ${seen[0]}`}`)
+    const rung = await load(name)
+    const found = await rung.control?.(options(1))
+    if (found !== undefined && found.length > 0) wrong++
+    if (found !== undefined) tell(name, found.length > 0 ? `nothing planted, and FOUND ${found[0]}` : 'nothing planted: held')
+    for (const fault of rung.faults) {
+      const violations = await fault.run(options(1))
+      const shown = showing(fault, violations)
+      if (shown === undefined) wrong++
+      const instead = violations.length > 0 ? `, but ${violations[0]}` : ''
+      tell(name, `${fault.name}: ${shown === undefined ? `NOT SEEN${instead}` : `seen, ${shown}`}`)
     }
   }
-  process.exitCode = unseen === 0 ? 0 : 1
+  process.exitCode = wrong === 0 ? 0 : 1
 }
