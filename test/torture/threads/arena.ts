@@ -1,10 +1,13 @@
 /**
- * An executor over LMDB for one storm: it counts commits and the threads that are born and end, keeps every job with what is to become
- * of it, and judges all of that when the executor is closed.
+ * An executor over LMDB for one storm: it counts commits, turns and the threads that are born and end, keeps every job with what is to
+ * become of it, and judges all of that when the executor is closed. A storm in which nothing moves any more is broken off: it hangs.
  */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Worker } from 'node:worker_threads'
 import { systemClock } from '../../../src/base/clock.js'
 import { PHASE_LOADING } from '../../../src/codec/batch-control.js'
 import { Dispatcher } from '../../../src/dispatcher/dispatcher.js'
@@ -12,6 +15,7 @@ import { openExecutorWith } from '../../../src/executor/open-executor.js'
 import type { Executor, ExecutorOptions, JobDefinition, JobInfo } from '../../../src/index.js'
 import type { Engine } from '../../../src/store/engine.js'
 import { openLmdbEngine } from '../../../src/store/lmdb/lmdb-engine.js'
+import { native, sole } from '../../fixtures/torture/victims.js'
 import { threadLives } from '../../support/open.js'
 import { checkStore } from '../../support/store-check.js'
 
@@ -25,7 +29,17 @@ export interface Fate {
   readonly output?: unknown
 }
 
+/** What the executor of an arena has done so far. */
+interface Deeds {
+  commits: number
+  /** Commits under way. */
+  committing: number
+  /** Threads that were gone while one was. */
+  goneInCommit: number
+}
+
 let loadingEnds = 0
+let looks = 0
 
 /** Threads of this process that have ended while they loaded a handler's module. */
 export function endedWhileLoading(): number {
@@ -34,6 +48,7 @@ export function endedWhileLoading(): number {
 
 const { collect } = Dispatcher.prototype
 Dispatcher.prototype.collect = function counted(this: Dispatcher) {
+  looks++
   const all = collect.call(this)
   for (const { batch } of all) {
     const { control, end } = batch
@@ -42,39 +57,63 @@ Dispatcher.prototype.collect = function counted(this: Dispatcher) {
   return all
 }
 
+/** Jobs whose threads may outlast their termination. */
+const NATIVE: ReadonlySet<string> = new Set([native.name, sole.name])
 /** So many violations tell enough: the storm is broken off. */
 const ENOUGH = 10
+/** A storm in which nothing moves for so long, and then while so many fresh processes come and go, one after another, hangs. */
+const SILENCE_MS = 60_000
+const SILENCE_PROCESSES = 5
 
 export class Arena {
   readonly executor: Executor
   readonly violations: string[] = []
   readonly #directory: string
-  readonly #counted: { readonly commits: number }
+  readonly #deeds: Deeds
   readonly #fates = new Map<string, Fate>()
   readonly #livesBefore = threadLives.length
+  readonly #looksBefore = looks
+  /** Threads there were at once. */
+  mostThreads = 0
+  readonly #onWorker = (worker: Worker): void => {
+    this.mostThreads = Math.max(this.mostThreads, this.threadsAlive)
+    worker.once('exit', () => (this.#deeds.goneInCommit += this.#deeds.committing > 0 ? 1 : 0))
+  }
+  #silence: NodeJS.Timeout | undefined
+  #hangs = false
   #breakOff: () => void = () => undefined
   /** Resolves when the storm is to be broken off. */
   readonly brokenOff = new Promise<void>((resolve) => (this.#breakOff = resolve))
 
-  private constructor(executor: Executor, directory: string, counted: { readonly commits: number }) {
+  private constructor(executor: Executor, directory: string, deeds: Deeds) {
     this.executor = executor
-    this.#counted = counted
+    this.#deeds = deeds
     this.#directory = directory
+    process.on('worker', this.#onWorker)
+    this.#listenFor(this.#movement)
     executor.on('error', ({ error }) => this.blame(`the executor told an error: ${error.message}`))
     // Nobody closes it, and no handler is innocent of its own end: whoever is interrupted pays for another.
+    executor.on('stuck', ({ job }) => {
+      if (job !== undefined && !NATIVE.has(job.name)) this.blame(`JavaScript was not stopped: ${job.name} ${job.id}`)
+    })
     executor.on('interrupted', ({ job }) => this.blame(`an innocent was interrupted: ${job.name} ${job.id}`))
   }
 
   static async open(options: Partial<ExecutorOptions> & { readonly jobs: readonly JobDefinition[] }): Promise<Arena> {
     const directory = await mkdtemp(join(tmpdir(), 'millrace-torture-'))
     const engine = await openLmdbEngine(directory, { durability: 'disk', clock: systemClock })
-    const counted = { commits: 0 }
+    const deeds: Deeds = { commits: 0, committing: 0, goneInCommit: 0 }
     const counting: Engine = {
       get: (table, key) => engine.get(table, key),
       range: (table, given) => engine.range(table, given),
-      commit: (batch) => {
-        counted.commits++
-        return engine.commit(batch)
+      commit: async (batch) => {
+        deeds.commits++
+        deeds.committing++
+        try {
+          await engine.commit(batch)
+        } finally {
+          deeds.committing--
+        }
       },
       stats: () => engine.stats(),
       close: () => engine.close(),
@@ -83,11 +122,21 @@ export class Arena {
       { path: directory, threads: 2, abortGrace: 0, queues: { good: {}, bad: {} }, retain: { jobs: Infinity }, ...options },
       { engine: counting },
     )
-    return new Arena(executor, directory, counted)
+    return new Arena(executor, directory, deeds)
   }
 
   get commits(): number {
-    return this.#counted.commits
+    return this.#deeds.commits
+  }
+
+  /** Threads that were gone while a commit was under way. */
+  get goneInCommit(): number {
+    return this.#deeds.goneInCommit
+  }
+
+  /** How often the main thread has looked what its threads have to tell. */
+  get looks(): number {
+    return looks - this.#looksBefore
   }
 
   blame(violation: string): void {
@@ -117,6 +166,29 @@ export class Arena {
     return this.threadsBorn - this.threadsEnded
   }
 
+  /** What changes as long as anything goes on. */
+  get #movement(): string {
+    return `${this.commits} ${this.threadsBorn} ${this.threadsEnded}`
+  }
+
+  #listenFor(before: string): void {
+    this.#silence = setTimeout(() => {
+      void this.#isSilent(before).then((isSilent) => {
+        if (!isSilent) return this.#listenFor(this.#movement)
+        this.#hangs = true
+        this.violations.push(`it hangs: ${JSON.stringify(this.executor.stats())}`)
+        this.#breakOff()
+      })
+    }, SILENCE_MS).unref()
+  }
+
+  /** Whether nothing moves while others do: a machine with too much to do holds everybody up. */
+  async #isSilent(before: string): Promise<boolean> {
+    for (let count = 0; count < SILENCE_PROCESSES && this.#movement === before; count++)
+      await once(spawn(process.execPath, ['-e', '0'], { stdio: 'ignore' }), 'close')
+    return this.#movement === before
+  }
+
   /** Compares what became of each job with its fate. */
   async judge(): Promise<void> {
     if (this.violations.length >= ENOUGH) return
@@ -132,7 +204,10 @@ export class Arena {
 
   /** Closes the executor, looks through the store, and removes it. */
   async close(): Promise<void> {
-    await this.executor.close({ grace: 0 })
+    if (!this.#hangs) await this.executor.close({ grace: 0 })
+    clearTimeout(this.#silence)
+    process.off('worker', this.#onWorker)
+    if (this.#hangs) return
     if (this.threadsAlive > 0) this.blame(`leak: ${this.threadsAlive} threads live on after close`)
     const engine = await openLmdbEngine(this.#directory, { durability: 'process', clock: systemClock })
     for (const problem of checkStore(engine, { keepsAll: true })) this.blame(`store: ${problem}`)

@@ -38,6 +38,9 @@ const THREADS = 2
 const COMMITS_PER_ATTEMPT = 4
 /** What threads may have in hand when it turns out how long it takes: jobs whose run time is unknown, and two batches each. */
 const ATTEMPTS_IN_HAND = BATCH_JOBS_UNMEASURED + THREADS * BATCHES_PER_THREAD
+/** How often the main thread may look what its threads have to tell. Four times were the most that was seen. */
+const LOOKS_PER_COMMIT = 10
+const LOOKS_BESIDE = 50
 /** How much of the main thread's time a storm may take in which it has nothing to do but wait. */
 const BUSY_SHARE = 0.5
 
@@ -146,6 +149,8 @@ export interface StormFigures {
   readonly attempts: number
   readonly goodJobs: number
   readonly commits: number
+  /** Of the main thread, what its threads have to tell. */
+  readonly looks: number
   /** Bad jobs that were over when the good ones were. */
   readonly badBeforeGood: number
   /** Thread time of the bad ones until then, in ms, and the most that is fair. */
@@ -163,10 +168,7 @@ export async function runStorm(
   const arena = await Arena.open({ jobs: [job, good], threads: THREADS, ...options })
   const { executor } = arena
   let badOver = 0
-  let mostThreads = 0
   executor.on('discarded', () => badOver++)
-  executor.on('completed', () => (mostThreads = Math.max(mostThreads, arena.threadsAlive)))
-  executor.on('failed', () => (mostThreads = Math.max(mostThreads, arena.threadsAlive)))
   const value = input?.()
   const before = performance.eventLoopUtilization()
   const bad = await executor.enqueueMany(
@@ -188,7 +190,7 @@ export async function runStorm(
   await arena.judge()
   const { badMs, badMsAtMost } = await shares(executor, endsThreads)
   const attempts = count * (retries + 1)
-  const { commits } = arena
+  const { commits, looks, mostThreads } = arena
   if (arena.violations.length === 0) {
     if (badMs > badMsAtMost)
       arena.blame(
@@ -196,6 +198,8 @@ export async function runStorm(
       )
     const most = COMMITS_PER_ATTEMPT * attempts + 2 * inputs.length + 10
     if (commits > most) arena.blame(`spins: ${commits} commits for ${attempts} attempts and ${inputs.length} good jobs`)
+    if (looks > LOOKS_PER_COMMIT * commits + LOOKS_BESIDE)
+      arena.blame(`spins: the main thread looked ${looks} times what its threads have to tell, in ${commits} commits`)
     if (input !== undefined && utilization > BUSY_SHARE)
       arena.blame(`spins: the main thread was busy for ${Math.round(utilization * 100)} % of a storm of waiting`)
     if (mostThreads > threadsAtOnce) arena.blame(`${mostThreads} threads at once, of ${threadsAtOnce} that there may be`)
@@ -204,7 +208,7 @@ export async function runStorm(
   }
   await arena.close()
   return {
-    figures: { attempts, goodJobs: inputs.length, commits, badBeforeGood, badMs, badMsAtMost },
+    figures: { attempts, goodJobs: inputs.length, commits, looks, badBeforeGood, badMs, badMsAtMost },
     violations: arena.violations.map((violation) => `${storm.name}: ${violation}`),
   }
 }

@@ -1,4 +1,7 @@
-/** Threads are ended, by timeouts, cancels and `process.exit`, while as much is enqueued and completed as the store takes. */
+/**
+ * Threads are ended, by timeouts, cancels and `process.exit`, while as much is enqueued and completed as the store takes. Some producers
+ * need threads and wait for them; the writers need none, and keep a commit under way from the first termination to the last.
+ */
 import { createPrng } from '../../support/prng.js'
 import { endless, exits, good, loop } from '../../fixtures/torture/victims.js'
 import { Arena, completes, discards } from './arena.js'
@@ -7,11 +10,18 @@ export interface TerminationFigures {
   readonly terminations: number
   readonly goodJobs: number
   readonly commits: number
+  /** Of the threads, in percent: those that were gone while a commit was under way. */
+  readonly goneInCommitPercent: number
 }
 
 /** Victims that wait or run at a time. */
 const VICTIMS = 6
 const GOOD_AT_ONCE = 50
+/** Calls that are always under way. */
+const WRITERS = 4
+const WRITTEN_BYTES = { from: 1000, to: 40_000 }
+/** Nobody waits for the jobs of the writers: each is replaced again and again, and cancelled in the end. */
+const FAR = '1h'
 const TIMED_OUT = 'MILLRACE_TIMEOUT'
 const EXITED = 'MILLRACE_PROCESS_EXIT'
 
@@ -74,16 +84,31 @@ export async function terminations(
     }
   }
   const producers = Promise.all([producer(), producer()])
+  const writer = async (_: unknown, which: number): Promise<void> => {
+    const unique = { key: `writer ${which}`, onConflict: 'replace' } as const
+    let id: string | undefined
+    while (victimsLeft && !isBroken) {
+      const bytes = WRITTEN_BYTES.from + random.below(WRITTEN_BYTES.to - WRITTEN_BYTES.from)
+      const job = await executor.enqueue(good, { n: which, pad: 'x'.repeat(bytes) }, { delay: FAR, unique })
+      if (id !== undefined && job.id !== id) arena.blame(`writer ${which}: job ${job.id} instead of ${id}, which waits`)
+      ;({ id } = job)
+    }
+    if (id === undefined) return
+    arena.expect(id, { state: 'cancelled', attempts: [] })
+    await until(arena, executor.cancel(id))
+  }
+  const writers = Promise.all(Array.from({ length: WRITERS }, writer))
   await Promise.all(Array.from({ length: VICTIMS }, victim))
   victimsLeft = false
-  await producers
+  await Promise.all([producers, writers])
   await arena.drained()
   await arena.judge()
   if (!isBroken && arena.threadsEnded !== demanded)
     arena.blame(`${arena.threadsEnded} threads ended, and ${demanded} had to: one for each termination, no more and no less`)
-  const { commits } = arena
+  const { commits, goneInCommit, threadsEnded } = arena
   await arena.close()
-  return { figures: { terminations: demanded, goodJobs, commits }, violations: arena.violations }
+  const goneInCommitPercent = Math.round((100 * goneInCommit) / Math.max(1, threadsEnded))
+  return { figures: { terminations: demanded, goodJobs, commits, goneInCommitPercent }, violations: arena.violations }
 }
 
 /** What a promise gives, or undefined when the storm is broken off first. */
