@@ -12,12 +12,13 @@ import { readMeta } from '../../src/store/meta.js'
 
 /** Every format but today's. */
 export const OLD_FORMATS = [1] as const
+export type OldFormat = (typeof OLD_FORMATS)[number]
 
 /** From the compiled file to the sources, where data files stay. */
 const STORES = new URL('../../../test/fixtures/stores/', import.meta.url)
 
 /** Puts a store of that format into `directory`, which is made. */
-export async function placeOldStore(format: (typeof OLD_FORMATS)[number], directory: string): Promise<void> {
+export async function placeOldStore(format: OldFormat, directory: string): Promise<void> {
   await mkdir(directory, { recursive: true })
   await writeFile(join(directory, DATA_FILE), gunzipSync(await readFile(new URL(`format-${format}.mdb.gz`, STORES))))
 }

@@ -14,7 +14,8 @@ import { FORMAT } from '../../../src/store/format.js'
 import type { Fault } from '../../fixtures/crash/faults.js'
 import type { Line } from '../../fixtures/crash/journal-line.js'
 import { Life, lookInto } from '../../support/crash-run.js'
-import { formatOf, OLD_FORMATS, placeOldStore } from '../../support/old-stores.js'
+import type { OldFormat } from '../../support/old-stores.js'
+import { formatOf, placeOldStore } from '../../support/old-stores.js'
 import { jobsOf } from '../../support/sample-store.js'
 import type { MigrationChildConfig } from './migration-child.js'
 import type { PointReport } from './point-run.js'
@@ -27,7 +28,7 @@ const OVER: readonly string[] = ['completed', 'cancelled', 'discarded']
 type Jobs = ReadonlyMap<string, JobInfo>
 
 export interface MigrationRun {
-  readonly format: (typeof OLD_FORMATS)[number]
+  readonly format: OldFormat
   /** Counted from 1; 0: nobody dies. */
   readonly place: number
   readonly fault?: Fault
