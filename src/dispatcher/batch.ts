@@ -63,6 +63,8 @@ export class Batch {
   /** Outcomes read so far. */
   collected = 0
   end: BatchEnd | undefined
+  /** Jobs have been taken back that `Claims` has not heard of. */
+  hasLostJobs = false
   /** Jobs that are to end because somebody asked for it while they ran. The first word holds. */
   readonly stops = new Map<number, Stop>()
   /** Jobs that were asked to stop for a reason that is not theirs: the executor closes, or their queue is paused. */
@@ -236,6 +238,7 @@ export class Batch {
   steal(): Slice[] {
     const kept = this.control.steal()
     const slices = this.range(kept, this.limit)
+    this.hasLostJobs ||= slices.length > 0
     this.limit = Math.min(this.limit, kept)
     return slices
   }

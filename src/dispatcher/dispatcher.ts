@@ -164,7 +164,7 @@ export class Dispatcher {
 
   /** No thread holds a batch, but those that native code keeps beyond their end. */
   get isIdle(): boolean {
-    return this.slots.every((slot) => slot.batches.length === 0)
+    return this.slots.every((slot) => slot.isStuck || slot.batches.length === 0)
   }
 
   /** Something has happened in a thread since the last `collect`. */
@@ -235,10 +235,14 @@ export class Dispatcher {
     this.#hasNews = false
     const collected: Collected[] = []
     for (const { batch, slot } of this.#inFlight.values()) {
-      if (batch.end === undefined) continue
-      const returned = batch.range(batch.control.taken, batch.limit)
-      batch.limit = Math.min(batch.limit, batch.control.taken)
-      collected.push({ batch, slot, returned })
+      if (batch.end !== undefined) {
+        const returned = batch.range(batch.control.taken, batch.limit)
+        batch.limit = Math.min(batch.limit, batch.control.taken)
+        collected.push({ batch, slot, returned })
+      } else if (batch.sentAt > 0 && batch.hasUntaken && !slot.batches.includes(batch)) {
+        // Native code holds its thread, and another one works in the place of that.
+        collected.push({ batch, slot, returned: batch.steal() })
+      }
     }
     const nowMs = this.#options.clock.monotonicMs()
     for (const slot of this.slots) {
@@ -311,7 +315,8 @@ export class Dispatcher {
   /** Every outcome of the batch has been settled: forget it. */
   settled(batch: Batch): void {
     this.#inFlight.delete(batch.id)
-    this.#spareControls.push(batch.control)
+    // A thread that died may have left its task to another one, which still looks there.
+    if (batch.end?.kind === 'returned') this.#spareControls.push(batch.control)
   }
 
   #tell(): void {

@@ -6,7 +6,8 @@
  * is for: it starts the worker, carries tasks and results, and starts the next worker when one dies.
  *
  * A worker's death is its `exit` event and nothing else: Piscina rejects tasks earlier than that in some cases, and a retry
- * must not overlap the run it replaces.
+ * must not overlap the run it replaces. At a worker's `error` Piscina starts the next one, and would give that one what is sent; so
+ * from `dying` to `exit` nothing may be sent.
  */
 import type { Worker } from 'node:worker_threads'
 import { MessageChannel, type MessagePort, type ResourceLimits } from 'node:worker_threads'
@@ -23,6 +24,8 @@ export interface PoolThreadOptions {
 
 export interface PoolThreadEvents {
   message(message: ThreadToMain): void
+  /** The worker has failed, and is about to be gone. */
+  dying(): void
   /** The worker is gone. The next one is starting when this is called, unless this one failed to start: see `start`. */
   exit(exitCode: number, error: Error | undefined): void
 }
@@ -55,6 +58,11 @@ export class PoolThread {
 
   get threadId(): number {
     return this.#life.worker.threadId
+  }
+
+  /** What this worker has failed with. */
+  get error(): Error | undefined {
+    return this.#life.error
   }
 
   /** Whether this worker has been sent its settings. */
@@ -153,6 +161,7 @@ export class PoolThread {
     const life: Life = { worker, port: undefined, definitions: new Set(), queues: new Set(), error: undefined, exited: false }
     worker.on('error', (error: Error) => {
       life.error ??= error
+      if (!life.exited && !this.#destroyed) this.#events.dying()
     })
     worker.once('exit', (exitCode: number) => {
       life.exited = true

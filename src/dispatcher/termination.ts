@@ -17,6 +17,8 @@ export function endBatches(
 ): void {
   for (const batch of batches) {
     const target = termination?.batch === batch ? termination.target : undefined
+    // No worker can begin any more of it, wherever its task may still lie.
+    batch.control.steal()
     batch.end = { kind: 'died', cause: termination?.cause, target, exitCode, error }
   }
 }

@@ -3,7 +3,7 @@
  *
  * Modes, changed only by `#become`:
  *   open         takes batches
- *   terminating  its worker is being ended for one job's sake; takes none until the exit
+ *   terminating  its worker is being ended for one job's sake, or has failed; takes none until the exit
  *   recycling    finishes what it holds, then its worker is replaced, or ended with the slot; takes none
  *   waiting      its worker died at once several times; takes none until a pause is over
  *   closed       for good
@@ -20,12 +20,9 @@ import type { PoolThreadOptions } from './pool-thread.js'
 import { PoolThread } from './pool-thread.js'
 import type { SlotEvents } from './slot-events.js'
 import { endBatches, type Termination } from './termination.js'
+import { WorkerStarts } from './worker-starts.js'
 
 type Mode = 'open' | 'terminating' | 'recycling' | 'waiting' | 'closed'
-
-/** A worker that dies younger than this without ending a batch has failed to start. */
-const STARTUP_MS = 2000
-const MAX_PAUSE_MS = 30_000
 
 export interface SlotOptions extends BatchWatchOptions {
   readonly pool: PoolThreadOptions
@@ -51,12 +48,10 @@ export class ThreadSlot {
   /** What is waited for beside batches: teardowns, or the end of a pause. */
   #wait: Timer | undefined
   #stuck: Timer | undefined
-  #bornMs: number
-  #failedStarts = 0
+  readonly #starts: WorkerStarts
   #isAwaited = false
   /** The present worker does not end, and is not replaced. */
   #isStuck = false
-  #endedOne = false
   /** Its unstarted jobs are out of the worker's reach, and not taken back yet. */
   #isCornered = false
   /** No worker follows the present one. */
@@ -69,7 +64,7 @@ export class ThreadSlot {
     this.index = index
     this.#options = options
     this.#events = events
-    this.#bornMs = options.clock.monotonicMs()
+    this.#starts = new WorkerStarts(options.clock)
     this.#thread = this.#startThread()
     this.#watch = new BatchWatch(options, {
       batches: () => this.batches,
@@ -123,9 +118,12 @@ export class ThreadSlot {
 
   /** Batches that it still has something to do for. */
   get batchesWithWork(): number {
-    let count = 0
-    for (const batch of this.batches) if (batch.hasWork) count++
-    return count
+    return this.batches.reduce((count, { hasWork }) => count + (hasWork ? 1 : 0), 0)
+  }
+
+  /** Whether native code holds the worker beyond its end, and no other works in its place. */
+  get isStuck(): boolean {
+    return this.#isStuck
   }
 
   /** Whether nothing is left for it to do. */
@@ -146,9 +144,7 @@ export class ThreadSlot {
 
   /** What it has to do, in estimated ms. */
   leftMs(nowMs: number): number {
-    let left = 0
-    for (const batch of this.batches) left += batch.leftMs(nowMs)
-    return left
+    return this.batches.reduce((left, batch) => left + batch.leftMs(nowMs), 0)
   }
 
   /** Whether the running job takes much longer than was expected of it. */
@@ -180,19 +176,29 @@ export class ThreadSlot {
 
   /**
    * Ends the worker for a job's sake, if the job is still running; or for everybody's when no target is given. False when the job has
-   * ended, and the worker goes on.
+   * ended, or native code goes on with it in a worker that was replaced, and the present worker goes on.
    */
   terminate(cause: TerminationCause, batch?: Batch, target?: number): boolean {
-    if (this.#mode === 'terminating' || this.#mode === 'closed' || this.#mode === 'waiting') return true
+    if (this.#isEnding) return true
+    if (batch !== undefined && !this.batches.includes(batch)) return false
     if (batch !== undefined && target !== undefined && !this.#corner(batch, target)) return false
+    this.#endWorker({ cause, batch, target })
+    return true
+  }
+
+  get #isEnding(): boolean {
+    return this.#mode === 'terminating' || this.#mode === 'closed' || this.#mode === 'waiting'
+  }
+
+  /** @param termination - undefined when nobody asked for it */
+  #endWorker(termination: Termination | undefined): void {
     this.#become('terminating')
     this.#watch.stop()
-    this.#termination = { cause, batch, target }
+    this.#termination = termination
     // A pool that is given up starts no worker in the place of this one.
     void (this.#isRetiring ? this.#thread.destroy() : this.#thread.terminate())
     this.#stuck = this.#options.clock.after(STUCK_AFTER_MS, () => this.#tooLong())
     this.#stuck.setRef(true)
-    return true
   }
 
   /**
@@ -202,9 +208,8 @@ export class ThreadSlot {
   #corner(batch: Batch, target: number): boolean {
     for (const held of this.batches.toReversed()) held.control.steal()
     this.#isCornered = true
-    const isRunning = batch.running === target
-    if (!isRunning) this.#events.news(this)
-    return isRunning
+    this.#events.news(this)
+    return batch.running === target
   }
 
   /** Replaces the worker once it has finished what it holds. */
@@ -262,14 +267,16 @@ export class ThreadSlot {
   }
 
   #startThread(): PoolThread {
-    this.#bornMs = this.#options.clock.monotonicMs()
+    this.#starts.begin()
     this.jobsDone = 0
     this.yields = 0
-    this.#endedOne = false
     const thread: PoolThread = new PoolThread(this.#options.pool, {
       message: (message) => {
         if (message.type === 'tornDown') this.#tornDown?.()
         else this.#events.message(this, message)
+      },
+      dying: () => {
+        if (thread === this.#thread && !this.#isEnding) this.#endWorker(undefined)
       },
       exit: (exitCode, error) => {
         if (thread === this.#thread) this.#exited(exitCode, error)
@@ -280,8 +287,7 @@ export class ThreadSlot {
 
   #returned(batch: Batch, result: BatchResult): void {
     if (!this.batches.includes(batch)) return
-    this.#endedOne = true
-    this.#failedStarts = 0
+    this.#starts.succeeded()
     if (result.leftRunning) {
       // The batch ends with the worker: until then its last job may still be running.
       this.terminate('recycle')
@@ -332,12 +338,7 @@ export class ThreadSlot {
     this.#isCornered = false
     endBatches(ended, termination, exitCode, error)
     for (const resolve of this.#onExit.splice(0)) resolve()
-    const failedToStart =
-      termination === undefined &&
-      !this.#endedOne &&
-      this.#options.clock.monotonicMs() - this.#bornMs < STARTUP_MS &&
-      ended.every((batch) => batch.control.taken === 0)
-    this.#endedOne = false
+    const failedToStart = termination === undefined && this.#starts.hasFailed(ended)
     this.jobsDone = 0
     this.yields = 0
     this.#termination = undefined
@@ -349,10 +350,9 @@ export class ThreadSlot {
     this.#events.news(this)
   }
 
-  /** Workers that die at birth would be started in a loop: each pause is twice the last. */
   #pause(exitCode: number, error: Error | undefined): void {
-    if (++this.#failedStarts < 3) return this.#startAgain()
-    const pauseMs = Math.min(MAX_PAUSE_MS, 100 * 2 ** (this.#failedStarts - 3))
+    const pauseMs = this.#starts.nextPauseMs()
+    if (pauseMs === 0) return this.#startAgain()
     this.#become('waiting')
     this.#events.startFailed(exitCode, error, pauseMs)
     this.#wait = this.#options.clock.after(pauseMs, () => {
@@ -365,7 +365,7 @@ export class ThreadSlot {
 
   #startAgain(): void {
     this.#become('open')
-    this.#bornMs = this.#options.clock.monotonicMs()
+    this.#starts.begin()
     this.#thread.start()
   }
 
@@ -390,7 +390,7 @@ export class ThreadSlot {
       this.#thread = this.#startThread()
     }
     void gone.then(() => {
-      endBatches(batches, termination, 1, undefined)
+      endBatches(batches, termination, 1, left.error)
       this.#events.unstuck(true)
     })
     this.#events.news(this)

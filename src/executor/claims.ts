@@ -100,6 +100,8 @@ export class Claims {
   /** Claims what the threads can take. Returns what sends the batches, once the claims are durable. */
   make(writes: WriteBatch, now: number): (() => void)[] {
     const { dispatcher, ready } = this.#options
+    // What calls of this turn have withdrawn, or a lack of memory.
+    for (const { batch } of this.#held.values()) if (batch.hasLostJobs) this.reconsider(batch, writes)
     ready.wake(now)
     if (this.#suspectRuns) return []
     if (ready.suspects.isWaiting) return this.#makeAlone(writes, now)
@@ -126,6 +128,7 @@ export class Claims {
   reconsider(batch: Batch, writes: WriteBatch): void {
     const held = this.#held.get(batch.id)
     if (held === undefined) return
+    batch.hasLostJobs = false
     const { dispatcher, ready, store } = this.#options
     // A queue counts as at work in a thread only while one of its jobs is there: it may have a bound, and others of them wait.
     const { filled, slot } = held
@@ -165,7 +168,8 @@ export class Claims {
 
   /** Also the last suspect runs alone. One that native code holds beyond its end is waited for no longer. */
   get #suspectRuns(): boolean {
-    for (const { alone, batch, slot } of this.#held.values()) if (alone && slot.batches.includes(batch)) return true
+    for (const { alone, batch, slot } of this.#held.values())
+      if (alone && !slot.isStuck && slot.batches.includes(batch)) return true
     return false
   }
 

@@ -1,7 +1,7 @@
 /** Settles at open what a dead process held, in one commit. */
 import type { ErrorRecord } from '../base/errors.js'
 import { formatJobId } from '../job/job-id.js'
-import { findInFlight } from '../maintenance/rescuer.js'
+import { findInFlight, type InFlightJob } from '../maintenance/rescuer.js'
 import { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
 import type { SettlementOptions } from './settlement.js'
@@ -25,21 +25,21 @@ const CRASHED: ErrorRecord = {
 
 /** What `recover` would find, that nobody has quarantined yet. Changes nothing. */
 export function peek(store: JobStore): Recovery {
-  const { jobs, alone } = findInFlight(store)
-  const rescued = jobs.map(({ page, index }) => formatJobId(page.seqOf(index), page.queueId, page.rank, store.mark))
-  return { rescued, suspects: alone ? [] : rescued, quarantined: [] }
+  const { jobs } = findInFlight(store)
+  const idOf = ({ page, index }: InFlightJob): string => formatJobId(page.seqOf(index), page.queueId, page.rank, store.mark)
+  return { rescued: jobs.map(idOf), suspects: jobs.filter(({ alone }) => !alone).map(idOf), quarantined: [] }
 }
 
 export async function recover(options: SettlementOptions, now: number): Promise<Recovery> {
   const { store } = options
-  const { jobs, batchIds, alone } = findInFlight(store)
+  const { jobs, batchIds } = findInFlight(store)
   const rescued: string[] = []
   const suspects: string[] = []
   const quarantined: string[] = []
   const writes = new WriteBatch()
   store.stats.begin(now)
   const settlement = new Settlement(options, writes, now, 0)
-  for (const { page, index, offset, claimedAt } of jobs) {
+  for (const { page, index, offset, claimedAt, alone } of jobs) {
     const id = formatJobId(page.seqOf(index), page.queueId, page.rank, store.mark)
     const before = store.counters.discarded
     const span = { startedAt: claimedAt, endedAt: now }

@@ -80,7 +80,9 @@ export class Turns {
     this.durable = { ...options.store.counters }
     this.#dueAt = options.store.scheduled.nextDueAt()
     options.due.arm(Math.min(this.#nextDueAt, options.store.uniques.nextExpiryAt))
-    this.#rates = new DueTimer(options.clock, () => this.poke())
+    const poke = (): void => this.poke()
+    // Woken early, it may be that the clock was set back.
+    this.#rates = new DueTimer(options.clock, poke, poke)
     this.#rates.keepAlive(true)
   }
 
@@ -219,8 +221,15 @@ export class Turns {
       const counters = { ...store.counters }
       this.#committing = store.engine
         .commit(writes)
-        .then(() => this.#durable(gathered, settlement, counters, batches, bytes))
-        .catch((error: unknown) => this.#fail(error as Error, gathered))
+        .then(
+          () => this.#durable(gathered, settlement, counters, batches, bytes),
+          (error: unknown) => this.#fail(error as Error, gathered),
+        )
+        .catch((error: unknown) => {
+          // It is on disk, whatever has failed since.
+          gathered?.resolve()
+          this.#fail(error as Error, undefined)
+        })
     } catch (error) {
       this.#fail(error as Error, gathered)
     }

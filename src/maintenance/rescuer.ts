@@ -2,8 +2,9 @@
  * Finds, at open, what a dead process held. Everything claimed belongs to it: one process owns the store, so there are no leases
  * to wait out.
  *
- * If exactly one job was in flight, or the batch was a suspect that ran alone, that job took the process down or died with it: it
- * is charged a crash. If there were several, nobody can tell: each becomes a suspect.
+ * If exactly one job was in flight, or a job was a suspect that ran alone, that job took the process down or died with it: it
+ * is charged a crash. If there were several, nobody can tell: each becomes a suspect. Beside a suspect there may be what native code went
+ * on with beyond its end, and since then others; they are not charged.
  */
 import { entryOffset } from '../codec/page.js'
 import type { JobStore } from '../store/job-store.js'
@@ -15,13 +16,13 @@ export interface InFlightJob {
   readonly offset: number
   /** Epoch ms. */
   readonly claimedAt: number
+  /** It ran alone. */
+  readonly alone: boolean
 }
 
 export interface InFlight {
   readonly jobs: readonly InFlightJob[]
   readonly batchIds: readonly number[]
-  /** The one job ran alone. */
-  readonly alone: boolean
 }
 
 /** More batches than any executor holds at once. */
@@ -32,9 +33,7 @@ export function findInFlight(store: JobStore): InFlight {
   const pages = new Map<string, PageRef | undefined>()
   const seen = new Set<number>()
   const jobs: InFlightJob[] = []
-  let alone = false
   for (const claim of claims) {
-    alone ||= claim.alone
     for (const { key, from, to } of claim.slices) {
       const name = key.toString('latin1')
       if (!pages.has(name)) pages.set(name, store.readPage(key))
@@ -46,9 +45,10 @@ export function findInFlight(store: JobStore): InFlight {
         // A job that was taken back from one batch and claimed again is in two claims.
         if (page.isDone(index) || seen.has(seq)) continue
         seen.add(seq)
-        jobs.push({ page, index, offset: entryOffset(bytes, index), claimedAt: claim.claimedAt })
+        jobs.push({ page, index, offset: entryOffset(bytes, index), claimedAt: claim.claimedAt, alone: claim.alone })
       }
     }
   }
-  return { jobs, batchIds: claims.map(({ batchId }) => batchId), alone: jobs.length === 1 || (alone && jobs.length > 0) }
+  const batchIds = claims.map(({ batchId }) => batchId)
+  return { jobs: jobs.length === 1 ? jobs.map((job) => ({ ...job, alone: true })) : jobs, batchIds }
 }

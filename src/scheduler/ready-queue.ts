@@ -94,6 +94,14 @@ export class ReadyQueue {
     return free
   }
 
+  /** What rates forbade until `now` may start. Returns whether something had waited for that. */
+  wake(now: number): boolean {
+    const keysWoke = this.keyed?.wake(now) === true
+    if (this.freeAt === 0 || this.freeAt > now) return keysWoke
+    this.freeAt = 0
+    return true
+  }
+
   /** When one may start, as far as its rate is concerned: epoch ms, 0 for at once. */
   mayStartAt(now: number): number {
     return this.rate === undefined ? 0 : (this.log?.mayStartAt(this.rate, now) ?? 0)

@@ -56,6 +56,7 @@ export class ReadyQueues {
   readonly #options: ReadyQueuesOptions
   readonly #queues = new Map<number, ReadyQueue>()
   readonly #picker: Picker
+  #wokenAt = 0
   readonly #book: RateBook
   /** The lowest `virtualMs` among queues with work, as of the last pick. */
   #virtualNow = 0
@@ -135,15 +136,12 @@ export class ReadyQueues {
     return this.#picker.wanted
   }
 
-  /** Those whose rate lets them start again may be chosen again. */
+  /** Those whose rate lets them start again may be chosen again; when the clock was set back, all are judged anew. */
   wake(now: number): void {
-    if (this.suspects.freeAt <= now) this.suspects.sort()
-    for (const queue of this.#queues.values()) {
-      if (queue.keyed?.wake(now) === true) this.changes++
-      if (queue.freeAt === 0 || queue.freeAt > now) continue
-      queue.freeAt = 0
-      this.changes++
-    }
+    const until = now < this.#wokenAt ? Infinity : now
+    this.#wokenAt = now
+    if (this.suspects.freeAt <= until) this.suspects.sort()
+    for (const queue of this.#queues.values()) if (queue.wake(until)) this.changes++
   }
 
   /** Adds a page that the commit under way stores. Jobs of a queue that is not configured here wait for one that is. */

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict'
 import { pbkdf2Sync } from 'node:crypto'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { gated } from '../../fixtures/executor/jobs.js'
 import { native, where } from '../../fixtures/threads/jobs.js'
+import { Gate } from '../../support/gate.js'
 import { exitOf, lifeOf, LIMITS, liveThreads, monotonicMs, open, rejection } from '../../support/open.js'
 import { attemptsOf, tracesIn } from '../../support/traces.js'
 
@@ -146,4 +148,43 @@ test('close resolves although native code holds a thread; its job is available a
   assert.deepEqual(await attemptsOf(again, job), ['1 interrupted'])
   assert.equal((await again.get(job.id))?.attempt, 1)
   await again.cancel(job.id)
+})
+
+test('promise 3: what waits behind a job that native code holds is for the thread that replaces its own', LIMITS, async (t) => {
+  const { executor, directory, until } = await open(t, { jobs: JOBS, maxStuckThreads: 1, listen: LISTEN })
+  const file = join(directory, 'trace')
+  // Loaded by now, so that the shortest timeout is over before the job counts as slow.
+  const threadId = await (await executor.enqueue(where, undefined)).result()
+  const [held, behind] = await Promise.all([
+    executor.enqueue(native, { file, tag: 'a', iterations: ITERATIONS }, { timeout: 4, maxRetries: 0 }),
+    executor.enqueueMany(where, [undefined, undefined, undefined]),
+  ])
+  held.result().catch(() => undefined)
+  await until('stuck')
+  const threads = await Promise.all(behind.map((job) => job.result()))
+  assert.equal(lifeOf(threadId).exitMs, undefined, 'they waited for the native code')
+  assert.ok(threads.every((other) => other !== threadId))
+  await exitOf(threadId)
+})
+
+test('promise 3: a cancel of a job that native code holds leaves the thread alone that replaced its own', LIMITS, async (t) => {
+  const { executor, directory, until, told } = await open(t, {
+    jobs: [native, gated],
+    maxStuckThreads: 1,
+    abortGrace: 0,
+    listen: LISTEN,
+  })
+  const file = join(directory, 'trace')
+  const job = await executor.enqueue(native, { file, tag: 'a', iterations: ITERATIONS }, { maxRetries: 0 })
+  const { threadId } = await until('stuck')
+  const gate = new Gate(t)
+  const innocent = await executor.enqueue(gated, { gate: gate.name, tag: 'innocent' })
+  await gate.reached(1)
+  assert.equal(await executor.cancel(job.id), true)
+  await exitOf(threadId)
+  gate.open()
+  await innocent.result()
+  assert.deepEqual(await attemptsOf(executor, innocent), ['1 completed'])
+  assert.deepEqual(await attemptsOf(executor, job), ['1 cancelled'])
+  assert.equal(told.filter(({ name }) => name === 'stuck').length, 1)
 })
