@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { gated } from '../../fixtures/executor/jobs.js'
 import { native, where } from '../../fixtures/threads/jobs.js'
+import { mortal } from '../../support/executor.js'
 import { Gate } from '../../support/gate.js'
 import { exitOf, lifeOf, LIMITS, liveThreads, monotonicMs, open, rejection } from '../../support/open.js'
 import { attemptsOf, tracesIn } from '../../support/traces.js'
@@ -187,4 +188,32 @@ test('promise 3: a cancel of a job that native code holds leaves the thread alon
   assert.deepEqual(await attemptsOf(executor, innocent), ['1 completed'])
   assert.deepEqual(await attemptsOf(executor, job), ['1 cancelled'])
   assert.equal(told.filter(({ name }) => name === 'stuck').length, 1)
+})
+
+test('promise 3: a job to be run alone does not wait for one that native code holds beyond its end', LIMITS, async (t) => {
+  const gate = new Gate(t)
+  const { engine, remains, crash } = mortal()
+  const options = { jobs: [gated, native], threads: 2, maxStuckThreads: 0, queues: { default: {}, held: {} }, listen: LISTEN }
+  const dying = await open(t, { ...options, surroundings: { engine } })
+  const file = join(dying.directory, 'trace')
+  await dying.executor.enqueueMany(
+    gated,
+    [1, 2].map((n) => ({ gate: gate.name, tag: `${n}` })),
+    { queue: 'held' },
+  )
+  await gate.reached(2)
+  await dying.executor.queue('held').pause()
+  crash()
+  await dying.executor.close({ grace: 0 })
+  const { executor, until } = await open(t, { ...options, surroundings: { engine: remains } })
+  assert.equal(executor.recovery.suspects.length, 2)
+  const job = await executor.enqueue(native, { file, tag: 'a', iterations: ITERATIONS }, { maxRetries: 0 })
+  const { threadId } = await until('stuck')
+  await executor.queue('held').resume()
+  await gate.reached(3)
+  assert.equal(lifeOf(threadId).exitMs, undefined, 'it waited for the native code')
+  gate.open()
+  await executor.drain()
+  assert.deepEqual(await attemptsOf(executor, job), ['1 timedOut'])
+  await executor.close()
 })
