@@ -87,6 +87,21 @@ describe('a block of finished jobs that is lost', () => {
     assert.equal(await lossesTold(engine), 100 - gone['completed']! - gone['cancelled']! - gone['discarded']!)
   })
 
+  it('is told until it is put down, whatever happens meanwhile, and so is the next one then', async (t) => {
+    const bench = await setup(t, { store: 'memory', jobs, threads: 1, retain: { jobs: 6, age: Infinity } })
+    await endJobs(bench.executor, 8)
+    await bench.executor.close()
+    const engine = await bench.engine()
+    await commit(engine, (batch) => batch.remove('finished', blocks(engine)[0]!.key))
+    const executor = await bench.reopen()
+    await endJobs(executor, 12)
+    await executor.queue('default').purge({ state: 'completed' })
+    await executor.close()
+    assert.match(checkStore(engine).join('\n'), /^1 completed job is lost: of 20 counted, 19 have left and 0 are there/)
+    await engine.commit(planRepair(engine, {}).writes)
+    assert.equal(await lossesTold(engine), 12)
+  })
+
   it('is told as too many when it should have gone and has not', async (t) => {
     const bench = await setup(t, { store: 'memory', jobs, threads: 1, retain: { jobs: 3, age: Infinity } })
     await endJobs(bench.executor, 8)
