@@ -17,6 +17,8 @@ import { dumpStore } from '../../support/store-contents.js'
 import { tempDirectory } from '../../support/temp-directory.js'
 
 const FILE = 'jobs.mdb'
+/** What an opening does in case that something is missing, or was left. */
+const IDLE = /^(mkdirSync|rmSync) /
 /** Steps that strike within what takes its time. */
 const MIDDLES = ['half a copy', 'half a commit']
 
@@ -71,7 +73,7 @@ describe('compact', () => {
     // Of the commits, which are many and alike, some, each at another of its three steps.
     let commits = 0
     for (const [dieAt, name] of steps.entries()) {
-      if (name.includes('commit') && commits++ % 4 > 0) continue
+      if (IDLE.test(name) || (name.includes('commit') && commits++ % 5 > 0)) continue
       await place(join(source, FILE), directory)
       assert.deepEqual(perform({ do: 'compact', directory, dieAt }), steps.slice(0, dieAt + 1))
       const isReplaced = (await stat(join(directory, FILE))).size === compacted
@@ -101,6 +103,7 @@ describe('repair', () => {
     const named = steps.findIndex((name) => name.startsWith('rename ') && isNamed(name))
     const struck = { before: 0, after: 0 }
     for (const [dieAt, name] of steps.entries()) {
+      if (IDLE.test(name)) continue
       const parent = join(root, `killed-${dieAt}`)
       const directory = join(parent, 'store')
       await place(join(source, FILE), directory)
@@ -120,7 +123,7 @@ describe('repair', () => {
       assert.ok((await readdir(parent)).every((each) => each === 'store' || isNamed(each)))
     }
     t.diagnostic(`${struck.before} kills before the repair, ${struck.after} after it, of ${steps.length} steps`)
-    assert.ok(struck.before >= 15 && struck.after >= 2, JSON.stringify(struck))
+    assert.ok(struck.before >= 12 && struck.after >= 2, JSON.stringify(struck))
   })
 })
 
