@@ -120,6 +120,7 @@ export class JobMoves {
     if (overrides?.schedule !== undefined) this.#schedules.over(overrides.schedule.name, seq)
     this.#store.stats.over(page.queueId, entry.definitionId, state, 1)
     if (!isKept) {
+      this.#store.stats.left(state, 1)
       if (inputApart) this.#store.removePayload(this.#writes, seq, PAYLOAD_INPUT)
       return
     }

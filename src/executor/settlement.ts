@@ -62,6 +62,8 @@ export class Settlement {
   readonly #now: number
   /** Completed jobs that need not be kept: as many newer ones follow them in this commit. */
   #passOver: number
+  /** Jobs of which that was said. */
+  #passedOver = 0
 
   /** @param expected - outcomes that will be settled as completed, at least */
   constructor(options: SettlementOptions, writes: WriteBatch, now: number, expected: number) {
@@ -201,13 +203,14 @@ export class Settlement {
 
   /** Writes the marks of every page touched, and the blocks of finished jobs. */
   write(): void {
-    const { retention, results } = this.#options
+    const { retention, results, store } = this.#options
     const gone = this.moves.write()
     if (gone.length > 0) {
       this.tidings.add(() => {
         for (const page of gone) results.pageOver(page)
       })
     }
+    if (this.#passedOver > 0) store.stats.left('completed', this.#passedOver)
     retention.write(this.#writes)
   }
 
@@ -240,7 +243,8 @@ export class Settlement {
     const seq = page.seqOf(index)
     const definitionId = bytes.readUInt16LE(offset + 4)
     if (overrides?.schedule !== undefined) this.#options.schedules.over(overrides.schedule.name, seq)
-    if (!isPassedOver) {
+    if (isPassedOver) this.#passedOver++
+    else {
       const { queueId, rank, header } = page
       const { enqueuedAt } = header
       retention.add(

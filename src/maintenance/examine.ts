@@ -5,16 +5,17 @@
  * A store that nobody has open is locked, and its file is looked through without LMDB first. One that is in use is read as it was at
  * one commit, beside whoever has it, and its file is not looked through: its pages change meanwhile.
  */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock } from '../base/clock.js'
 import { isMillraceError, LockedError, MillraceError } from '../base/errors.js'
-import { syncPath } from '../store/durable-files.js'
 import { TABLES } from '../store/engine.js'
 import { acquireDirectoryLock, LOCK_FILE } from '../store/lmdb/directory-lock.js'
 import { type LmdbEngine, openLmdbEngine } from '../store/lmdb/lmdb-engine.js'
 import { DATA_FILE, openDataFile, pathProblem } from '../store/lmdb/store-directory.js'
 import { checkStructure, type StructureReport } from '../store/lmdb/structure.js'
+import { putCopy } from './copy-in-place.js'
 import type { DoctorOptions, DoctorProblem, DoctorReport, StoreFacts } from './doctor-report.js'
 import { planRepair } from './repair.js'
 import { type Audit, auditStore } from './store-audit.js'
@@ -175,10 +176,7 @@ class Examination {
     const at = new Date(systemClock.now()).toISOString().replaceAll(/[-:]|\.\d+/g, '')
     let backup = `${this.#path}.before-repair-${at}`
     for (let number = 2; existsSync(backup); number++) backup = `${this.#path}.before-repair-${at}-${number}`
-    mkdirSync(backup, { mode: 0o700 })
-    copyFileSync(join(this.#path, DATA_FILE), join(backup, DATA_FILE))
-    await syncPath(join(backup, DATA_FILE))
-    await syncPath(backup)
+    await putCopy(backup, systemClock, (directory) => copyFile(join(this.#path, DATA_FILE), join(directory, DATA_FILE)))
     this.#backup = backup
     this.#step('repairing')
     const engine = await openLmdbEngine(this.#path, { durability: 'disk', clock: systemClock })

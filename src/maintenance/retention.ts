@@ -21,6 +21,7 @@ import {
 import { uniqueHash } from '../codec/unique-entry.js'
 import type { FinalState } from '../job/job-info.js'
 import type { StoredUnique } from '../job/unique.js'
+import { openGone } from '../store/counters.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { JobStore } from '../store/job-store.js'
 
@@ -125,6 +126,8 @@ export class Retention {
       discarded: new Shelf('discarded', rules.discarded),
     }
     for (const state of FINAL_STATES) this.#load(this.#shelves[state])
+    const { completed, cancelled, discarded } = this.#shelves
+    openGone(store.counters, { completed: completed.total, cancelled: cancelled.total, discarded: discarded.total })
   }
 
   /** Jobs that count, by state. */
@@ -272,7 +275,7 @@ export class Retention {
     )
     const kept = withoutEntries(bytes, skip, seqs)
     if (kept === undefined) {
-      shelf.total -= before.count
+      this.#leave(shelf, before.count)
       shelf.blocks.splice(index, 1)
       this.#store.finished.remove(batch, shelf.state, number)
       return
@@ -281,7 +284,7 @@ export class Retention {
     const stays = ({ seq }: { readonly seq: number }): boolean => !gone.has(seq) && !seqs.has(seq)
     const payloads = before.payloads.filter(stays)
     const keys = before.keys.filter(stays)
-    shelf.total -= before.count - count
+    this.#leave(shelf, before.count - count)
     shelf.blocks[index] = { number, count, finishedAt, lowestSeq, highestSeq, payloads, keys }
     this.#store.finished.replace(batch, shelf.state, number, kept)
   }
@@ -302,6 +305,12 @@ export class Retention {
     const now = this.#now()
     for (const { seq, definitionId, key } of keys)
       this.#store.uniques.pruned(batch, uniqueHash(this.#store.definitionName(definitionId), key), seq, now)
+  }
+
+  /** Jobs of a block go, for good or because they are brought back. */
+  #leave(shelf: Shelf, jobs: number): void {
+    shelf.total -= jobs
+    this.#store.stats.left(shelf.state, jobs)
   }
 
   #load(shelf: Shelf): void {
@@ -352,7 +361,7 @@ export class Retention {
       this.#store.finished.remove(batch, shelf.state, block.number)
       for (const { seq, kind } of block.payloads) this.#store.removePayload(batch, seq, kind)
       this.#letGo(batch, block.keys)
-      shelf.total -= block.count
+      this.#leave(shelf, block.count)
       shelf.blocks.shift()
       removed++
     }

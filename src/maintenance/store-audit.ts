@@ -6,7 +6,8 @@
  * - The index leads to every job that left the page it was enqueued in, to every suspect, to every holder of a unique key, and to
  *   nothing else.
  * - Marks belong to a page and leave at least one of its jobs. Payloads belong to a job, and every job has those it names.
- * - The counters are what a recount gives; numbers that were given out are below the next one. Statistics agree.
+ * - The counters are what a recount gives; of what is over, that is kept which is not accounted for as gone. Numbers that were given
+ *   out are below the next one. Statistics agree.
  * - What was set of queues is of queues that there are, and says something. Nothing is claimed.
  *
  * A problem whose truth follows from the rest of the store comes with the writes that put it right. What happened to a job decides
@@ -388,7 +389,8 @@ class StoreAudit {
   #checkCounters(): void {
     const record = this.#engine.get('meta', metaKey('counters'))
     const { keepsAll = false } = this.#options
-    const { problems, rebuilt } = checkCounters(record, this.#statistics.totals, this.#highest, keepsAll)
+    const { recount: kept, totals } = this.#statistics
+    const { problems, rebuilt } = checkCounters(record, { kept, totals }, this.#highest, keepsAll)
     for (const text of problems) this.#problem(text, (batch) => batch.put('meta', metaKey('counters'), rebuilt))
     this.#problems.push(...this.#statistics.check(this.#engine, this.#names, record, keepsAll))
   }

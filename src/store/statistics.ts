@@ -131,6 +131,12 @@ export class Statistics {
     counts[AT[state]] = (counts[AT[state]] ?? 0) + jobs
   }
 
+  /** Jobs that are over leave the finished ones, or do not join them. */
+  left(state: FinalState, jobs: number): void {
+    const { gone } = this.#counters
+    if (gone !== undefined) gone[state] += jobs
+  }
+
   /** First attempts that completed. */
   completed(queueId: number, definitionId: number, jobs: number): void {
     this.shift(queueId, definitionId, 'waiting', -jobs)

@@ -10,6 +10,7 @@ import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 
 import { MillraceError } from '../../base/errors.js'
+import { directoriesUp, isSyncFailure } from '../durable-files.js'
 import { DataFile, UnreadableFile } from './data-file.js'
 import { checkStructure } from './structure.js'
 
@@ -34,9 +35,6 @@ const DIRECTORY_MODE = 0o700
 /** A file whose trees have more pages is looked through as far as their branches when it is opened, about one page of a hundred:
  * a leaf takes some 12 µs, and the event loop waits. */
 const CHECKED_PAGES = 4096
-
-/** Failures to sync a directory that mean something. Others say that this system, or this user, cannot. */
-const SYNC_FAILURES = new Set(['EIO', 'ENOSPC', 'EDQUOT'])
 
 /** Makes the directory if it is absent, parents included, and makes sure that it can be written to. */
 export function prepareDirectory(directory: string): void {
@@ -78,10 +76,7 @@ export function makeDirectory(directory: string): string | undefined {
  * @throws MILLRACE_STORE_UNUSABLE when the disk refuses
  */
 export function syncNames(directory: string, top = dirname(resolve(directory))): void {
-  for (let path = resolve(directory); path.length >= top.length; path = dirname(path)) {
-    syncDirectory(path)
-    if (path === dirname(path)) return
-  }
+  for (const path of directoriesUp(resolve(directory), top)) syncDirectory(path)
 }
 
 function syncDirectory(path: string): void {
@@ -90,7 +85,7 @@ function syncDirectory(path: string): void {
     file = openSync(path, 'r')
     fsyncSync(file)
   } catch (error) {
-    if (SYNC_FAILURES.has((error as NodeJS.ErrnoException).code ?? '')) throw unusable(path, pathProblem(error), error)
+    if (isSyncFailure(error)) throw unusable(path, pathProblem(error), error)
   } finally {
     if (file !== undefined) closeSync(file)
   }

@@ -1,11 +1,8 @@
-/** `compact`: the same store in a smaller file, at any moment the old one or the new one. */
+/** `compact`: the same store in a smaller file. What a kill leaves: `killed.test`. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../../src/base/clock.js'
 import { compact } from '../../../src/maintenance/compact.js'
 import { type Entry, type Table, TABLES, WriteBatch } from '../../../src/store/engine.js'
@@ -14,8 +11,6 @@ import { openLmdbEngine } from '../../../src/store/lmdb/lmdb-engine.js'
 import { withCode } from '../../support/executor.js'
 import { makeSampleStore } from '../../support/sample-store.js'
 import { tempDirectory } from '../../support/temp-directory.js'
-
-const MAIN = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url))
 
 async function withEngine<T>(
   directory: string,
@@ -93,28 +88,5 @@ describe('compact', () => {
     await writeFile(join(directory, 'millrace.compact', 'jobs.mdb'), 'half a file')
     await compact(directory)
     assert.deepEqual((await readdir(directory)).sort(), ['jobs.mdb', 'jobs.mdb-lock'])
-  })
-
-  it('leaves a good store when it is killed, whenever', async (t) => {
-    const directory = await tempDirectory(t)
-    await shrunkenStore(directory)
-    const before = await contents(directory)
-    // Killed as soon as something has changed in the directory, each time one change later.
-    for (let changes = 1; changes <= 12; changes++) {
-      const child = spawn(process.execPath, [MAIN, 'compact', directory], { stdio: 'ignore' })
-      const exited = once(child, 'exit')
-      const seen = new Set<string>()
-      let isOver = false
-      void exited.then(() => (isOver = true))
-      while (!isOver && seen.size < changes) {
-        seen.add(JSON.stringify([await readdir(directory), await readdir(join(directory, 'millrace.compact')).catch(() => [])]))
-        await new Promise((resolve) => setImmediate(resolve))
-      }
-      child.kill('SIGKILL')
-      await exited
-      assert.deepEqual(await contents(directory), before, `after ${changes} changes`)
-    }
-    await compact(directory)
-    assert.deepEqual(await contents(directory), before)
   })
 })

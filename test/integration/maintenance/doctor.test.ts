@@ -7,12 +7,13 @@ import { systemClock } from '../../../src/base/clock.js'
 import { indexKey, metaKey, numberKey, pageKey, payloadKey } from '../../../src/codec/keys.js'
 import { writeClaim } from '../../../src/codec/claim-record.js'
 import { doctor } from '../../../src/index.js'
-import { type Table, TABLES, WriteBatch } from '../../../src/store/engine.js'
+import { type Table, WriteBatch } from '../../../src/store/engine.js'
 import { acquireDirectoryLock } from '../../../src/store/lmdb/directory-lock.js'
 import { type LmdbEngine, openLmdbEngine } from '../../../src/store/lmdb/lmdb-engine.js'
 import { program } from '../../support/demo-program.js'
 import { withCode } from '../../support/executor.js'
 import { jobsOf, makeCrashedStore, makeSampleStore, openSample } from '../../support/sample-store.js'
+import { dumpStore } from '../../support/store-contents.js'
 import { tempDirectory } from '../../support/temp-directory.js'
 
 /** A store in a directory whose parent is the test's own, too: the doctor puts its copies beside it. */
@@ -28,15 +29,6 @@ async function change(directory: string, work: (engine: LmdbEngine, batch: Write
   work(engine, batch)
   await engine.commit(batch)
   await engine.close()
-}
-
-async function dump(directory: string): Promise<string> {
-  const engine = await openLmdbEngine(directory, { durability: 'process', clock: systemClock })
-  const text = TABLES.map((table) =>
-    engine.range(table, { limit: 1e6 }).map(({ key, value }) => `${table} ${key.toString('hex')} ${value.toString('hex')}`),
-  )
-  await engine.close()
-  return text.flat().join('\n')
 }
 
 function first(engine: LmdbEngine, table: Table): { key: Buffer; value: Buffer } {
@@ -131,32 +123,32 @@ describe('repair', () => {
   for (const [name, [sees, plant]] of Object.entries(REPAIRABLE)) {
     it(`puts ${name} right, after a copy`, async (t) => {
       const directory = await sample(t)
-      const good = await dump(directory)
+      const good = await dumpStore(directory)
       await change(directory, plant)
-      const damaged = await dump(directory)
+      const damaged = await dumpStore(directory)
       const found = await doctor(directory)
       assert.equal(found.verdict, 'problems')
       assert.match(found.problems.map(({ text }) => text).join('\n'), sees)
       assert.ok(found.problems.every(({ isRepairable, isRepaired }) => isRepairable && !isRepaired))
-      assert.equal(await dump(directory), damaged)
+      assert.equal(await dumpStore(directory), damaged)
       const { verdict, problems, backup } = await doctor(directory, { repair: true })
       assert.equal(verdict, 'repaired')
       assert.ok(problems.length > 0 && problems.every(({ isRepaired }) => isRepaired))
       assert.ok(backup !== undefined && basename(backup).startsWith('store.before-repair-'))
-      assert.equal(await dump(backup), damaged)
-      assert.equal(await dump(directory), good)
+      assert.equal(await dumpStore(backup), damaged)
+      assert.equal(await dumpStore(directory), good)
       assert.equal((await doctor(directory)).verdict, 'healthy')
     })
   }
 
   it('takes a job that is over out of the page it was in, and counts anew', async (t) => {
     const directory = await sample(t)
-    const good = await dump(directory)
+    const good = await dumpStore(directory)
     await change(directory, (engine, batch) => batch.remove('marks', first(engine, 'marks').key))
     const { verdict, problems } = await doctor(directory, { repair: true })
     assert.equal(verdict, 'repaired')
     assert.match(problems.map(({ text }) => text).join('\n'), /is in two places: finished cancelled|is in two places: pages/)
-    assert.equal(await dump(directory), good)
+    assert.equal(await dumpStore(directory), good)
   })
 
   it('touches nothing when a record cannot be read: what it led to is not known', async (t) => {
@@ -165,13 +157,13 @@ describe('repair', () => {
       const { key, value } = first(engine, 'pages')
       batch.put('pages', key, value.subarray(0, 45))
     })
-    const damaged = await dump(directory)
+    const damaged = await dumpStore(directory)
     const { verdict, problems, backup } = await doctor(directory, { repair: true })
     assert.equal(verdict, 'problems')
     assert.match(problems[0]!.text, /cannot be read: /)
     assert.ok(problems.every(({ isRepairable, isRepaired }) => !isRepairable && !isRepaired))
     assert.equal(backup, undefined)
-    assert.equal(await dump(directory), damaged)
+    assert.equal(await dumpStore(directory), damaged)
   })
 
   it('leaves the rest when only a part can be put right', async (t) => {
