@@ -8,7 +8,7 @@ import { Lane } from '../../../src/scheduler/lane.js'
 import { Picker } from '../../../src/scheduler/picker.js'
 import { ReadyQueue } from '../../../src/scheduler/ready-queue.js'
 import { ScheduledPages } from '../../../src/store/scheduled-pages.js'
-import type { PageRef, Slice } from '../../../src/store/page-ref.js'
+import type { Slice } from '../../../src/store/page-ref.js'
 import type { ModelFault } from './faults.js'
 
 export type Plant = <Value>(run: () => Promise<Value>) => Promise<Value>
@@ -45,9 +45,13 @@ function charged(ledger: JobLedger, outcome: AttemptOutcome): JobLedger {
   return ledger.attempts.at(-1)?.outcome === outcome ? { ...ledger, charged: ledger.charged + 1 } : ledger
 }
 
+function isWaitedIn(lane: Lane): boolean {
+  return lane.front() !== undefined
+}
+
 /** Where the first job of a lane stands in the order of all. */
 function frontOf(lane: Lane): number {
-  return (lane.front()?.page as PageRef | undefined)?.ord ?? Infinity
+  return lane.front()?.page.ord ?? Infinity
 }
 
 /** Whether the end of an attempt is being decided. */
@@ -82,11 +86,13 @@ export const INSIDE_FAULTS: readonly ModelFault[] = [
       (own) =>
         function take(this: Picker, ...args: Parameters<Picker['take']>) {
           const [{ lanes }] = args
-          lanes.sort((left, right) => frontOf(left) - frontOf(right))
+          const all = [...lanes]
+          const [oldest] = all.filter(isWaitedIn).sort((left, right) => frontOf(left) - frontOf(right))
+          if (oldest !== undefined) lanes.splice(0, lanes.length, oldest)
           try {
             return own.apply(this, args)
           } finally {
-            lanes.sort((left, right) => left.rank - right.rank)
+            lanes.splice(0, lanes.length, ...all)
           }
         },
     ),
@@ -94,7 +100,7 @@ export const INSIDE_FAULTS: readonly ModelFault[] = [
   {
     name: 'scheduler that forgets a queue after its first jobs',
     seenBy: /could run and does not/,
-    hangMs: 3000,
+    hangMs: 10_000,
     plant: planting(ReadyQueue.prototype, 'admits', (own) => {
       const asked = new WeakMap<ReadyQueue, number>()
       return function admits(this: ReadyQueue, slot: number) {
