@@ -1,25 +1,8 @@
 /** Faults that the model must see: in the store, between the callers and the executor, and in what chooses and ends jobs. */
 import type { EnqueueOptions, Executor, JobInfo } from '../../../src/index.js'
 import { FAULT_NAMES, withFault, type Fault } from '../../fixtures/crash/faults.js'
-import type { StoreKind } from '../../support/executor.js'
-import type { Extent } from './history.js'
-import { INSIDE_FAULTS, type Plant } from './inside-faults.js'
-import type { WorldOptions } from './world.js'
-
-export type Spoils = Pick<WorldOptions, 'spoilEngine' | 'spoilExecutor' | 'losesLatest' | 'hangMs'>
-
-export interface ModelFault extends Spoils {
-  /** Completes "a store that …" or "an executor that …". */
-  readonly name: string
-  /** What the model says of it. */
-  readonly seenBy: RegExp
-  /** In which histories it is looked for. @defaultValue 'all' */
-  readonly extent?: Extent
-  /** @defaultValue 'memory' */
-  readonly store?: StoreKind
-  /** Puts methods in the place of the library's own while something runs. */
-  readonly plant?: Plant
-}
+import { INSIDE_FAULTS } from './inside-faults.js'
+import type { ModelFault } from './model-fault.js'
 
 /** How each fault of the store shows. */
 const OF_STORE: Readonly<Record<Fault, RegExp>> = {
@@ -70,6 +53,10 @@ function loosened({ limit, ...options }: EnqueueOptions): EnqueueOptions {
 }
 
 function withoutUnique({ unique: _unique, ...options }: EnqueueOptions): EnqueueOptions {
+  return options
+}
+
+function withoutSoftTimeout({ softTimeout: _softTimeout, ...options }: EnqueueOptions): EnqueueOptions {
   return options
 }
 
@@ -181,6 +168,19 @@ export const FAULTS: readonly ModelFault[] = [
           await executor.enqueue(definition, input, loosened(options ?? {})),
         enqueueMany: async (...[definition, inputs, options]: Parameters<Executor['enqueueMany']>) =>
           await executor.enqueueMany(definition, inputs, loosened(options ?? {})),
+      }),
+  },
+  {
+    name: 'executor that ignores soft timeouts',
+    extent: 'attempts',
+    seenBy: /runs and does not end/,
+    hangMs: 10_000,
+    spoilExecutor: (executor) =>
+      changed(executor, {
+        enqueue: async (...[definition, input, options]: Parameters<Executor['enqueue']>) =>
+          await executor.enqueue(definition, input, withoutSoftTimeout(options ?? {})),
+        enqueueMany: async (...[definition, inputs, options]: Parameters<Executor['enqueueMany']>) =>
+          await executor.enqueueMany(definition, inputs, withoutSoftTimeout(options ?? {})),
       }),
   },
   {

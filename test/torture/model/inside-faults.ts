@@ -9,9 +9,7 @@ import { Picker } from '../../../src/scheduler/picker.js'
 import { ReadyQueue } from '../../../src/scheduler/ready-queue.js'
 import { ScheduledPages } from '../../../src/store/scheduled-pages.js'
 import type { Slice } from '../../../src/store/page-ref.js'
-import type { ModelFault } from './faults.js'
-
-export type Plant = <Value>(run: () => Promise<Value>) => Promise<Value>
+import type { ModelFault, Plant } from './model-fault.js'
 
 /** Puts `method` in the place of a class's own. */
 function planting<Owner extends object, Name extends keyof Owner>(

@@ -25,6 +25,19 @@ const QUEUED: History = {
   ],
 }
 
+/** One heeds it, one does not, one comes to nothing for the timeout of its definition. */
+const SOFT: History = {
+  threads: 1,
+  retain: 'all',
+  commands: [
+    { ...plain, act: 'heed', softTimeout: 20, maxRetries: 1 },
+    { ...plain, act: 'gate', softTimeout: 20 },
+    { ...plain, jobs: 2, softTimeout: 150_000 },
+    { do: 'advance', ms: 5000 },
+    { do: 'release', job: 1 },
+  ],
+}
+
 describe('histories agree with the model', () => {
   for (const store of STORES) {
     const tally = newTally()
@@ -40,11 +53,13 @@ describe('histories agree with the model', () => {
 
     it(`jobs that queue up, ${store}`, () => play(QUEUED, store, tally))
 
+    it(`soft timeouts, ${store}`, () => play(SOFT, store, tally))
+
     for (const { found, history } of REGRESSIONS) it(`${found}, ${store}`, () => play(history, store, tally))
 
     it(`all of them were played, ${store}`, () => {
       const least = {
-        histories: HISTORIES[store] + REGRESSIONS.length + 1,
+        histories: HISTORIES[store] + REGRESSIONS.length + 2,
         jobs: 1,
         runs: 1,
         kills: 1,

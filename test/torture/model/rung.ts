@@ -9,10 +9,11 @@ import { inspect } from 'node:util'
 import * as fc from 'fast-check'
 import type { StoreKind } from '../../support/executor.js'
 import { showing, type PlantedFault, type Rung, type RungOptions, type RungReport } from '../rung.js'
-import { FAULTS, type ModelFault, type Spoils } from './faults.js'
+import { FAULTS } from './faults.js'
 import { Hang } from './hang.js'
 import type { Extent, History } from './history.js'
 import { EXTENTS, histories } from './history.js'
+import type { ModelFault, Spoils } from './model-fault.js'
 import { runHistory, type Tally } from './run-history.js'
 
 const COMMANDS = 24
