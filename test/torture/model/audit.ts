@@ -9,8 +9,6 @@ import { isLimited, limitProblems, rateProblems, weightOf } from './limits.js'
 import type { ModelJob, QueueSetting, Window } from './model.js'
 import { configured, type World } from './world.js'
 
-/** No measure of speed: what takes so long hangs. */
-const HANG_MS = 60_000
 /** Looks that must agree. */
 const STILL = 2
 
@@ -31,7 +29,7 @@ export async function settle(world: World, { threads }: History, window: Window)
     still = commits === world.commits && moves === undefined && isDeepStrictEqual(infos, before) ? still + 1 : 0
     if (still >= STILL) return infos
     before = infos
-    if (performance.now() - startedMs > HANG_MS) return moves ?? 'it never comes to rest'
+    if (performance.now() - startedMs > world.hangMs) return moves ?? 'it never comes to rest'
     if (moves !== undefined) await world.stirred()
   }
 }
@@ -99,6 +97,7 @@ export async function audit(world: World, history: History, window: Window): Pro
       for (const problem of job.explain(info, window)) problems.push(`job ${job.input.key} ${problem}`)
     }
   }
+  problems.push(...world.order.look(world.jobs, { ...window, threads: history.threads }))
   for (const job of world.jobs) if (!listed.has(job)) problems.push(...missing(job, infos, history, window))
   const held = infos.filter(({ state }) => state === 'running')
   problems.push(...limitProblems(held, history.threads, world.isRebounded))

@@ -1,12 +1,28 @@
-/** Faults that the model must see: in the store, and between the callers and the executor. */
+/** Faults that the model must see: in the store, between the callers and the executor, and in what chooses and ends jobs. */
 import type { EnqueueOptions, Executor, JobInfo } from '../../../src/index.js'
-import { FAULT_NAMES, withFault } from '../../fixtures/crash/faults.js'
-import type { WorldOptions } from './world.js'
+import { FAULT_NAMES, withFault, type Fault } from '../../fixtures/crash/faults.js'
+import { INSIDE_FAULTS } from './inside-faults.js'
+import type { ModelFault } from './model-fault.js'
 
-export interface ModelFault extends Pick<WorldOptions, 'spoilEngine' | 'spoilExecutor'> {
-  /** Completes "a store that …" or "an executor that …". */
-  readonly name: string
+/** How each fault of the store shows. */
+const OF_STORE: Readonly<Record<Fault, RegExp>> = {
+  'acknowledges before the commit':
+    /was over, and ran|is claimed|is lost|although its cancellation|was told to be|ended a run that nobody saw|cannot end so|is not rescued/,
+  'tears commits in two': /listed twice|is missing|is stray|recount|are stored|jobs of one call|is in two/,
+  'skips recovery': /is not rescued/,
+  'loses claims': /is not rescued/,
+  'loses marks': /although its cancellation was acknowledged|was over|listed twice|is completed; allowed|recount|nobody enqueued/,
+  'loses the removal of pages': /is stray|was over|listed twice|recount/,
+  'loses outcomes': /is gone|is lost|recount|block/,
+  'loses index entries': /is missing|do not agree/,
+  'loses unique keys': /does not hold its unique key|is new, and was to be/,
+  'keeps unique keys': /is stray|was to be new/,
+  'loses counters': /counter \w+ is \d+, a recount gives/,
+  'garbles large payloads': /shows .* instead of|with another output/,
 }
+
+/** Whose harm is in what a death leaves: these are looked for over LMDB, too. */
+const OVER_LMDB: readonly Fault[] = ['skips recovery', 'loses claims', 'loses marks']
 
 /** An executor some of whose methods are others. */
 function changed(executor: Executor, methods: Partial<Record<keyof Executor, unknown>>): Executor {
@@ -40,6 +56,10 @@ function withoutUnique({ unique: _unique, ...options }: EnqueueOptions): Enqueue
   return options
 }
 
+function withoutSoftTimeout({ softTimeout: _softTimeout, ...options }: EnqueueOptions): EnqueueOptions {
+  return options
+}
+
 function returning(options: EnqueueOptions): EnqueueOptions {
   const { unique } = options
   return unique === undefined || unique.onConflict === 'reject'
@@ -48,16 +68,23 @@ function returning(options: EnqueueOptions): EnqueueOptions {
 }
 
 export const FAULTS: readonly ModelFault[] = [
-  ...FAULT_NAMES.map(
-    (fault) =>
-      ({ name: `store that ${fault}`, spoilEngine: async (engine) => await withFault(engine, fault) }) satisfies ModelFault,
-  ),
+  ...FAULT_NAMES.map((fault) => ofStore(fault)),
+  ...OVER_LMDB.map((fault) => ({ ...ofStore(fault), name: `store over LMDB that ${fault}`, store: 'lmdb' as const })),
+  {
+    name: 'store over LMDB that a death takes the latest commit from',
+    losesLatest: true,
+    store: 'lmdb',
+    seenBy:
+      /is lost|although its cancellation|was told to be|was over|had the attempts|is not rescued|ended a run|was brought back|and may be/,
+  },
   {
     name: 'executor that acknowledges cancellations it does not store',
+    seenBy: /although its cancellation was acknowledged/,
     spoilExecutor: (executor) => changed(executor, { cancel: async () => true }),
   },
   {
     name: 'executor that acknowledges an enqueue it does not store',
+    seenBy: /nobody enqueued it|is cancelled.*allowed|is lost|is cancelled/,
     spoilExecutor: (executor) =>
       changed(executor, {
         enqueue: async (...args: Parameters<Executor['enqueue']>) => {
@@ -69,6 +96,8 @@ export const FAULTS: readonly ModelFault[] = [
   },
   {
     name: 'executor that stores duplicates',
+    seenBy: /is new, and was to be/,
+    extent: 'unique',
     spoilExecutor: (executor) =>
       changed(executor, {
         enqueue: async (...[definition, input, options]: Parameters<Executor['enqueue']>) =>
@@ -77,6 +106,8 @@ export const FAULTS: readonly ModelFault[] = [
   },
   {
     name: 'executor that says of every job that it is new',
+    seenBy: /is new, and was to be/,
+    extent: 'unique',
     spoilExecutor: (executor) =>
       changed(executor, {
         enqueue: async (...args: Parameters<Executor['enqueue']>) => {
@@ -87,6 +118,8 @@ export const FAULTS: readonly ModelFault[] = [
   },
   {
     name: 'executor that returns where it was to replace',
+    seenBy: /was to take the place of/,
+    extent: 'unique',
     spoilExecutor: (executor) =>
       changed(executor, {
         enqueue: async (...[definition, input, options]: Parameters<Executor['enqueue']>) =>
@@ -95,6 +128,7 @@ export const FAULTS: readonly ModelFault[] = [
   },
   {
     name: 'executor that stores part of an enqueueMany',
+    seenBy: /inputs gave \d+ handles/,
     spoilExecutor: (executor) =>
       changed(executor, {
         enqueueMany: async (...[definition, inputs, options]: Parameters<Executor['enqueueMany']>) =>
@@ -103,16 +137,19 @@ export const FAULTS: readonly ModelFault[] = [
   },
   {
     name: 'executor that forgets the latest attempt',
+    seenBy: /shows attempt|had the attempts|ended a run/,
     spoilExecutor: (executor) =>
       shown(executor, (info) => [{ ...info, attempts: info.attempts.slice(0, Math.max(1, info.attempts.length - 1)) }]),
   },
   {
     name: 'executor that lists a job in two states',
+    seenBy: /listed twice/,
     spoilExecutor: (executor) =>
-      shown(executor, (info) => (info.state === 'completed' ? [info, { ...info, state: 'available' }] : [info])),
+      shown(executor, (info) => (info.state === 'completed' ? [info, { ...info, state: 'discarded' }] : [info])),
   },
   {
     name: 'executor that counts a completed job twice',
+    seenBy: /counts\(\) says/,
     spoilExecutor: (executor) =>
       changed(executor, {
         counts: async () => {
@@ -123,6 +160,8 @@ export const FAULTS: readonly ModelFault[] = [
   },
   {
     name: 'executor that ignores limits',
+    seenBy: /jobs of (one|two) in \w+ run, and|began within/,
+    extent: 'limits',
     spoilExecutor: (executor) =>
       changed(executor, {
         enqueue: async (...[definition, input, options]: Parameters<Executor['enqueue']>) =>
@@ -132,7 +171,36 @@ export const FAULTS: readonly ModelFault[] = [
       }),
   },
   {
-    name: 'executor that ignores priorities',
+    name: 'executor that ignores soft timeouts',
+    extent: 'attempts',
+    seenBy: /runs and does not end/,
+    hangMs: 10_000,
+    spoilExecutor: (executor) =>
+      changed(executor, {
+        enqueue: async (...[definition, input, options]: Parameters<Executor['enqueue']>) =>
+          await executor.enqueue(definition, input, withoutSoftTimeout(options ?? {})),
+        enqueueMany: async (...[definition, inputs, options]: Parameters<Executor['enqueueMany']>) =>
+          await executor.enqueueMany(definition, inputs, withoutSoftTimeout(options ?? {})),
+      }),
+  },
+  {
+    name: 'executor that shows no priorities',
+    seenBy: /shows 0 instead of/,
     spoilExecutor: (executor) => shown(executor, (info) => [{ ...info, priority: 0 }]),
   },
+  {
+    name: 'executor that never answers a cancel',
+    seenBy: /hangs, for/,
+    hangMs: 3000,
+    spoilExecutor: (executor) => changed(executor, { cancel: () => new Promise(() => undefined) }),
+  },
+  ...INSIDE_FAULTS,
 ]
+
+function ofStore(fault: Fault): ModelFault {
+  return {
+    name: `store that ${fault}`,
+    seenBy: OF_STORE[fault],
+    spoilEngine: async (engine) => await withFault(engine, fault),
+  }
+}

@@ -37,6 +37,8 @@ export interface Enqueue {
   readonly priority?: number | undefined
   readonly maxRetries?: number | undefined
   readonly timeout?: number | undefined
+  /** Short, and heeded by some; or so long that not every timeout allows it, which refuses the enqueue; or none. */
+  readonly softTimeout?: number | undefined
   readonly backoff?: ModelBackoff | undefined
   readonly delay?: number | undefined
   /** From now, in ms; negative: in the past. */
@@ -95,7 +97,7 @@ const act = fc.oneof(
   { weight: 8, arbitrary: fc.constantFrom(...ACTS) },
 )
 
-const backoff = fc.oneof(
+const backoff: fc.Arbitrary<ModelBackoff> = fc.oneof(
   fc.record({ type: fc.constant('fixed' as const), delay: fc.constantFrom(0, 1, 3000, 3_600_000) }),
   fc.record({ type: fc.constant('linear' as const), step: fc.constantFrom(0, 2000) }),
   fc.record({ type: fc.constant('exponential' as const), base: fc.constantFrom(2, 3, 1e300) }),
@@ -108,36 +110,70 @@ const unique: fc.Arbitrary<ModelUnique> = fc.record({
   onConflict: fc.constantFrom('return', 'replace', 'reject', 'debounce'),
 })
 
-const enqueue: fc.Arbitrary<Enqueue> = fc
-  .record({
-    do: fc.constant('enqueue' as const),
-    jobs: fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.integer({ min: 2, max: 9 }) }),
-    definition: fc.constantFrom<DefinitionName>('work', 'brief', 'shaped', 'single'),
-    act,
-    times: fc.integer({ min: 1, max: 3 }),
-    afterMs: fc.constantFrom(0, 1000, 60_000),
-    large: maybe(fc.boolean()),
-    queue: maybe(fc.constantFrom('default', 'narrow', 'other')),
-    priority: maybe(fc.constantFrom(-128, 0, 1, 127)),
-    maxRetries: maybe(fc.constantFrom(0, 1, 4, Infinity)),
-    timeout: maybe(fc.constantFrom(50, 180_000, Infinity)),
-    backoff: maybe(backoff),
-    unique: maybe(unique),
-    limit: maybe(fc.constantFrom('one', ...LIMIT_NAMES)),
-    weight: fc.option(fc.constantFrom(2, 9), { nil: undefined, freq: 1 }),
-    startBefore: maybe(fc.record({ ms: fc.constantFrom(60_000, 3_600_000), span: fc.boolean() })),
-    when: maybe(
-      fc.oneof(
-        fc.record({ delay: fc.constantFrom(0, 1, 1000, 10_000, 86_400_000) }),
-        fc.record({ runAt: fc.constantFrom(-1000, 0, 500, 20_000) }),
-      ),
+const fields = {
+  do: fc.constant('enqueue' as const),
+  jobs: fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.integer({ min: 2, max: 9 }) }),
+  definition: fc.constantFrom<DefinitionName>('work', 'brief', 'shaped', 'single'),
+  act,
+  times: fc.integer({ min: 1, max: 3 }),
+  afterMs: fc.constantFrom(0, 1000, 60_000),
+  large: maybe(fc.boolean()),
+  queue: maybe(fc.constantFrom('default', 'narrow', 'other')),
+  priority: maybe(fc.constantFrom(-128, 0, 1, 127)),
+  maxRetries: maybe(fc.constantFrom(0, 1, 4, Infinity)),
+  timeout: maybe(fc.constantFrom(50, 180_000, Infinity)),
+  softTimeout: fc.option(fc.constantFrom(20, 20, 100_000, 150_000, Infinity), { nil: undefined, freq: 1 }),
+  backoff: maybe(backoff),
+  unique: maybe(unique),
+  limit: maybe(fc.constantFrom<LimitName>('one', ...LIMIT_NAMES)),
+  weight: fc.option(fc.constantFrom(2, 9), { nil: undefined, freq: 1 }),
+  startBefore: maybe(fc.record({ ms: fc.constantFrom(60_000, 3_600_000), span: fc.boolean() })),
+  when: maybe(
+    fc.oneof(
+      fc.record({ delay: fc.constantFrom(0, 1, 1000, 10_000, 86_400_000) }),
+      fc.record({ runAt: fc.constantFrom(-1000, 0, 500, 20_000) }),
     ),
-  })
-  .map(({ when, ...rest }) => ({
+  ),
+} as const
+
+const none = fc.constant(undefined)
+
+/** Nothing that an enqueue may say, but what an extent wants. */
+const plain = {
+  large: none,
+  queue: none,
+  priority: none,
+  maxRetries: none,
+  timeout: none,
+  softTimeout: none,
+  backoff: none,
+  unique: none,
+  limit: none,
+  weight: none,
+  startBefore: none,
+  when: none,
+} as const
+
+type Fields = { readonly [Name in keyof typeof fields]: fc.Arbitrary<FieldOf<Name>> }
+type FieldOf<Name extends keyof typeof fields> = (typeof fields)[Name] extends fc.Arbitrary<infer Value> ? Value : never
+
+function enqueueOf(special: Partial<Fields>): fc.Arbitrary<Enqueue> {
+  const all: Fields = { ...fields, ...special }
+  return fc.record(all).map(({ when, ...rest }) => ({
     ...rest,
     ...(rest.unique?.onConflict === 'debounce' ? { delay: DEBOUNCE_MS } : when),
     afterMs: rest.act === 'snooze' ? Math.max(1000, rest.afterMs) : rest.afterMs,
   }))
+}
+
+const release = fc.record({ do: fc.constant('release' as const), job: fc.nat(100) })
+const pause = fc.record({
+  do: fc.constant('pause' as const),
+  queue: fc.constantFrom(...QUEUES),
+  interrupt: fc.boolean(),
+})
+const resume = fc.record({ do: fc.constant('resume' as const), queue: fc.constantFrom(...QUEUES) })
+const enqueue = enqueueOf({})
 
 const call: fc.Arbitrary<Call> = fc.oneof(
   { weight: 6, arbitrary: enqueue },
@@ -146,17 +182,14 @@ const call: fc.Arbitrary<Call> = fc.oneof(
     weight: 4,
     arbitrary: fc.record({ do: fc.constant('cancel' as const), jobs: fc.array(fc.nat(100), { minLength: 1, maxLength: 6 }) }),
   },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('release' as const), job: fc.nat(100) }) },
+  { weight: 3, arbitrary: release },
   {
     weight: 3,
     arbitrary: fc.record({ do: fc.constant('retry' as const), jobs: fc.array(fc.nat(100), { minLength: 1, maxLength: 6 }) }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('purge' as const), queue: fc.constantFrom(...QUEUES) }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({ do: fc.constant('pause' as const), queue: fc.constantFrom(...QUEUES), interrupt: fc.boolean() }),
-  },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('resume' as const), queue: fc.constantFrom(...QUEUES) }) },
+  { weight: 1, arbitrary: pause },
+  { weight: 2, arbitrary: resume },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -168,19 +201,15 @@ const call: fc.Arbitrary<Call> = fc.oneof(
 )
 
 const calls = (max: number): fc.Arbitrary<Call[]> => fc.array(call, { maxLength: max })
+const advance = fc.record({ do: fc.constant('advance' as const), ms: fc.constantFrom(1, 1000, 5000, 60_000, 3_600_000) })
+const reopen = fc.record({ do: fc.constant('reopen' as const), graceMs: fc.constantFrom(0, 20), calls: calls(3) })
 
 const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 9, arbitrary: call },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('together' as const), calls: calls(5) }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.constantFrom(1, 1000, 5000, 60_000, 3_600_000) }),
-  },
+  { weight: 4, arbitrary: advance },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('jump' as const), ms: fc.constantFrom(-3_600_000, -1000, 1000, 60_000) }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({ do: fc.constant('reopen' as const), graceMs: fc.constantFrom(0, 20), calls: calls(3) }),
-  },
+  { weight: 1, arbitrary: reopen },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -192,11 +221,90 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   },
 )
 
-/** Histories of up to so many commands. */
-export function histories(maxCommands: number): fc.Arbitrary<History> {
-  return fc.record({
+const gates = fc.constantFrom<Act>('gate', 'gate', 'heed', 'return')
+const work = fc.constantFrom<DefinitionName>('work')
+const oneThread = fc.constant(1)
+
+/** Everything, and parts of it in which much of one kind happens. */
+export const EXTENTS = {
+  all: { threads: fc.constantFrom(2, 1), command },
+  /** Jobs of a few priorities and one limit key queue up behind a single thread. */
+  order: {
+    threads: oneThread,
+    command: fc.oneof(
+      {
+        weight: 6,
+        arbitrary: enqueueOf({
+          ...plain,
+          definition: work,
+          act: fc.constantFrom<Act>('return', 'return', 'gate'),
+          priority: fc.constantFrom(undefined, -128, 127),
+          limit: fc.constantFrom<LimitName | undefined>(undefined, undefined, 'one'),
+        }),
+      },
+      { weight: 4, arbitrary: release },
+    ),
+  },
+  /** Attempts that end in every way, and retries and delays that come due one after the other. */
+  attempts: {
     threads: fc.constantFrom(2, 1),
+    command: fc.oneof(
+      {
+        weight: 6,
+        arbitrary: enqueueOf({
+          ...plain,
+          definition: work,
+          act: fc.constantFrom<Act>('fail', 'fail', 'snooze', 'retry', 'heed', 'gate', 'return'),
+          maxRetries: fc.constantFrom(0, 1, 4),
+          softTimeout: fc.constantFrom(undefined, 20),
+          backoff: fc.constantFrom<ModelBackoff>({ type: 'fixed', delay: 0 }, { type: 'fixed', delay: 3000 }),
+          when: fc.constantFrom(undefined, { delay: 1000 }, { delay: 10_000 }),
+        }),
+      },
+      { weight: 4, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.constantFrom(1000, 5000, 60_000) }) },
+      { weight: 1, arbitrary: reopen },
+      { weight: 2, arbitrary: pause },
+      { weight: 2, arbitrary: resume },
+    ),
+  },
+  /** Enqueues that meet held keys. */
+  unique: {
+    threads: fc.constantFrom(2, 1),
+    command: fc.oneof(
+      {
+        weight: 6,
+        arbitrary: enqueueOf({ ...plain, definition: work, jobs: fc.constant(1), act: gates, unique, when: fields.when }),
+      },
+      { weight: 2, arbitrary: release },
+      { weight: 1, arbitrary: advance },
+    ),
+  },
+  /** Jobs of the same limit keys that wait at their gates. */
+  limits: {
+    threads: fc.constant(2),
+    command: fc.oneof(
+      {
+        weight: 6,
+        arbitrary: enqueueOf({
+          ...plain,
+          definition: work,
+          act: gates,
+          limit: fc.constantFrom<LimitName>('one', 'two', 'paced'),
+        }),
+      },
+      { weight: 3, arbitrary: release },
+    ),
+  },
+} as const satisfies Record<string, { readonly threads: fc.Arbitrary<number>; readonly command: fc.Arbitrary<Command> }>
+
+export type Extent = keyof typeof EXTENTS
+
+/** Histories of up to so many commands. */
+export function histories(maxCommands: number, extent: Extent = 'all'): fc.Arbitrary<History> {
+  const { threads, command: commands }: { threads: fc.Arbitrary<number>; command: fc.Arbitrary<Command> } = EXTENTS[extent]
+  return fc.record({
+    threads,
     retain: fc.constantFrom<number | 'all'>('all', 'all', 3, 0),
-    commands: fc.array(command, { minLength: Math.min(4, maxCommands), maxLength: maxCommands, size: 'max' }),
+    commands: fc.array(commands, { minLength: Math.min(4, maxCommands), maxLength: maxCommands, size: 'max' }),
   })
 }

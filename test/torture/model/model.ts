@@ -63,6 +63,8 @@ interface Settings {
   readonly priority: number
   readonly maxRetries: number
   readonly timeoutMs: number
+  /** `Infinity`: none. */
+  readonly softTimeoutMs: number
   readonly backoff: ModelBackoff
   /** From the enqueue, in ms; 0 or less: at once. */
   readonly delayMs: number
@@ -91,6 +93,7 @@ export function settingsOf(enqueue: Enqueue, { key, times, afterMs }: Input): Se
     priority: enqueue.priority ?? priority,
     maxRetries: enqueue.maxRetries ?? maxRetries,
     timeoutMs: enqueue.timeout ?? timeoutMs,
+    softTimeoutMs: enqueue.softTimeout ?? Infinity,
     backoff: enqueue.backoff ?? backoff,
     delayMs: enqueue.delay ?? enqueue.runAt ?? 0,
     startBeforeMs: deadlineMs(enqueue),
@@ -133,6 +136,8 @@ export class ModelJob {
   tried: ReadonlySet<number>
   /** Another one's input and settings have taken the place of its own; the id is that one's now. */
   replacedBy: ModelJob | undefined
+  /** Whose place it took. */
+  took: ModelJob | undefined
   /** It may take the place of another one in this window. */
   mayReplace = false
   id: string | undefined
@@ -191,6 +196,7 @@ export class ModelJob {
     this.retryAsked ||= job.retryAsked
     job.absent = true
     job.replacedBy = this
+    this.took = job
   }
 
   get isOver(): boolean {
@@ -200,7 +206,13 @@ export class ModelJob {
   /** Its runs end only when it is let go, or stopped. */
   get waitsAtGate(): boolean {
     const { act } = this.input
+    if (this.#isSoftlyStopped) return false
     return (act === 'gate' || act === 'heed') && this.settings.timeoutMs >= SHORT_MS && !this.released
+  }
+
+  /** Its signal is aborted in the middle of each run, and it heeds that; nothing else does. */
+  get #isSoftlyStopped(): boolean {
+    return this.input.act === 'heed' && this.settings.softTimeoutMs < SHORT_MS
   }
 
   /** It never comes to its end by itself. */
@@ -312,6 +324,7 @@ export class ModelJob {
         return 'cancelled'
       case 'gate':
       case 'heed':
+        if (this.#isSoftlyStopped) return 'failed'
         return this.released ? 'completed' : 'nothing'
       case 'return':
         return 'completed'

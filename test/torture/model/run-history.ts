@@ -6,6 +6,7 @@ import { audit, settle } from './audit.js'
 import { QUEUES, type Call, type Command, type Enqueue, type History, type ModelUnique, type QueueName } from './history.js'
 import type { Input } from '../../fixtures/torture/model-jobs.js'
 import { DEFINITIONS } from '../../fixtures/torture/model-jobs.js'
+import { within } from './hang.js'
 import { type Fate, ModelKeys, nameOf } from './keys.js'
 import { LIMITS } from './limits.js'
 import { ModelJob, newWindow, settingsOf, SHORT_MS, type QueueSetting, type Window } from './model.js'
@@ -28,27 +29,41 @@ export interface Tally {
   commands: number
   jobs: number
   runs: number
+  /** Processes that died: at a commit or between two, over either store. */
   kills: number
+  killsAtCommit: number
+  killsOverLmdb: number
+  /** Pairs of jobs whose order of starting was checked. */
+  ordered: number
 }
 
 /** Throws an error that lists what is wrong, if anything is. */
 export async function runHistory(options: WorldOptions, tally: Tally): Promise<void> {
-  tally.histories++
   const world = new World(options)
   await world.open()
+  const performer = new Performer(world, options.history)
+  let failure: unknown
   try {
-    const performer = new Performer(world, options.history)
     for (const [index, command] of options.history.commands.entries()) {
       tally.commands++
-      if (command.do === 'kill') tally.kills++
       await performer.step(command, `command ${index}, ${command.do}`)
     }
     await performer.finish()
-  } finally {
-    tally.jobs += world.jobs.length
-    for (const { runs } of world.jobs) tally.runs += runs.length
-    await world.end()
+    tally.histories++
+  } catch (error) {
+    failure = error
   }
+  tally.jobs += world.jobs.length
+  for (const { runs } of world.jobs) tally.runs += runs.length
+  tally.kills += performer.kills
+  tally.killsAtCommit += performer.killsAtCommit
+  if (options.store === 'lmdb') tally.killsOverLmdb += performer.kills
+  tally.ordered += world.order.checked
+  // What was wrong before says more than that it does not close either.
+  await world.end().catch((error: unknown) => {
+    failure ??= error
+  })
+  if (failure !== undefined) throw failure
 }
 
 class Performer {
@@ -64,6 +79,9 @@ class Performer {
   readonly #asked = new Set<ModelJob>()
   /** Jobs, and who was to take their places last. */
   readonly #changes = new Map<ModelJob, ModelJob>()
+  /** Processes of this history that died, and those of them that died at a commit. */
+  kills = 0
+  killsAtCommit = 0
 
   constructor(world: World, history: History) {
     this.#world = world
@@ -72,6 +90,10 @@ class Performer {
   }
 
   async step(command: Command, name: string): Promise<void> {
+    await within(this.#world.commandHangMs, name, this.#step(command, name))
+  }
+
+  async #step(command: Command, name: string): Promise<void> {
     const now = this.#world.clock.now()
     this.#window = newWindow(now)
     // A thread may be ended for such a job, and what runs beside it in its batch be interrupted.
@@ -135,8 +157,7 @@ class Performer {
         await this.#reopen(command.graceMs, command.calls)
         return
       case 'kill':
-        if (this.#world.canDie) await this.#kill(command.calls, command.commit, command.durable)
-        else await this.#reopen(0, command.calls)
+        await this.#kill(command.calls, command.commit, command.durable)
         return
       default:
         await this.#call(command)
@@ -259,6 +280,10 @@ class Performer {
   async #enqueue(given: Enqueue): Promise<void> {
     const { executor, jobs } = this.#world
     const enqueue = this.#ending ? this.#plainer(bounded(given)) : bounded(given)
+    if (isUnfit(enqueue)) {
+      await this.#unfit(enqueue)
+      return
+    }
     const made: ModelJob[] = []
     this.#enqueues.push(made)
     for (let count = 0; count < enqueue.jobs; count++) {
@@ -280,6 +305,19 @@ class Performer {
     } catch (error) {
       if (isMillraceError(error, 'MILLRACE_DUPLICATE')) this.#rejected(made, error as DuplicateJobError)
       else this.#cutOffEnqueue(made, error)
+    }
+  }
+
+  /** A soft timeout that the timeout does not leave room for: refused, and nothing is left of it. */
+  async #unfit(enqueue: Enqueue): Promise<void> {
+    const { executor, jobs, clock } = this.#world
+    const inputs = [...Array(enqueue.jobs).keys()].map((index) => this.#input(enqueue, jobs.length + index))
+    const definition = DEFINITIONS[enqueue.definition] as JobDefinition<Input>
+    try {
+      await executor.enqueueMany(definition, inputs, optionsOf(enqueue, clock.now()))
+      this.#problems.push(`a soft timeout of ${enqueue.softTimeout} ms was taken where the timeout is shorter`)
+    } catch (error) {
+      if (!isMillraceError(error, 'MILLRACE_INVALID_OPTIONS')) this.#cutOff('enqueueMany', error)
     }
   }
 
@@ -462,7 +500,8 @@ class Performer {
     const known = world.jobs.length
     const called = Promise.all(calls.map((call) => this.#call(call)))
     await Promise.race([died, called.then(() => settle(world, this.#history, this.#window)).catch(() => undefined)])
-    await world.bury()
+    this.kills++
+    if (await world.bury()) this.killsAtCommit++
     await called
     for (const job of world.jobs.slice(known)) job.unheard = true
     // Perhaps they were brought back, and nobody heard of it.
@@ -492,14 +531,24 @@ class Performer {
 
 /** Makes sure that the job comes to rest: a loop ends only by its timeout, and no short timeout strikes for ever on a slow machine. */
 function bounded(enqueue: Enqueue): Enqueue {
-  const { act, times, afterMs } = enqueue
-  const { timeoutMs, maxRetries } = settingsOf(enqueue, { key: 0, act, times, afterMs, channel: '', bytes: undefined })
-  const isShort = timeoutMs < SHORT_MS
+  const { act } = enqueue
+  const { timeoutMs, softTimeoutMs, maxRetries } = settingsOf(enqueue, sampleInput(enqueue))
+  const isShort = timeoutMs < SHORT_MS || (act === 'heed' && softTimeoutMs < SHORT_MS)
   return {
     ...enqueue,
-    ...(act === 'loop' && !isShort && { timeout: LOOP_TIMEOUT_MS }),
+    ...(act === 'loop' && timeoutMs >= SHORT_MS && { timeout: LOOP_TIMEOUT_MS }),
     ...((act === 'loop' || isShort) && maxRetries === Infinity && { maxRetries: RETRIES_OF_SHORT }),
   }
+}
+
+function isUnfit(enqueue: Enqueue): boolean {
+  const { timeoutMs, softTimeoutMs } = settingsOf(enqueue, sampleInput(enqueue))
+  return softTimeoutMs !== Infinity && softTimeoutMs >= timeoutMs
+}
+
+/** The key matters neither to timeouts nor to retries. */
+function sampleInput({ act, times, afterMs }: Enqueue): Input {
+  return { key: 0, act, times, afterMs, channel: '', bytes: undefined }
 }
 
 function isChange({ unique }: ModelJob): boolean {
@@ -511,12 +560,13 @@ function uniqueOptions({ within, ...unique }: ModelUnique): UniqueOptions {
 }
 
 function optionsOf(enqueue: Enqueue, now: number): EnqueueOptions {
-  const { queue, priority, maxRetries, timeout, backoff, delay, runAt, startBefore, unique, limit, weight } = enqueue
+  const { queue, priority, maxRetries, timeout, softTimeout, backoff, delay, runAt, startBefore, unique, limit, weight } = enqueue
   return {
     ...(queue !== undefined && { queue }),
     ...(priority !== undefined && { priority }),
     ...(maxRetries !== undefined && { maxRetries }),
     ...(timeout !== undefined && { timeout }),
+    ...(softTimeout !== undefined && { softTimeout }),
     ...(backoff !== undefined && { backoff }),
     ...(delay !== undefined && { delay }),
     ...(runAt !== undefined && { runAt: now + runAt }),

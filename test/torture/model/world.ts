@@ -1,74 +1,35 @@
 /**
- * The real side of a history: an executor over an engine that can die, its clock, the witness of its runs, and what it has told. A
- * kill is a store whose commits are cut off at some point: the bytes stay as they were, and a new executor opens them.
+ * The real side of a history: an executor over a store that can die, its clock, the witness of its runs, and what it has told. A
+ * kill is a store whose commits are cut off at some point: a new executor opens what was there (see `mortal-store`).
  */
 import { BroadcastChannel } from 'node:worker_threads'
 import type { CloseReport, Executor, JobHandle, JobInfo } from '../../../src/index.js'
 import { isMillraceError } from '../../../src/index.js'
-import { systemClock } from '../../../src/base/clock.js'
 import { openExecutorWith } from '../../../src/executor/open-executor.js'
 import type { Engine } from '../../../src/store/engine.js'
-import { openLmdbEngine } from '../../../src/store/lmdb/lmdb-engine.js'
-import { createMemoryEngine } from '../../../src/store/memory-engine.js'
-import { lasting, type StoreKind } from '../../support/executor.js'
+import { within } from './hang.js'
 import { QUEUES, type History, type QueueName } from './history.js'
 import type { Release, Witness } from '../../fixtures/torture/model-jobs.js'
 import { DEFINITIONS } from '../../fixtures/torture/model-jobs.js'
 import { nameOf } from './keys.js'
 import type { ModelJob, Over, QueueSetting } from './model.js'
+import { MortalStore, type Life, type MortalStoreOptions } from './mortal-store.js'
+import { StartOrder } from './start-order.js'
 import { TurnedClock } from './turned-clock.js'
 
-export interface WorldOptions {
+/** No measure of speed: what takes so long hangs. */
+const HANG_MS = 60_000
+/** Of a command, which may wait for rest twice, and for an executor to close and to open. */
+const HANGS_OF_COMMAND = 4
+
+export interface WorldOptions extends MortalStoreOptions {
   readonly history: History
-  readonly store: StoreKind
-  /** Of an LMDB store. */
-  readonly directory: string
+  /** What takes so long hangs, in ms. @defaultValue 60 s */
+  readonly hangMs?: number
   /** Puts a fault between the executor and its store. */
   readonly spoilEngine?: (engine: Engine) => Engine | Promise<Engine>
   /** Puts a fault between the caller and the executor. */
   readonly spoilExecutor?: (executor: Executor) => Executor
-}
-
-/** An engine that stops for good at a commit, and counts them. */
-interface Mortal {
-  readonly engine: Engine
-  commits: number
-  /** Commits that are still let through; the next one is the last, durable or not. */
-  left: number
-  lastIsDurable: boolean
-  readonly died: Promise<void>
-  die(): void
-}
-
-function mortal(inner: Engine, onDeath: () => void): Mortal {
-  let tellDeath: () => void = () => undefined
-  let isDead = false
-  const died = new Promise<void>((resolve) => {
-    tellDeath = resolve
-  })
-  const self: Mortal = {
-    commits: 0,
-    left: Infinity,
-    lastIsDurable: false,
-    died,
-    die() {
-      isDead = true
-      onDeath()
-      tellDeath()
-    },
-    engine: {
-      ...lasting(inner),
-      commit: async (batch) => {
-        if (isDead) throw new Error('the process is dead')
-        self.commits++
-        if (self.left-- > 1) return await inner.commit(batch)
-        if (self.lastIsDurable) await inner.commit(batch)
-        self.die()
-        throw new Error('the process is dead')
-      },
-    },
-  }
-  return self
 }
 
 /** As `openExecutor` is told, every time. */
@@ -97,14 +58,16 @@ export class World {
   purged = false
   /** A job may have been brought back and have ended again between two looks: nobody counts such ends. */
   hasUnseenEnds = false
+  /** In which order jobs were begun. */
+  readonly order = new StartOrder()
   /** Told by nobody's fault: to be reported. */
   readonly problems: string[] = []
   /** Resolves at whatever comes up next. */
   #stir: () => void = () => undefined
   readonly #options: WorldOptions
   readonly #channel: BroadcastChannel
-  #bytes: Engine | undefined
-  #mortal!: Mortal
+  readonly #store: MortalStore
+  #life!: Life
   #engine!: Engine
   #executor!: Executor
   /** Tells of the present executor are heard. */
@@ -112,6 +75,7 @@ export class World {
 
   constructor(options: WorldOptions) {
     this.#options = options
+    this.#store = new MortalStore(options)
     this.#channel = new BroadcastChannel(this.channelName)
     this.#channel.onmessage = (event: unknown) => this.#witness((event as { data: Witness }).data)
   }
@@ -126,23 +90,26 @@ export class World {
   }
 
   get commits(): number {
-    return this.#mortal.commits
+    return this.#life.commits
   }
 
-  get canDie(): boolean {
-    return this.#options.store === 'memory'
+  get hangMs(): number {
+    return this.#options.hangMs ?? HANG_MS
+  }
+
+  /** The same for a command as a whole. */
+  get commandHangMs(): number {
+    return HANGS_OF_COMMAND * this.hangMs
   }
 
   async open(): Promise<void> {
-    const { history, store, directory, spoilEngine, spoilExecutor } = this.#options
-    if (store === 'memory') this.#bytes ??= lasting(createMemoryEngine())
-    else this.#bytes = await openLmdbEngine(directory, { durability: 'process', clock: systemClock })
+    const { history, spoilEngine, spoilExecutor } = this.#options
     const hears = { on: true }
     this.#hears = hears
-    this.#mortal = mortal(this.#bytes, () => {
+    this.#life = await this.#store.open(() => {
       hears.on = false
     })
-    this.#engine = spoilEngine === undefined ? this.#mortal.engine : await spoilEngine(this.#mortal.engine)
+    this.#engine = spoilEngine === undefined ? this.#life.engine : await spoilEngine(this.#life.engine)
     const { threads, retain } = history
     const jobs = retain === 'all' ? Infinity : retain
     const settings = {
@@ -272,6 +239,7 @@ export class World {
     const job = this.jobs[key]
     if (job === undefined) return
     if (!waits) {
+      if (attempt === 1 && job.runs.length === 0) this.order.began(job)
       job.runs.push(attempt)
       this.arrived.delete(key)
       if (job.isOver && !job.retryAsked) this.problems.push(`job ${key} was over, and ran attempt ${attempt}`)
@@ -301,24 +269,25 @@ export class World {
     const report = await this.#executor.close({ grace })
     this.#hears.on = false
     this.arrived.clear()
-    const bytes = this.#bytes as Engine
-    look(bytes)
-    if (this.#options.store === 'lmdb') await bytes.close()
+    look(this.#store.bytes)
+    await this.#store.close()
     return report
   }
 
   /** From now on the process dies at the given commit. */
   doom(commit: number, durable: boolean): Promise<void> {
-    this.#mortal.left = commit
-    this.#mortal.lastIsDurable = durable
-    return this.#mortal.died
+    this.#life.left = commit
+    this.#life.lastIsDurable = durable
+    return this.#life.died
   }
 
-  /** It dies at once, if it has not yet; resolves when nothing of it is left but the bytes. */
-  async bury(): Promise<void> {
-    this.#mortal.die()
+  /** It dies at once, if it has not yet; resolves when nothing of it is left but what it stored. Gives whether a commit was cut off. */
+  async bury(): Promise<boolean> {
+    const { fellAtCommit } = this.#life
+    await this.#life.die()
     await this.#executor.close({ grace: 0 })
     this.arrived.clear()
+    return fellAtCommit
   }
 
   /** Awaits the results of all jobs that are not over, as a new process does. */
@@ -335,8 +304,11 @@ export class World {
 
   async end(): Promise<void> {
     this.#hears.on = false
-    await this.#executor.close({ grace: 0 })
-    this.#channel.close()
-    if (this.#options.store === 'lmdb') await this.#bytes?.close()
+    try {
+      await within(this.hangMs, 'close at the end', this.#executor.close({ grace: 0 }))
+    } finally {
+      this.#channel.close()
+    }
+    await this.#store.close()
   }
 }
