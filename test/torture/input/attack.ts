@@ -1,7 +1,8 @@
 /** One round of calls, payloads and bags of options over a library, which may be a spoilt one. */
 import { CALLS } from './calls.js'
 import { CLOSE_CALLS } from './calls-open.js'
-import { shareOf, tryContext } from './context-calls.js'
+import { tryContext } from './context-calls.js'
+import { shareOf } from './context-job.js'
 import { tryGenerated } from './generated.js'
 import { VALUES } from './hostile.js'
 import { tryPayloads } from './payloads.js'

@@ -111,5 +111,4 @@ function doctorCalls(): Call[] {
 }
 
 /** What the system takes for a path, and hands on to a process. */
-export const isPath: Accepts = (value) =>
-  typeof value === 'string' && value !== '' && !value.includes('\0') && value.length < 100_000
+const isPath: Accepts = (value) => typeof value === 'string' && value !== '' && !value.includes('\0') && value.length < 100_000

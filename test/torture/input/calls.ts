@@ -5,7 +5,7 @@ import { enqueueCalls, scheduleCalls } from './calls-enqueue.js'
 import { EXECUTOR_CALLS } from './calls-executor.js'
 import { libraryCalls } from './calls-library.js'
 import { CLOSE_CALLS, openCalls } from './calls-open.js'
-import { CONTEXT_PLACES } from './context-calls.js'
+import { CONTEXT_PLACES } from './context-job.js'
 
 /** Those of an executor that stays open, and of the library. */
 export const CALLS: readonly Call[] = [

@@ -111,7 +111,7 @@ async function tryRandomLines(root: string, seed: number, count: number, runner:
 }
 
 /** Names, kinds, sizes and modes below a directory; of the store that is held its name alone. */
-export async function tree(root: string, below = ''): Promise<Map<string, string>> {
+async function tree(root: string, below = ''): Promise<Map<string, string>> {
   const all = new Map<string, string>()
   // A directory that is closed to us holds nothing for us.
   for (const name of await readdir(join(root, below)).catch(() => [])) {

@@ -45,7 +45,7 @@ export const SHELL: readonly (readonly string[])[] = [
   ['schedules', 'remove'],
 ]
 
-export function lines(ends: End, ...all: readonly (readonly string[])[]): Line[] {
+function lines(ends: End, ...all: readonly (readonly string[])[]): Line[] {
   return all.map((args) => ({ args, ends }))
 }
 

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Place } from '../../support/demo-program.js'
 
-export const NOBODY = 65_534
+const NOBODY = 65_534
 const INDEX = fileURLToPath(new URL('../../../src/index.js', import.meta.url))
 
 /** As whom to run; or why there is nobody. */

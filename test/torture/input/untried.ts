@@ -1,5 +1,5 @@
 /** That nothing public is left out: what can be called of the package and of all that it hands out, against the calls that are tried. */
-import { callables } from './context-calls.js'
+import { callables } from './context-job.js'
 import { TRIED } from './calls.js'
 import { nothing, type World } from './world.js'
 

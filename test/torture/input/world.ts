@@ -8,7 +8,7 @@ import type { DoctorReport, Executor } from '../../../src/index.js'
 import { exitOf, liveThreads } from '../../support/open.js'
 import { echo, nothing } from '../../fixtures/executor/jobs.js'
 import { checked } from '../../fixtures/torture/checked.js'
-import { contextual } from './context-calls.js'
+import { contextual } from './context-job.js'
 
 export { checked, echo, nothing }
 
