@@ -88,7 +88,7 @@ export class HandlerContext implements JobContext<unknown> {
   }
 
   progress(fraction: number, message?: string): void {
-    const shown = Math.max(0, Math.min(1, Number(fraction) || 0))
+    const shown = Math.max(0, Math.min(1, numberOf(fraction)))
     this.#progress = { fraction: shown, message: message === undefined ? undefined : textOf(message) }
     const waitMs = this.#progressAt + PROGRESS_INTERVAL_MS - performance.now()
     // The end is told at once, but not over and over.
@@ -133,6 +133,15 @@ function textOf(value: unknown): string {
     return String(value)
   } catch {
     return 'a value that cannot be shown'
+  }
+}
+
+/** As little: what is no number counts as 0. */
+function numberOf(value: unknown): number {
+  try {
+    return Number(value) || 0
+  } catch {
+    return 0
   }
 }
 

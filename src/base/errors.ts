@@ -106,9 +106,27 @@ export class MillraceError extends Error {
   /** Marks the error for copies of the package other than the one that made it. */
   readonly [BRAND] = true
 
+  /** Never throws, whatever it is given: the error would not be the one that was meant. */
   constructor(code: MillraceErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options)
+    super(textOf(message), causeOf(options))
     this.code = code
+  }
+}
+
+function textOf(message: unknown): string | undefined {
+  try {
+    return message === undefined ? undefined : String(message)
+  } catch {
+    return 'a message that cannot be shown'
+  }
+}
+
+function causeOf(options: unknown): { cause: unknown } | undefined {
+  try {
+    const { cause } = Object(options) as { readonly cause?: unknown }
+    return cause === undefined ? undefined : { cause }
+  } catch {
+    return undefined // A proxy that throws tells no cause.
   }
 }
 

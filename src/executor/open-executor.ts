@@ -139,7 +139,7 @@ const NOT_YET_WIRED = { onQuiet: (): void => undefined, onFailure: (): void => u
 
 interface Assembled {
   readonly executor: Executor
-  /** Lets jobs start. Only right before the caller gets the executor: the listeners it attaches then hear of every start. */
+  /** Tells what was rescued, and lets jobs start. Only right before the caller gets the executor: the listeners it attaches then hear of all. */
   readonly begin: () => void
 }
 
@@ -204,9 +204,12 @@ export async function assemble(
   }
   const executor = new Executor(parts, recovery)
   turns.draining = inspection !== undefined
-  messages.rescued(recovery)
   warnOfSchedules(schedules, warn)
-  return { executor, begin: () => turns.poke() }
+  const begin = (): void => {
+    messages.rescued(recovery)
+    turns.poke()
+  }
+  return { executor, begin }
 }
 
 function makeResults(store: JobStore, due: DueTimer, parts: () => ExecutorParts): ResultRegistry {

@@ -11,7 +11,7 @@ import { MillraceError } from '../base/errors.js'
 import { describeValue } from '../base/problems.js'
 import { type Engine, WriteBatch } from '../store/engine.js'
 import { openLmdbEngine } from '../store/lmdb/lmdb-engine.js'
-import { DATA_FILE } from '../store/lmdb/store-directory.js'
+import { DATA_FILE, shortenPath } from '../store/lmdb/store-directory.js'
 import { putCopy } from './copy-in-place.js'
 
 /** What `backup` has made. */
@@ -32,7 +32,7 @@ const CLAIMS_STEP = 1000
  * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, `MILLRACE_COPY_FAILED`
  */
 export async function backupStore(engine: Engine, target: unknown, clock: Clock): Promise<BackupReport> {
-  if (typeof target !== 'string' || target === '') {
+  if (typeof target !== 'string' || target === '' || target.includes('\0')) {
     const message = `The path of a backup must be a directory that does not exist yet; got ${describeValue(target)}.`
     throw new MillraceError('MILLRACE_INVALID_OPTIONS', message)
   }
@@ -85,7 +85,7 @@ async function releaseClaims(directory: string, clock: Clock): Promise<void> {
 
 function failed(path: string, reason: string, cause?: unknown): MillraceError {
   const message =
-    `The backup to ${path} could not be made: ${reason}. The store is as it was. ` +
+    `The backup to ${shortenPath(path)} could not be made: ${shortenPath(reason)}. The store is as it was. ` +
     'Give a path that does not exist yet, on a disk with room for the whole store.'
   return new MillraceError('MILLRACE_COPY_FAILED', message, cause === undefined ? undefined : { cause })
 }

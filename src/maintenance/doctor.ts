@@ -11,6 +11,7 @@ import { LockedError, MillraceError, type MillraceErrorCode } from '../base/erro
 import { DEFAULT_DOCTOR_MS } from '../base/limits.js'
 import { describeValue, Problems, readFields } from '../base/problems.js'
 import { durationMs } from '../base/rules.js'
+import { shortenPath } from '../store/lmdb/store-directory.js'
 import type { DoctorMessage, DoctorOptions, DoctorReport } from './doctor-report.js'
 
 const CHILD = fileURLToPath(new URL('./doctor-child.js', import.meta.url))
@@ -22,11 +23,13 @@ const COMPLAINT_CHARACTERS = 500
  * Changes nothing, unless told to repair.
  *
  * @throws LockedError `MILLRACE_LOCKED` when it is to repair a store that somebody has open
- * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, `MILLRACE_STORE_FAILED` when the repair could not be written
+ * @throws MillraceError `MILLRACE_INVALID_OPTIONS`, `MILLRACE_STORE_FAILED` when the repair could not be written,
+ *   `MILLRACE_STORE_UNUSABLE` when the process that looks cannot be started: the path is too long for the system, or there are too many
  */
 export async function doctor(directory: string, options: DoctorOptions = {}): Promise<DoctorReport> {
   const problems = new Problems()
-  if (typeof directory !== 'string' || directory === '') problems.refuse('directory', directory, 'the path of a store')
+  if (typeof directory !== 'string' || directory === '' || directory.includes('\0'))
+    problems.refuse('directory', directory, 'the path of a store')
   const { repair = false, timeout = DEFAULT_DOCTOR_MS } = readFields(options, ['repair', 'timeout'], '', problems)
   if (typeof repair !== 'boolean') problems.add('repair', `${describeValue(repair)} is neither true nor false`)
   const timeoutMs = durationMs(timeout, 'timeout', problems, { zero: false, infinity: 'no limit' }) ?? DEFAULT_DOCTOR_MS
@@ -37,10 +40,15 @@ export async function doctor(directory: string, options: DoctorOptions = {}): Pr
 async function lookFromOutside(path: string, repair: boolean, timeoutMs: number): Promise<DoctorReport> {
   // Every thread imports this package, and none of them makes a process.
   const { fork } = await import('node:child_process')
-  const child = fork(CHILD, [path, JSON.stringify({ repair })], {
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    serialization: 'advanced',
-  })
+  let child: ChildProcess
+  try {
+    child = fork(CHILD, [path, JSON.stringify({ repair })], {
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      serialization: 'advanced',
+    })
+  } catch (error) {
+    throw notStarted(path, error)
+  }
   let step = 'starting'
   let complaint = ''
   let last: Exclude<DoctorMessage, { kind: 'step' }> | undefined
@@ -51,7 +59,9 @@ async function lookFromOutside(path: string, repair: boolean, timeoutMs: number)
     if (message.kind === 'step') step = message.step
     else last = message
   })
-  const ended = await endOf(child, timeoutMs)
+  const ended = await endOf(child, timeoutMs).catch((error: unknown) => {
+    throw notStarted(path, error)
+  })
   if (last?.kind === 'report') return last.report
   if (ended === undefined) {
     const limit = formatDuration(timeoutMs)
@@ -88,6 +98,14 @@ async function endOf(child: ChildProcess, timeoutMs: number): Promise<string | u
     child.stderr?.destroy()
     if (child.connected) child.disconnect()
   }
+}
+
+function notStarted(path: string, cause: unknown): MillraceError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  const message =
+    `The doctor cannot look at ${shortenPath(path)}: the process that looks does not start (${shortenPath(why)}). ` +
+    'Give a shorter path, or wait until there are fewer processes.'
+  return new MillraceError('MILLRACE_STORE_UNUSABLE', message, { cause })
 }
 
 function unread(path: string, text: string): DoctorReport {

@@ -23,7 +23,7 @@ export async function compact({ directory, json }: CompactCommand): Promise<numb
     return 0
   } catch (error) {
     if (!isMillraceError(error)) throw error
-    process.stderr.write(`millrace compact: ${error.message}\n`)
+    process.stderr.write(`millrace compact: ${printable(error.message)}\n`)
     return error.code === 'MILLRACE_LOCKED' ? EXIT_IN_USE : EXIT_FAILED
   }
 }

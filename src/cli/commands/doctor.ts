@@ -21,7 +21,7 @@ export async function doctor({ directory, repair, timeoutMs, json }: DoctorComma
   try {
     report = await examine(directory, { repair, ...(timeoutMs !== undefined && { timeout: timeoutMs }) })
   } catch (error) {
-    process.stderr.write(`millrace doctor: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.stderr.write(`millrace doctor: ${printable(error instanceof Error ? error.message : String(error))}\n`)
     return isMillraceError(error, 'MILLRACE_LOCKED') ? EXIT_IN_USE : EXIT_CODES.problems
   }
   process.stdout.write(json ? `${JSON.stringify(report, undefined, 2)}\n` : `${lines(report, repair).join('\n')}\n`)
@@ -42,7 +42,7 @@ function lines(report: DoctorReport, isRepair: boolean): string[] {
     `${printable(path)}: ${verdicts[verdict]}`,
     ...section(isRepair ? 'Left:' : 'Wrong:', left),
     ...section('Put right:', repaired),
-    ...notes.map((note) => `Note: ${note}.`),
+    ...notes.map((note) => `Note: ${printable(note)}.`),
     ...(facts === undefined ? [] : ['', ...factLines(facts)]),
     ...(backup === undefined ? [] : ['', `The data file as it was before the repair: ${printable(backup)}`]),
     ...(!isRepair && repairable.length > 0
@@ -53,7 +53,7 @@ function lines(report: DoctorReport, isRepair: boolean): string[] {
 
 function section(title: string, problems: readonly DoctorProblem[]): string[] {
   if (problems.length === 0) return []
-  const shown = problems.slice(0, PROBLEMS_SHOWN).map(({ area, text }) => `  ${area}: ${text}`)
+  const shown = problems.slice(0, PROBLEMS_SHOWN).map(({ area, text }) => `  ${area}: ${printable(text)}`)
   const more = problems.length - shown.length
   return [title, ...shown, ...(more > 0 ? [`  … and ${formatCount(more)} more (--json lists all)`] : [])]
 }

@@ -65,8 +65,13 @@ function parseInput(text: string): unknown {
   try {
     return JSON.parse(text) as unknown
   } catch (error) {
-    throw new UsageError(`The input is no JSON: ${(error as Error).message}. A string is written with quotes: '"text"'`)
+    throw new UsageError(`The input is no JSON: ${withoutQuote(error as Error)}. A string is written with quotes: '"text"'`)
   }
+}
+
+/** What V8 says of it, without the piece of the input that it quotes: what is enqueued may be a secret, and errors are kept in logs. */
+function withoutQuote({ message }: Error): string {
+  return message.replace(/, (?:\.\.\.)?".*is not valid JSON$/s, '')
 }
 
 async function readInput(): Promise<string> {

@@ -192,7 +192,7 @@ function addressSpaceBytes(): number {
 /** The error for a path that cannot be a store, or a part of one. */
 export function unusable(path: string, reason: string, cause?: unknown): MillraceError {
   const message =
-    `Cannot use ${shorten(path)} as a store: ${shorten(reason)}. ` +
+    `Cannot use ${shortenPath(path)} as a store: ${shortenPath(reason)}. ` +
     'Give the executor a directory of its own that this user can write to, on a local disk with free space.'
   return new MillraceError('MILLRACE_STORE_UNUSABLE', message, cause === undefined ? undefined : { cause })
 }
@@ -206,7 +206,7 @@ function damaged(path: string, reason: string, cause?: unknown): MillraceError {
 }
 
 /** A path may have thousands of characters; its ends tell which one it is. */
-function shorten(text: string): string {
+export function shortenPath(text: string): string {
   return text.length <= 2 * SHOWN ? text : `${text.slice(0, SHOWN)}…${text.slice(-SHOWN)} (${text.length} characters)`
 }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import type { Executor } from '../../../src/executor/executor.js'
+import { openExecutor } from '../../../src/open.js'
 import { doomed, killer } from '../../fixtures/executor/crash-jobs.js'
 import { echo, gated } from '../../fixtures/executor/jobs.js'
 import type { Plan } from '../../fixtures/executor/program.js'
@@ -39,6 +40,17 @@ async function spansOf(executor: Executor, ids: readonly string[]): Promise<Span
 function overlap(left: Span, right: Span): boolean {
   return left.from < right.to && right.from < left.to
 }
+
+it('is told by the event also where the executor puts up its control socket before its program has it', async (t) => {
+  const directory = await tempDirectory(t)
+  const [id] = await crash(t, directory, { enqueue: [{ job: 'doomed', inputs: [1] }], then: 'nothing' }, 1)
+  const executor = await openExecutor({ path: directory, jobs, threads: 1 })
+  const told: unknown[] = []
+  executor.on('rescued', (event) => told.push(event))
+  await executor.drain()
+  await executor.close()
+  assert.deepEqual(told, [{ id, suspect: false }])
+})
 
 it('a job that was in flight alone is charged the crash, and runs again', async (t) => {
   const directory = await tempDirectory(t)

@@ -111,6 +111,9 @@ export const HOSTILE: readonly Hostile[] = [
   { name: 'a view of a buffer detached later', make: detachedView },
 ]
 
+/** All of them, and what is left out. */
+export const VALUES: readonly Hostile[] = [{ name: 'undefined', make: () => undefined }, ...HOSTILE]
+
 export function detachedView(): Uint8Array {
   const buffer = new ArrayBuffer(16)
   const view = new Uint8Array(buffer)

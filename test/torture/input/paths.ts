@@ -1,22 +1,31 @@
-/** Paths that cannot be a store, and what a path means when the process moves. */
+/** Paths that cannot be a store, directories that may not be written to, and what a path means when the process moves. */
 import { execFileSync } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { openExecutor } from '../../../src/index.js'
-import { faultOf } from './judge.js'
+import { faultOf, shown } from './judge.js'
+import { whomPermissionsBind } from './other-user.js'
+import type { Attempt } from './read-only.js'
+import { spoiltOpen, type Open } from './spoilt-doors.js'
 import { echo } from './world.js'
+
+const UNWRITABLE = fileURLToPath(new URL('./unwritable-program.js', import.meta.url))
+/** Of a path, in a message: the rest of a long one may be left out. */
+const PATH_SHOWN = 100
 
 const index = new URL('../../../src/index.js', import.meta.url).href
 
-/** Opens a path that must be refused. */
-async function refuses(name: string, path: string): Promise<string[]> {
+/** Opens a path that must be refused, in words that name it. */
+async function refuses(open: Open, name: string, path: string): Promise<string[]> {
   try {
-    const executor = await openExecutor({ path, jobs: [], threads: 1 })
+    const executor = await open({ path, jobs: [], threads: 1 })
     await executor.close({ grace: 0 })
     return [`the path ${name}: was taken`]
   } catch (thrown) {
-    const fault = faultOf(thrown)
+    const names = String((thrown as Error).message).includes(path.slice(0, PATH_SHOWN))
+    const fault = faultOf(thrown) ?? (names ? undefined : `the refusal does not say which path: ${shown(thrown)}`)
     return fault === undefined ? [] : [`the path ${name}: ${fault}`]
   }
 }
@@ -67,43 +76,63 @@ function inProcesses(root: string): string[] {
     if (!fits.test(said)) wrong.push(`${name}: ${said.slice(0, 300)}`)
   }
   expects('no file descriptors left', inProcess(join(root, 'few'), USE_UP, 'ulimit -n 128;'), /^MILLRACE_STORE_UNUSABLE .*EMFILE/)
-  // Permissions do not bind root; another user's process does not get in.
-  if (process.getuid?.() === 0) {
-    const drop = 'await import(' + JSON.stringify(index) + '); process.setgid(65534); process.setuid(65534);'
-    expects("a directory of another user's", inProcess(join(root, 'taken', 'store'), drop), /^MILLRACE_STORE_UNUSABLE .*may not/)
-  }
   return wrong
 }
 
-export async function tryPaths(): Promise<string[]> {
+/** Directories that their own user may not write to, as whom permissions bind. */
+async function unwritable(root: string, fault: string): Promise<Attempt> {
+  const who = whomPermissionsBind()
+  if (typeof who === 'string') return { wrong: [], skipped: [`directories that may not be written to: ${who}`] }
+  const directory = join(root, 'of-another')
+  await mkdir(directory)
+  if (who.uid !== undefined) await chown(directory, who.uid, who.gid ?? who.uid)
+  const said = execFileSync(process.execPath, [UNWRITABLE, directory, join(root, 'taken'), fault], {
+    ...who,
+    cwd: root,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  await rm(directory, { recursive: true })
+  return { wrong: JSON.parse(said) as string[], skipped: [] }
+}
+
+/** @param fault - one of the library's, of `spoilt-doors.ts` */
+export async function tryPaths(fault = ''): Promise<Attempt> {
+  const open = spoiltOpen(fault)
   const root = await mkdtemp(join(tmpdir(), 'millrace-paths-'))
   const at = (name: string): string => join(root, name)
   try {
+    // The way is open to others, `taken` is not.
+    await chmod(root, 0o711)
     await writeFile(at('file'), 'a file')
     await mkdir(at('taken'), { mode: 0o700 })
     await symlink('nowhere', at('dangling'))
     await symlink('loop', at('loop'))
     await symlink('taken', at('link'))
     const wrong = [
-      ...(await refuses('of a file', at('file'))),
-      ...(await refuses('below a file', at('file/store'))),
-      ...(await refuses('of a dangling link', at('dangling'))),
-      ...(await refuses('below a dangling link', at('dangling/store'))),
-      ...(await refuses('of a loop', at('loop'))),
-      ...(await refuses('below a loop', at('loop/store'))),
-      ...(await refuses('of 5,000 characters', at('long/'.repeat(1000)))),
-      ...(await refuses('with a name of 5,000 characters', at('x'.repeat(5000)))),
-      ...(await refuses('of a system directory', '/proc/millrace')),
+      ...(await refuses(open, 'of a file', at('file'))),
+      ...(await refuses(open, 'below a file', at('file/store'))),
+      ...(await refuses(open, 'of a dangling link', at('dangling'))),
+      ...(await refuses(open, 'below a dangling link', at('dangling/store'))),
+      ...(await refuses(open, 'of a loop', at('loop'))),
+      ...(await refuses(open, 'below a loop', at('loop/store'))),
+      ...(await refuses(open, 'of 5,000 characters', at('long/'.repeat(1000)))),
+      ...(await refuses(open, 'with a name of 5,000 characters', at('x'.repeat(5000)))),
+      ...(await refuses(open, 'of a system directory', '/proc/millrace')),
       ...inProcesses(root),
       ...(await relative(root)),
     ]
     const executor = await openExecutor({ path: at('link'), jobs: [], threads: 1 })
     await executor.close({ grace: 0 })
+    const denied = await unwritable(root, fault)
     const left = (await readdir(root)).filter(
       (name) => !['file', 'taken', 'dangling', 'loop', 'link', 'elsewhere'].includes(name),
     )
     const unexpected = left.filter((name) => !['few', 'store'].includes(name))
-    return [...wrong, ...unexpected.map((name) => `a refused path left ${name}`)]
+    return {
+      wrong: [...wrong, ...denied.wrong, ...unexpected.map((name) => `a refused path left ${name}`)],
+      skipped: denied.skipped,
+    }
   } finally {
     await rm(root, { recursive: true, force: true })
   }

@@ -1,5 +1,5 @@
 /** Tries one call with one value, and says what was wrong with how it ended. */
-import type { Call } from './calls.js'
+import type { Call } from './call.js'
 import type { Hostile } from './hostile.js'
 import { faultOf } from './judge.js'
 import { pollution, stored, type World } from './world.js'

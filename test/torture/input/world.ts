@@ -4,62 +4,88 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as library from '../../../src/index.js'
-import type { Executor } from '../../../src/index.js'
+import type { DoctorReport, Executor } from '../../../src/index.js'
 import { exitOf, liveThreads } from '../../support/open.js'
 import { echo, nothing } from '../../fixtures/executor/jobs.js'
 import { checked } from '../../fixtures/torture/checked.js'
+import { contextual } from './context-job.js'
 
 export { checked, echo, nothing }
 
+type AnyError = new (...args: unknown[]) => Error
+
 /** Functions take anything: what the types forbid is what is tried. */
 export interface Library {
+  /** All that the package exports, by name. */
+  readonly exports: Readonly<Record<string, unknown>>
   readonly openExecutor: (options: unknown) => Promise<Executor>
   readonly defineJob: (spec: unknown) => unknown
   readonly snooze: (...args: unknown[]) => unknown
   readonly cancel: (...args: unknown[]) => unknown
-  readonly FatalError: new (...args: unknown[]) => Error
-  readonly RetryError: new (...args: unknown[]) => Error
+  readonly handlerOf: (...args: unknown[]) => unknown
+  readonly doctor: (...args: unknown[]) => Promise<DoctorReport>
+  readonly FatalError: AnyError
+  readonly RetryError: AnyError
+  readonly MillraceError: AnyError
+  readonly InvalidInputError: AnyError
+  readonly LockedError: AnyError
+  readonly DuplicateJobError: AnyError
+  readonly JobFailedError: AnyError
   /** The executor's methods; a planted fault replaces some. */
   readonly loosen: (executor: Executor) => LooseExecutor
 }
 
+type Loosely<Given> = (...args: unknown[]) => Given
+
 export interface LooseQueue {
-  readonly pause: (...args: unknown[]) => Promise<void>
-  readonly resume: () => Promise<void>
-  readonly setConcurrency: (...args: unknown[]) => Promise<void>
-  readonly purge: (...args: unknown[]) => Promise<unknown>
+  readonly pause: Loosely<Promise<void>>
+  readonly resume: Loosely<Promise<void>>
+  readonly setConcurrency: Loosely<Promise<void>>
+  readonly drain: Loosely<Promise<void>>
+  readonly info: Loosely<Promise<unknown>>
+  readonly purge: Loosely<Promise<unknown>>
+}
+
+interface LooseHandle {
+  readonly id: string
+  readonly result: Loosely<Promise<unknown>>
 }
 
 export interface LooseExecutor {
-  readonly enqueue: (...args: unknown[]) => Promise<{ readonly id: string; result(): Promise<unknown> }>
-  readonly enqueueMany: (...args: unknown[]) => Promise<{ readonly id: string; result(): Promise<unknown> }[]>
-  readonly get: (...args: unknown[]) => Promise<unknown>
-  readonly job: (...args: unknown[]) => { cancel(reason?: unknown): Promise<boolean> }
-  readonly list: (...args: unknown[]) => AsyncGenerator<unknown>
-  readonly cancel: (...args: unknown[]) => Promise<boolean>
-  readonly schedule: (...args: unknown[]) => Promise<unknown>
-  readonly unschedule: (...args: unknown[]) => Promise<boolean>
-  readonly discard: (...args: unknown[]) => Promise<boolean>
-  readonly retry: (...args: unknown[]) => Promise<boolean>
-  readonly retryMany: (...args: unknown[]) => Promise<unknown>
-  readonly cancelMany: (...args: unknown[]) => Promise<unknown>
-  readonly discardMany: (...args: unknown[]) => Promise<unknown>
-  readonly setThreads: (...args: unknown[]) => Promise<void>
-  readonly queue: (...args: unknown[]) => LooseQueue
-  readonly on: (...args: unknown[]) => unknown
-  readonly off: (...args: unknown[]) => unknown
-  readonly close: (...args: unknown[]) => Promise<unknown>
-  readonly counts: () => Promise<Record<string, number>>
+  readonly enqueue: Loosely<Promise<LooseHandle>>
+  readonly enqueueMany: Loosely<Promise<LooseHandle[]>>
+  readonly get: Loosely<Promise<unknown>>
+  readonly job: Loosely<LooseHandle & { readonly cancel: Loosely<Promise<boolean>>; readonly info: Loosely<Promise<unknown>> }>
+  readonly list: Loosely<AsyncGenerator<unknown>>
+  readonly cancel: Loosely<Promise<boolean>>
+  readonly schedule: Loosely<Promise<unknown>>
+  readonly unschedule: Loosely<Promise<boolean>>
+  readonly schedules: Loosely<Promise<unknown>>
+  readonly backup: Loosely<Promise<unknown>>
+  readonly stats: Loosely<unknown>
+  readonly metrics: Loosely<string>
+  readonly drain: Loosely<Promise<void>>
+  readonly discard: Loosely<Promise<boolean>>
+  readonly retry: Loosely<Promise<boolean>>
+  readonly retryMany: Loosely<Promise<unknown>>
+  readonly cancelMany: Loosely<Promise<unknown>>
+  readonly discardMany: Loosely<Promise<unknown>>
+  readonly setThreads: Loosely<Promise<void>>
+  readonly queue: Loosely<LooseQueue>
+  readonly on: Loosely<unknown>
+  readonly off: Loosely<unknown>
+  readonly close: Loosely<Promise<unknown>>
+  readonly counts: Loosely<Promise<Record<string, number>>>
 }
 
+/** Its methods, each bound to it. */
 export function loosen(executor: Executor): LooseExecutor {
+  const methods = Object.getOwnPropertyNames(Object.getPrototypeOf(executor)).filter((name) => name !== 'constructor')
   const bound = (name: string): unknown => (Reflect.get(executor, name) as (...args: unknown[]) => unknown).bind(executor)
-  const names = ['enqueue', 'enqueueMany', 'get', 'job', 'list', 'cancel', 'discard', 'retry', 'queue', 'setThreads']
-  names.push('retryMany', 'cancelMany', 'discardMany', 'schedule', 'unschedule', 'on', 'off', 'close', 'counts')
-  return Object.fromEntries(names.map((name) => [name, bound(name)])) as unknown as LooseExecutor
+  return Object.fromEntries(methods.map((name) => [name, bound(name)])) as unknown as LooseExecutor
 }
 
-export const REAL: Library = { ...(library as unknown as Omit<Library, 'loosen'>), loosen }
+export const REAL: Library = { ...(library as unknown as Omit<Library, 'loosen' | 'exports'>), exports: { ...library }, loosen }
 
 /** 256 KB: small enough that payloads beyond it cost nothing to make. */
 export const PAYLOAD_BYTES = 256 * 1024
@@ -70,6 +96,7 @@ const LEFT_BEHIND_MS = 30_000
 export interface World {
   readonly library: Library
   readonly executor: LooseExecutor
+  readonly opened: Executor
   readonly directory: string
   /** The id of a job that is over. */
   readonly id: string
@@ -82,7 +109,7 @@ export async function inWorld(library: Library, use: (world: World) => Promise<v
   try {
     const opened = await library.openExecutor({
       path: directory,
-      jobs: [echo, nothing, checked],
+      jobs: [echo, nothing, checked, contextual],
       threads: 1,
       queues: { images: {}, default: {} },
       limits: { payloadBytes: PAYLOAD_BYTES },
@@ -92,7 +119,7 @@ export async function inWorld(library: Library, use: (world: World) => Promise<v
     const executor = library.loosen(opened)
     const job = await executor.enqueue(echo, 'first')
     await job.result()
-    await use({ library, executor, directory, id: job.id })
+    await use({ library, executor, opened, directory, id: job.id })
     await opened.close({ grace: 0 })
   } finally {
     await rm(directory, { recursive: true, force: true })
