@@ -6,12 +6,15 @@ import { createPrng, seedOfRun } from '../../support/prng.js'
 import { OLD_FORMATS } from '../../support/old-stores.js'
 import { migrationRun } from './migration.js'
 import { pointRun } from './point-run.js'
+import { showing, tooFew } from '../rung.js'
 import { count, figuresOf, newTally } from './rung.js'
 
 const PLACES = 10
 const MIGRATION_PLACES = 4
 /** About as many as a history has. */
-const HIGHEST = 360
+const HIGHEST = 700
+/** Two processes die in each run, but where the history is shorter than that. */
+const LEAST = { kills: PLACES, 'different places': PLACES / 2, acknowledged: 5 * PLACES, runs: 5 * PLACES, backups: 1 }
 const skip = process.platform === 'win32'
 
 it(`a history dies at ${PLACES} of its places`, { skip }, async (t) => {
@@ -23,9 +26,9 @@ it(`a history dies at ${PLACES} of its places`, { skip }, async (t) => {
     for (let place = 0; place < PLACES; place += 2) count(tally, await pointRun({ seed, place: 1 + prng.below(HIGHEST) }))
   }
   await Promise.all([next(), next()])
-  t.diagnostic(JSON.stringify(figuresOf(tally)))
-  assertHeld(tally.violations, `MILLRACE_SEED=${seed}`)
-  assert.ok(tally.kills > PLACES / 2 && tally.acknowledged > 0, 'hardly anything died')
+  const figures = figuresOf(tally)
+  t.diagnostic(JSON.stringify(figures))
+  assertHeld([...tally.violations, ...tooFew({ least: LEAST }, figures)], `MILLRACE_SEED=${seed}`)
 })
 
 for (const format of OLD_FORMATS) {
@@ -46,7 +49,7 @@ for (const format of OLD_FORMATS) {
 it('a store that acknowledges before the commit is seen', { skip }, async () => {
   for (let place = 60; place < 200; place += 7) {
     const { violations } = await pointRun({ seed: 1, place, fault: 'acknowledges before the commit' })
-    if (violations.length > 0) return
+    if (showing({ seenBy: /: (?:lost|backup): / }, violations) !== undefined) return
   }
   assert.fail('nobody saw it')
 })
