@@ -149,6 +149,19 @@ describe('nothing is wrong with', () => {
     'each planned instant': [
       [opening, open(), tick, ...planRuns, ...[0, 1, 2].map((second) => planned(FIRST + 1000 * second, `p${second}`)), closed],
     ],
+    'a job that an opening may have rescued before it was killed, and that is run apart': [
+      [opening, alone, ...enqueued(1, inLane(1), ''), ...enqueued(2, inLane(2), '')],
+      [opening, { is: 'recovering', claims: 1 }, { is: 'recovered' }],
+      [
+        opening,
+        { is: 'recovering', claims: 0 },
+        alone,
+        ...run(2, '1.1', inLane(2)),
+        ...run(1, '1.2', inLane(1)),
+        ...[1, 2].map((key) => found(key, ['1 completed'], { id: inLane(key) })),
+        closed,
+      ],
+    ],
     'jobs of two lanes, or with a delay, in any order': [
       [
         opening,
@@ -241,6 +254,17 @@ describe('is seen', () => {
     },
     'a job that was brought back and does not run': {
       lives: [[...one, cancelled, retries, retried, found(1, [], { state: 'cancelled' }), closed]],
+      sees: 'lost',
+    },
+    'a job that was brought back, and is told to be as before': {
+      lives: [
+        [
+          ...[...one, cancelled, retries, retried],
+          { is: 'result', id: 'id1', state: 'cancelled', intact: true },
+          found(1, [], { state: 'cancelled' }),
+          closed,
+        ],
+      ],
       sees: 'lost',
     },
     'a job that nobody has brought back': {

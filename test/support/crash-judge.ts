@@ -19,8 +19,6 @@ export function judge(journal: Journal, actOfKey: (key: number) => Act = (key) =
 
 /** Told by threads, or together with everything else that a commit has made true. */
 const NEWS: ReadonlySet<Line['is']> = new Set(['start', 'tick', 'end', 'outcome', 'failed', 'interrupted', 'dies'])
-/** A job that waited may end so. */
-const WITHOUT_RUN: ReadonlySet<string> = new Set(['cancelled', 'discarded'])
 /** As many attempts as a history keeps; some are missing in a longer one. */
 const ATTEMPTS_KEPT = 20
 
@@ -337,8 +335,8 @@ class Judge {
   }
 
   #finally(job: JudgedJob): void {
-    const { id, key, acknowledged, over, starts, intactEnds, unlisted, found, revived, wasRevived } = job
-    if (revived?.isAcknowledged === true && starts.length <= revived.starts && !WITHOUT_RUN.has(over ?? ''))
+    const { id, key, acknowledged, over, starts, intactEnds, unlisted, found, revived, wasRevived, toldByEvent } = job
+    if (revived?.isAcknowledged === true && starts.length <= revived.starts && !toldByEvent)
       this.#problem('lost', `job ${key} (${id}) was brought back, and never ran again`)
     if (found === undefined) {
       if (!this.#mayBePruned(job) && (acknowledged || starts.length > 0))

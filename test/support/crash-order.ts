@@ -19,13 +19,21 @@ export class StartOrder {
   /** The job that began last in each lane. */
   readonly #last = new Map<string, string>()
   #threads = 0
+  /** An opening has read what a dead process held, and has not told what that was. */
+  #isUntold = false
 
   constructor(problem: (check: Check, text: string) => void) {
     this.#problem = problem
   }
 
   line(line: Line): void {
-    if (line.is === 'open') {
+    if (line.is === 'recovering') this.#isUntold ||= line.claims > 0
+    else if (line.is === 'opening') {
+      // It may have rescued any of them before it died.
+      if (this.#isUntold) this.#lanes.clear()
+      this.#isUntold = false
+    } else if (line.is === 'open') {
+      this.#isUntold = false
       this.#threads = line.threads ?? 0
       this.#last.clear()
       for (const id of [...line.rescued, ...line.quarantined]) this.#begun.add(id)
