@@ -56,7 +56,7 @@ describe('nothing is wrong with', () => {
     ],
     'a job that an opening may have rescued before it was killed, and that is run apart': [
       [opening, alone, ...enqueued(1, inLane(1), ''), ...enqueued(2, inLane(2), '')],
-      [opening, { is: 'recovering', claims: 1 }, { is: 'recovered' }],
+      [opening, { is: 'recovering', claims: 1, held: [[inLane(1).slice(0, 10), inLane(1).slice(0, 10)]] }, { is: 'recovered' }],
       [
         opening,
         { is: 'recovering', claims: 0 },

@@ -3,6 +3,7 @@
  * the judge. Left out are jobs that were in a thread when their process died, as they are run apart, and those with a delay.
  */
 import type { Line } from '../fixtures/crash/journal-line.js'
+import type { LineOf } from './crash-figures.js'
 import type { Check } from './crash-verdict.js'
 
 /** Where queue and priority stand in an id. */
@@ -19,21 +20,22 @@ export class StartOrder {
   /** The job that began last in each lane. */
   readonly #last = new Map<string, string>()
   #threads = 0
-  /** An opening has read what a dead process held, and has not told what that was. */
-  #isUntold = false
+  /** What an opening has read that a dead process held, as long as it has not told what became of it; and of all that never told. */
+  #untold: LineOf<'recovering'>['held'] = []
+  readonly #apart: (readonly [from: string, to: string])[] = []
 
   constructor(problem: (check: Check, text: string) => void) {
     this.#problem = problem
   }
 
   line(line: Line): void {
-    if (line.is === 'recovering') this.#isUntold ||= line.claims > 0
+    if (line.is === 'recovering') this.#untold = [...(this.#untold ?? []), ...(line.held ?? [])]
     else if (line.is === 'opening') {
       // It may have rescued any of them before it died.
-      if (this.#isUntold) this.#lanes.clear()
-      this.#isUntold = false
+      this.#apart.push(...(this.#untold ?? []))
+      this.#untold = []
     } else if (line.is === 'open') {
-      this.#isUntold = false
+      this.#untold = []
       this.#threads = line.threads ?? 0
       this.#last.clear()
       for (const id of [...line.rescued, ...line.quarantined]) this.#begun.add(id)
@@ -42,16 +44,21 @@ export class StartOrder {
     } else if (line.is === 'start') this.#started(line)
   }
 
-  #started({ id, key }: Line & { readonly is: 'start' }): void {
+  #started({ id, key }: LineOf<'start'>): void {
     if (this.#begun.has(id)) return
     this.#begun.add(id)
     const limitKey = this.#lanes.get(key)
-    if (this.#threads !== 1 || limitKey === undefined) return
+    if (this.#threads !== 1 || limitKey === undefined || this.#mayRunApart(id)) return
     const lane = `${id.slice(...LANE)} ${limitKey}`
     const last = this.#last.get(lane)
     if (last !== undefined) this.compared++
     if (last !== undefined && id < last)
       this.#problem('order', `job ${key} (${id}) began after ${last}, which was enqueued later`)
     else this.#last.set(lane, id)
+  }
+
+  #mayRunApart(id: string): boolean {
+    const number = id.slice(0, LANE[0])
+    return this.#apart.some(([from, to]) => from <= number && number <= to)
   }
 }
