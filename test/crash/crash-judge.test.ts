@@ -1,55 +1,10 @@
 /** Each check of the crash test on a journal made by hand: one that is in order, and one with the fault it is for. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-
-import type { Act } from '../fixtures/crash/inputs.js'
 import type { Line } from '../fixtures/crash/journal-line.js'
-import type { Check } from '../support/crash-judge.js'
 import { judge } from '../support/crash-judge.js'
-import type { Incarnation, Journal } from '../support/crash-run.js'
-
-const opening: Line = { is: 'opening' }
-const closed: Line = { is: 'closed', interrupted: 0 }
-
-function open(rescued: readonly string[] = [], quarantined: readonly string[] = []): Line {
-  return { is: 'open', rescued, suspects: rescued, quarantined }
-}
-
-function enqueued(key: number): Line[] {
-  return [
-    { is: 'try', key, count: 1 },
-    { is: 'ack', key, ids: [`id${key}`] },
-  ]
-}
-
-function start(key: number, run: string, attempt = 1, id = `id${key}`): Line {
-  return { is: 'start', key, id, run, attempt }
-}
-
-function end(key: number, run: string, intact = true): Line {
-  return { is: 'end', key, run, intact }
-}
-
-function outcome(key: number, state = 'completed'): Line {
-  return { is: 'outcome', id: `id${key}`, state }
-}
-
-function found(key: number, attempts = ['1 completed'], change: Partial<Line & { is: 'found' }> = {}): Line {
-  return { is: 'found', key, id: `id${key}`, state: 'completed', attempts, intact: true, agrees: true, ...change }
-}
-
-/** Processes by their lines; all but the last were killed. */
-function journalOf(lives: readonly (readonly Line[])[], more: Partial<Incarnation> = {}): Journal {
-  const incarnations = lives.map((lines, index): Incarnation => {
-    const killed = index < lives.length - 1 ? 'running' : 'never'
-    return { number: index + 1, killed, stopped: false, lines, problems: [], storeProblems: [], ...more }
-  })
-  return { seed: 1, incarnations }
-}
-
-function checksOf(journal: Journal, act: Act = 'plain'): Check[] {
-  return [...new Set(judge(journal, () => act).problems.map(({ check }) => check))]
-}
+import { checksOf, closed, end, enqueued, found, journalOf, open, opening, outcome, run, start } from '../support/crash-lines.js'
+import type { Check } from '../support/crash-verdict.js'
 
 /** A job that was running when the process was killed, and was run again. */
 const rescued: readonly (readonly Line[])[] = [
@@ -86,6 +41,24 @@ describe('nothing is wrong with', () => {
     'a job that ended untold': [
       [opening, open(), ...enqueued(1), start(1, '1.1'), end(1, '1.1')],
       [opening, open(), found(1), closed],
+    ],
+    'an interrupted run whose next one begins before the news of it': [
+      [
+        opening,
+        open(),
+        ...enqueued(1),
+        start(1, '1.1'),
+        start(1, '2.1'),
+        { is: 'interrupted', id: 'id1' },
+        end(1, '2.1'),
+        outcome(1),
+        found(1, ['1 interrupted', '1 completed']),
+        closed,
+      ],
+    ],
+    'the same, killed before the news': [
+      [opening, open(), ...enqueued(1), start(1, '1.1'), start(1, '2.1')],
+      [opening, open(['id1']), ...run(1, '1.1'), found(1, ['1 interrupted', '1 interrupted', '1 completed']), closed],
     ],
     'a job that was rescued by an opening that was killed': [rescued[0]!, [opening], [opening, open(), ...rescued[1]!.slice(2)]],
   }
@@ -134,6 +107,17 @@ describe('is seen', () => {
     },
     'a run that outlives its timeout': {
       lives: [[...one, start(1, '1.1'), { is: 'failed', id: 'id1', attempt: 1 }, { is: 'tick', key: 1, run: '1.1' }, closed]],
+      sees: 'overlap',
+    },
+    'two runs at once, of which the first shows no more life': {
+      lives: [[...one, start(1, '1.1'), start(1, '2.1'), ...enqueued(2), ...run(2, '3.1'), end(1, '2.1'), outcome(1), closed]],
+      sees: 'overlap',
+    },
+    'three runs at once': {
+      lives: [
+        [...one, start(1, '1.1'), start(1, '2.1'), start(1, '3.1')],
+        [opening, open(['id1']), closed],
+      ],
       sees: 'overlap',
     },
     'an attempt that is counted back': {
@@ -211,5 +195,18 @@ describe('figures', () => {
     assert.equal(figures.kills, 1)
     assert.equal(figures.acknowledged, 1)
     assert.equal(figures.completed, 1)
+  })
+
+  it('count where processes died', () => {
+    const lives: Line[][] = [
+      [opening],
+      [opening, { is: 'recovering', claims: 0 }],
+      [opening, { is: 'recovering', claims: 2 }],
+      [opening, { is: 'recovering', claims: 2 }, { is: 'recovered' }],
+      [opening, open(), { is: 'dies', at: 'in a commit' }],
+      [opening, open(), closed],
+    ]
+    const { figures } = judge(journalOf(lives), () => 'plain')
+    assert.deepEqual([figures.kills, figures.killsInRecovery, figures.endsInCommit], [5, 1, 1])
   })
 })

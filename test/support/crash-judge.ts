@@ -3,100 +3,22 @@
  * was found in the store at the end. Pure, so that each of its checks is proven on hand-made journals.
  */
 import type { Act } from '../fixtures/crash/inputs.js'
-import { actOf, TERMINATING } from '../fixtures/crash/inputs.js'
+import { actOf, isPlanned, TERMINATING } from '../fixtures/crash/inputs.js'
 import type { Line } from '../fixtures/crash/journal-line.js'
+import { figuresOf } from './crash-figures.js'
+import type { JudgedJob, LineOf } from './crash-figures.js'
+import { StartOrder } from './crash-order.js'
 import type { Incarnation, Journal } from './crash-run.js'
-
-/** What can be wrong. */
-export type Check =
-  /** An acknowledged job is not in the store. */
-  | 'lost'
-  /** A job is in the store that nobody tried to enqueue, or whose enqueue was refused. */
-  | 'unexpected'
-  /** One enqueue is in the store under two ids. */
-  | 'doubled'
-  /** A job is not over although the store was drained. */
-  | 'unfinished'
-  /** A run began or went on after the job's end was told. */
-  | 'ran after over'
-  /** A job's end was told twice, or differently from what is stored. */
-  | 'two ends'
-  /** A run went on after the next one had begun. */
-  | 'overlap'
-  /** A later run has a lower number, or a charged failure was forgotten. */
-  | 'attempts'
-  /** A run has left no trace in the job's history. */
-  | 'unrecorded run'
-  /** A job was in flight at a kill, and the next opening did not list it. */
-  | 'recovery'
-  /** A job is completed, and no run of it came to its end. */
-  | 'never ran'
-  /** An input or output is not what it was, or `get` and `list` differ. */
-  | 'content'
-  /** The store breaks its own rules. */
-  | 'store'
-  /** A process complained, hung or ended by itself. */
-  | 'process'
-
-export interface Problem {
-  readonly check: Check
-  readonly text: string
-}
-
-export interface Figures {
-  readonly kills: number
-  readonly killsInOpening: number
-  readonly stopped: number
-  readonly tried: number
-  readonly acknowledged: number
-  readonly lost: number
-  /** Stored although the process died before it could tell. */
-  readonly unacknowledged: number
-  readonly runs: number
-  /** Jobs of which a kill made one attempt run again. */
-  readonly ranTwice: number
-  readonly rescued: number
-  readonly quarantined: number
-  readonly completed: number
-  readonly cancelled: number
-  readonly discarded: number
-}
-
-export interface Verdict {
-  readonly problems: readonly Problem[]
-  readonly figures: Figures
-}
+import { Settings } from './crash-settings.js'
+import type { Check, Problem, Verdict } from './crash-verdict.js'
 
 /** @param actOfKey - what a job does; only to know which runs may be cut short within a process */
 export function judge(journal: Journal, actOfKey: (key: number) => Act = (key) => actOf(journal.seed, key)): Verdict {
   return new Judge(journal, actOfKey).run()
 }
 
-type LineOf<Is extends Line['is']> = Line & { readonly is: Is }
-
-interface Job {
-  readonly id: string
-  readonly key: number
-  acknowledged: boolean
-  /** How it ended, once somebody was told. */
-  over: string | undefined
-  toldByEvent: boolean
-  attempt: number
-  /** The latest run. */
-  run: string
-  /** The highest attempt that was told to have failed. */
-  failedAttempt: number
-  /** The latest run, as long as nothing tells that it ended. */
-  open: { readonly run: string; readonly incarnation: number } | undefined
-  /** It was told what became of the latest run. */
-  told: boolean
-  readonly starts: { readonly incarnation: number; readonly attempt: number }[]
-  intactEnds: number
-  /** The process that opened the store after this job was in flight and did not list it; and what was in flight. */
-  unlisted: { readonly by: number; readonly attempt: number; readonly wasClosing: boolean } | undefined
-  found: LineOf<'found'> | undefined
-}
-
+/** Told by threads, or together with everything else that a commit has made true. */
+const NEWS: ReadonlySet<Line['is']> = new Set(['start', 'tick', 'end', 'outcome', 'failed', 'interrupted', 'dies'])
 /** As many attempts as a history keeps; some are missing in a longer one. */
 const ATTEMPTS_KEPT = 20
 
@@ -104,58 +26,112 @@ class Judge {
   readonly #journal: Journal
   readonly #actOf: (key: number) => Act
   readonly #problems: Problem[] = []
-  readonly #jobs = new Map<string, Job>()
-  readonly #byKey = new Map<number, Job>()
+  readonly #jobs = new Map<string, JudgedJob>()
+  readonly #byKey = new Map<number, JudgedJob>()
   readonly #tried = new Set<number>()
   readonly #refused = new Set<number>()
+  readonly #order: StartOrder
+  readonly #settings: Settings
+  /** Jobs that have begun in the process that is judged, and those of them whose last run but one may not have ended. */
+  #ofNow = new Set<JudgedJob>()
+  #superseded = new Set<JudgedJob>()
+  /** Acknowledged ids, in their order; as many as there were when the latest backup was asked for. */
+  readonly #acknowledged: string[] = []
+  #backupHolds = 0
   readonly #rescued: string[] = []
   readonly #quarantined: string[] = []
   /** In flight when the last process died; undefined when that cannot be said. */
-  #inFlight: readonly Job[] = []
+  #inFlight: readonly JudgedJob[] = []
   #isClosing = false
   #now = 0
 
   constructor(journal: Journal, actOfKey: (key: number) => Act) {
     this.#journal = journal
     this.#actOf = actOfKey
+    const problem = (check: Check, text: string): void => this.#problem(check, text)
+    this.#order = new StartOrder(problem)
+    this.#settings = new Settings(problem)
   }
 
   run(): Verdict {
     for (const incarnation of this.#journal.incarnations) this.#incarnation(incarnation)
     // Without a whole list of what is in the store nothing can be said of what is not.
     const audited = this.#journal.incarnations.at(-1)?.lines.some(({ is }) => is === 'closed') ?? false
-    if (audited) for (const job of this.#jobs.values()) this.#finally(job)
-    else this.#problem('process', 'the store was not drained and listed to the end')
-    return { problems: this.#problems, figures: this.#figures() }
+    if (audited) {
+      for (const job of this.#jobs.values()) this.#finally(job)
+      this.#settings.finally(this.#journal.prunes === true)
+    } else this.#problem('process', 'the store was not drained and listed to the end')
+    const counted = { tried: this.#tried.size, rescued: this.#rescued.length, quarantined: this.#quarantined.length }
+    const figures = figuresOf(this.#journal, [...this.#jobs.values()], this.#problems, {
+      ...counted,
+      ordered: this.#order.compared,
+    })
+    return { problems: this.#problems, figures }
   }
 
   #problem(check: Check, text: string): void {
     this.#problems.push({ check, text: `process ${this.#now}: ${text}` })
   }
 
-  #incarnation({ number, lines, problems, storeProblems }: Incarnation): void {
+  #incarnation({ number, killed, lines, problems, storeProblems, backup }: Incarnation): void {
     this.#now = number
     for (const line of lines) this.#line(line)
     for (const problem of problems) this.#problem('process', problem)
     for (const problem of storeProblems) this.#problem('store', problem)
-    const ofNow = [...this.#jobs.values()].filter(({ starts }) => starts.at(-1)?.incarnation === number)
+    if (backup !== undefined) this.#backup(backup)
+    else if (lines.some(({ is }) => is === 'backed up')) this.#problem('backup', 'a backup that was made is not there')
+    // A process that dies may have no time for the news.
+    if (killed === 'never') this.#overlaps()
+    this.#superseded.clear()
+    const ofNow = [...this.#ofNow]
+    this.#ofNow.clear()
     this.#inFlight = ofNow.filter(({ open }) => open !== undefined && !this.#mayHaveEnded(open.run, ofNow))
-    for (const job of ofNow) job.open = undefined
+    for (const job of ofNow) job.open = job.superseded = undefined
+  }
+
+  /** Jobs that were run again although nothing told that their run had ended: whatever a commit makes true is told at once. */
+  #overlaps(): void {
+    for (const { key, open, superseded } of this.#superseded)
+      if (superseded !== undefined)
+        this.#problem('overlap', `run ${superseded.run} of job ${key} had not ended when ${open?.run ?? 'another'} began`)
+    this.#superseded.clear()
   }
 
   /** Whether the run's thread may have been ended for another job's sake, without time for the news of it. */
-  #mayHaveEnded(run: string, jobs: readonly Job[]): boolean {
+  #mayHaveEnded(run: string, jobs: readonly JudgedJob[]): boolean {
     return jobs.some(
       ({ told, key, run: other }) => !told && TERMINATING.has(this.#actOf(key)) && threadOf(other) === threadOf(run),
     )
   }
 
   #line(line: Line): void {
+    // Threads tell the first ones, and the news of one commit come together: then the executor goes on.
+    if (!NEWS.has(line.is) && this.#superseded.size > 0) this.#overlaps()
+    this.#order.line(line)
+    this.#settings.line(line)
     switch (line.is) {
       case 'closing':
         this.#isClosing = true
         return
+      case 'backs up':
+        this.#backupHolds = this.#acknowledged.length
+        return
+      case 'retries':
+        for (const id of line.ids) this.#retries(id)
+        return
+      case 'retried':
+        for (const id of line.ids) this.#retried(id, line)
+        return
+      case 'stopped':
+        if (line.changed === line.ids.length) for (const id of line.ids) this.#over(id, line.state)
+        return
       case 'opening':
+      case 'recovering':
+      case 'recovered':
+      case 'sets':
+      case 'set':
+      case 'setting':
+      case 'backed up':
       case 'dies':
       case 'passed':
         return
@@ -170,6 +146,7 @@ class Judge {
         return
       case 'ack':
         for (const [index, id] of line.ids.entries()) this.#job(id, line.key + index).acknowledged = true
+        this.#acknowledged.push(...line.ids)
         return
       case 'start':
         this.#started(line)
@@ -200,7 +177,7 @@ class Judge {
     }
   }
 
-  #job(id: string, key: number): Job {
+  #job(id: string, key: number): JudgedJob {
     const known = this.#jobs.get(id)
     if (known !== undefined) {
       if (known.key !== key) this.#problem('doubled', `the id ${id} stands for ${known.key} and for ${key}`)
@@ -208,7 +185,7 @@ class Judge {
     }
     const twin = this.#byKey.get(key)
     if (twin !== undefined) this.#problem('doubled', `job ${key} is both ${twin.id} and ${id}`)
-    const job: Job = {
+    const job: JudgedJob = {
       id,
       key,
       acknowledged: false,
@@ -219,6 +196,9 @@ class Judge {
       unlisted: undefined,
       failedAttempt: 0,
       open: undefined,
+      superseded: undefined,
+      revived: undefined,
+      wasRevived: false,
       told: true,
       starts: [],
       intactEnds: 0,
@@ -250,10 +230,17 @@ class Judge {
     if (attempt < job.attempt) this.#problem('attempts', `job ${key} ran attempt ${job.attempt}, and then ${attempt}`)
     if (attempt <= job.failedAttempt)
       this.#problem('attempts', `attempt ${job.failedAttempt} of job ${key} had failed, and then it ran attempt ${attempt}`)
+    if (job.open !== undefined) {
+      if (job.superseded !== undefined)
+        this.#problem('overlap', `job ${key} began as ${run} while ${job.superseded.run} and ${job.open.run} had not ended`)
+      job.superseded = job.open
+      this.#superseded.add(job)
+    }
     job.attempt = attempt
     job.run = run
-    job.open = { run, incarnation: this.#now }
+    job.open = { run, attempt }
     job.told = false
+    this.#ofNow.add(job)
     job.starts.push({ incarnation: this.#now, attempt })
   }
 
@@ -276,7 +263,7 @@ class Judge {
     if (job.over !== undefined && job.over !== state) this.#problem('two ends', `job ${job.key} was ${job.over}, and is ${state}`)
     job.over = state
     job.told = true
-    job.open = undefined
+    job.open = job.superseded = undefined
   }
 
   #outcome({ id, state }: LineOf<'outcome'>): void {
@@ -291,15 +278,55 @@ class Judge {
     if (job === undefined) return
     // The next run may have begun before this was told; then it is about an earlier one.
     if (line.is === 'failed') job.failedAttempt = Math.max(job.failedAttempt, line.attempt)
+    if (job.superseded !== undefined && (line.is === 'interrupted' || line.attempt === job.superseded.attempt)) {
+      job.superseded = undefined
+      return
+    }
     if (line.is === 'interrupted' || line.attempt === job.attempt) {
       job.told = true
       job.open = undefined
     }
   }
 
+  /** From here on it may run again, if it was over. */
+  #retries(id: string): void {
+    const job = this.#jobs.get(id)
+    if (job?.over === undefined) return
+    job.wasRevived = true
+    job.revived = { from: job.over, starts: job.starts.length, isAcknowledged: false }
+    job.over = undefined
+    job.toldByEvent = false
+    // It begins anew.
+    job.attempt = job.failedAttempt = 0
+  }
+
+  #retried(id: string, { ids, changed }: LineOf<'retried'>): void {
+    const job = this.#jobs.get(id)
+    if (job?.revived === undefined) return
+    if (changed === ids.length) job.revived.isAcknowledged = true
+    if (changed > 0) return
+    job.over ??= job.revived.from
+    job.revived = undefined
+  }
+
+  #backup(held: NonNullable<Incarnation['backup']>): void {
+    const ids = new Set(held.map(({ id }) => id))
+    for (const id of this.#acknowledged.slice(0, this.#backupHolds))
+      if (!ids.has(id) && !this.#mayBePruned(this.#jobs.get(id))) this.#problem('backup', `job ${id} is not in the backup`)
+    for (const { id, key } of held)
+      if (!isPlanned(key) && (!this.#tried.has(key) || this.#refused.has(key)))
+        this.#problem('backup', `job ${key} (${id}) is in the backup, and nobody has stored it`)
+  }
+
+  #mayBePruned(job: JudgedJob | undefined): boolean {
+    return this.#journal.prunes === true && job !== undefined && (job.over === 'completed' || job.intactEnds > 0)
+  }
+
   #found(line: LineOf<'found'>): void {
-    const { key, id } = line
-    if (!this.#tried.has(key) || this.#refused.has(key)) this.#problem('unexpected', `job ${key} (${id}) is in the store`)
+    const { key, id, schedule } = line
+    const isWanted =
+      schedule === undefined ? this.#tried.has(key) && !this.#refused.has(key) : this.#settings.isMade(schedule.name)
+    if (!isWanted) this.#problem('unexpected', `job ${key} (${id}) is in the store`)
     const job = this.#job(id, key)
     if (job.found !== undefined) this.#problem('doubled', `job ${key} (${id}) is listed twice`)
     job.found = line
@@ -307,11 +334,13 @@ class Judge {
     if (!line.agrees) this.#problem('content', `get and list do not agree on job ${key} (${id})`)
   }
 
-  #finally(job: Job): void {
-    const { id, key, acknowledged, over, starts, intactEnds, unlisted, found } = job
+  #finally(job: JudgedJob): void {
+    const { id, key, acknowledged, over, starts, intactEnds, unlisted, found, revived, wasRevived, toldByEvent } = job
+    if (revived?.isAcknowledged === true && starts.length <= revived.starts && !toldByEvent)
+      this.#problem('lost', `job ${key} (${id}) was brought back, and never ran again`)
     if (found === undefined) {
-      const isPruned = this.#journal.prunes === true && (over === 'completed' || intactEnds > 0)
-      if (!isPruned && (acknowledged || starts.length > 0)) this.#problem('lost', `job ${key} (${id}) is not in the store`)
+      if (!this.#mayBePruned(job) && (acknowledged || starts.length > 0))
+        this.#problem('lost', `job ${key} (${id}) is not in the store`)
       return
     }
     const { state, attempts } = found
@@ -333,41 +362,12 @@ class Judge {
         `job ${key} (${id}) was running when process ${unlisted.by - 1} was killed, and was not listed after it`,
       )
     const numbers = attempts.map((attempt) => Number.parseInt(attempt, 10))
-    if (numbers.some((number, index) => number < (numbers[index - 1] ?? 0)))
+    if (!wasRevived && numbers.some((number, index) => number < (numbers[index - 1] ?? 0)))
       this.#problem('attempts', `the history of job ${key} goes backwards: ${attempts.join(', ')}`)
-  }
-
-  #figures(): Figures {
-    const { incarnations } = this.#journal
-    const jobs = [...this.#jobs.values()]
-    const stateCount = (state: string): number => jobs.filter(({ found }) => found?.state === state).length
-    return {
-      kills: incarnations.filter(({ killed }) => killed !== 'never').length,
-      killsInOpening: incarnations.filter(({ killed }) => killed === 'opening').length,
-      stopped: incarnations.filter(({ stopped }) => stopped).length,
-      tried: this.#tried.size,
-      acknowledged: jobs.filter(({ acknowledged }) => acknowledged).length,
-      lost: this.#problems.filter(({ check }) => check === 'lost').length,
-      unacknowledged: jobs.filter(({ acknowledged, found }) => !acknowledged && found !== undefined).length,
-      runs: jobs.reduce((sum, { starts }) => sum + starts.length, 0),
-      ranTwice: jobs.filter(ranTwice).length,
-      rescued: this.#rescued.length,
-      quarantined: this.#quarantined.length,
-      completed: stateCount('completed'),
-      cancelled: stateCount('cancelled'),
-      discarded: stateCount('discarded'),
-    }
   }
 }
 
 /** A run is named after its thread. */
 function threadOf(run: string): string {
   return run.slice(0, run.indexOf('.'))
-}
-
-function ranTwice({ starts }: Job): boolean {
-  return starts.some(({ attempt, incarnation }, index) => {
-    const before = starts[index - 1]
-    return before !== undefined && before.attempt === attempt && before.incarnation < incarnation
-  })
 }

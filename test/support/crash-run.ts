@@ -2,23 +2,23 @@
  * Runs the crash test's child again and again on one directory and kills it, and keeps what it tells. The directory is never
  * cleaned in between; the journal is this process's, so no kill can take anything from it.
  *
- * A quarter of the kills hit a process that is opening the store. A fifth of the processes are stopped first, and half of those
- * go on for a moment before they are killed. The delays are the point: they choose where the process dies.
+ * Which of them is killed when, and how else it ends, is planned in `crash-death.ts`.
  */
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 import { systemClock } from '../../src/base/clock.js'
 import { openLmdbEngine } from '../../src/store/lmdb/lmdb-engine.js'
 import type { ChildConfig } from '../fixtures/crash/child.js'
-import type { Fault } from '../fixtures/crash/faults.js'
+import { EXIT_CODE, UNCAUGHT } from '../fixtures/crash/ends.js'
 import type { Line } from '../fixtures/crash/journal-line.js'
 import { JOURNAL_FD } from '../fixtures/crash/journal-line.js'
-import type { Prng } from './prng.js'
+import type { PlantedName } from '../fixtures/crash/process-faults.js'
+import type { Death, End } from './crash-death.js'
+import { DeathPlan, die } from './crash-death.js'
 import { createPrng } from './prng.js'
 import { checkStore } from './store-check.js'
 
@@ -26,12 +26,23 @@ export interface CrashRunOptions {
   readonly directory: string
   readonly seed: number
   readonly kills: number
-  /** Planted in the processes that are killed; the last one, which drains the store, has none. */
-  readonly fault?: Fault
+  /** Planted in the processes that are killed. */
+  readonly fault?: PlantedName
+  /** Planted in the last one too, which drains the store. @defaultValue false */
+  readonly isLastFaulty?: boolean
+  /** How they end. @defaultValue killed, all of them */
+  readonly ends?: readonly End[]
+  /** That work for each process that is killed. @defaultValue 2, and 1 now and then */
+  readonly threads?: number
   /** Kill only processes that have begun to run jobs, not those that are opening the store. */
   readonly onlyAtWork?: boolean
-  /** Look at the whole store after every so many kills. @defaultValue never */
+  /**
+   * Look at the whole store after every so many kills, and more rarely as it grows: what looks cost is proportional to what the kills
+   * cost. @defaultValue never
+   */
   readonly checkEvery?: number
+  /** Told after each kill. */
+  readonly onKill?: (kills: number) => void
 }
 
 /** One process. */
@@ -40,6 +51,10 @@ export interface Incarnation {
   /** When it was killed; `never` when it was to end by itself. */
   readonly killed: 'opening' | 'running' | 'never'
   readonly stopped: boolean
+  /** How it was made to end. @defaultValue `'SIGKILL'`, unless it was to end by itself */
+  readonly end?: End
+  /** The copy of the store that it made, if there is one: the jobs in it. */
+  readonly backup?: readonly { readonly id: string; readonly key: number }[]
   /** In the order in which they were written, over all threads. */
   readonly lines: readonly Line[]
   /** What is wrong with how the process lived or ended, its journal aside. */
@@ -62,65 +77,67 @@ const CHILD = fileURLToPath(new URL('../fixtures/crash/child.js', import.meta.ur
  */
 const SILENCE_MS = 60_000
 const SILENCE_PROCESSES = 5
-/** Somewhat more than the quarter that is to hit it: some are too late. */
-const OPENING_SHARE = 0.3
-/** Until it is measured. */
-const FIRST_OPEN_MS = 20
+/** How much larger the store may have grown until it is looked at again. */
+const LOOK_GROWTH = 1.1
+/** Every so many processes one works with a single thread, as the last one does: then the order of first runs can be told. */
+const SINGLE_EVERY = 4
+/** It was told to end, and none of its threads can do anything any more. */
+const END_MS = 20_000
+/** Node's, for an error that nobody catches. */
+const UNCAUGHT_CODE = 1
 /** Unfinished jobs of earlier processes that a process is told of. */
 const FOLLOWED = 40
 
 export async function crashRun(options: CrashRunOptions): Promise<Journal> {
   const { seed, kills, checkEvery = Infinity, directory } = options
-  const prng = createPrng(seed)
+  const plan = new DeathPlan(createPrng(seed), options)
   const incarnations: Incarnation[] = []
-  let openMs = FIRST_OPEN_MS
+  const open = new OpenJobs()
+  let looked = 0
   for (let number = 1; number <= kills + 1; number++) {
-    const death = number > kills ? undefined : planDeath(prng, openMs, options.onlyAtWork === true)
-    const life = new Life(CHILD, configOf(options, number, incarnations), death)
+    const death = number > kills ? undefined : plan.next()
+    const life = new Life(CHILD, configOf(options, number, open), death)
     const problems = await life.run()
-    if (life.openMs > 0) openMs += (life.openMs - openMs) / 4
-    const looks = death === undefined || number % checkEvery === 0
+    plan.lived(life)
+    open.take(life.lines)
+    const looks = death === undefined || (number % checkEvery === 0 && number >= looked * LOOK_GROWTH)
+    if (looks) looked = number
     const storeProblems = looks ? await lookInto(directory, death !== undefined) : []
     const killed = death === undefined ? 'never' : life.openMs === 0 ? 'opening' : 'running'
-    incarnations.push({ number, killed, stopped: death?.stop !== undefined, lines: life.lines, problems, storeProblems })
+    const stopped = death?.stop !== undefined
+    const end = death === undefined ? {} : { end: death.end }
+    incarnations.push({ number, killed, stopped, ...end, lines: life.lines, problems, storeProblems })
+    options.onKill?.(number)
   }
   return { seed, incarnations }
 }
 
-/** How a process is to be killed: so long after the first line of a kind, and whether it is stopped first. */
-interface Death {
-  readonly cue: 'opening' | 'open' | 'start'
-  readonly delayMs: number
-  readonly stop: { readonly forMs: number; readonly goOnMs: number | undefined } | undefined
-}
-
-/** Most of those that have opened the store are let do some work: threads take longer to start than the executor. */
-function planDeath(prng: Prng, openMs: number, onlyAtWork: boolean): Death {
-  const stop =
-    prng.next() < 0.2 ? { forMs: 5 + prng.below(35), goOnMs: prng.next() < 0.5 ? prng.below(20) : undefined } : undefined
-  if (prng.next() < OPENING_SHARE && !onlyAtWork) return { cue: 'opening', delayMs: prng.next() * openMs * 1.1, stop }
-  const cue = prng.next() < 0.25 && !onlyAtWork ? 'open' : 'start'
-  return { cue, delayMs: prng.next() ** 2 * 400, stop }
-}
-
-function configOf(options: CrashRunOptions, incarnation: number, before: readonly Incarnation[]): ChildConfig {
+function configOf(options: CrashRunOptions, incarnation: number, open: OpenJobs): ChildConfig {
   const { directory, seed, fault, kills } = options
+  const planted = fault === undefined ? {} : { fault }
   const base = { directory, seed, incarnation }
-  if (incarnation > kills) return { ...base, mode: 'drain', follow: [] }
-  return { ...base, mode: 'run', follow: openJobs(before).slice(-FOLLOWED), ...(fault !== undefined && { fault }) }
+  if (incarnation > kills)
+    return { ...base, threads: 1, mode: 'drain', follow: [], ...(options.isLastFaulty === true && planted) }
+  const threads = options.threads ?? (incarnation % SINGLE_EVERY === 0 ? 1 : 2)
+  return { ...base, threads, mode: 'run', follow: open.latest(FOLLOWED), ...planted }
 }
 
 /** Acknowledged jobs that nobody has told the end of, in the order of their acknowledgement. */
-export function openJobs(incarnations: readonly Incarnation[]): { id: string; key: number }[] {
-  const open = new Map<string, number>()
-  for (const { lines } of incarnations) {
+export class OpenJobs {
+  readonly #keys = new Map<string, number>()
+
+  take(lines: readonly Line[]): void {
     for (const line of lines) {
-      if (line.is === 'ack') for (const [index, id] of line.ids.entries()) open.set(id, line.key + index)
-      if (line.is === 'result' || line.is === 'outcome') open.delete(line.id)
-      if (line.is === 'open') for (const id of line.quarantined) open.delete(id)
+      if (line.is === 'ack') for (const [index, id] of line.ids.entries()) this.#keys.set(id, line.key + index)
+      if (line.is === 'retries') for (const [index, id] of line.ids.entries()) this.#keys.set(id, line.keys[index] ?? 0)
+      if (line.is === 'result' || line.is === 'outcome') this.#keys.delete(line.id)
+      if (line.is === 'open') for (const id of line.quarantined) this.#keys.delete(id)
     }
   }
-  return Array.from(open, ([id, key]) => ({ id, key }))
+
+  latest(count: number): { id: string; key: number }[] {
+    return Array.from(this.#keys, ([id, key]) => ({ id, key })).slice(-count)
+  }
 }
 
 /** Checks the store itself, while no process has it open. */
@@ -142,7 +159,10 @@ export class Life {
   readonly #config: object
   readonly #death: Death | 'its own' | undefined
   readonly #problems: string[] = []
+  /** How long from reading what a dead process held until what was made of it was durable; 0 if it did not get there. */
+  recoveryMs = 0
   #openingAt = 0
+  #recoveringAt = 0
   #onLine: (line: Line) => void = () => undefined
 
   /** @param death - `its own`: the process kills itself, or comes to its end */
@@ -163,6 +183,7 @@ export class Life {
     for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (noise += String(chunk)))
     this.#read(child.stdio[JOURNAL_FD] as Readable)
     let isHeard = false
+    let overdue: NodeJS.Timeout | undefined
     const limit = setTimeout(() => {
       isHeard = false
       void this.#hangs(child, () => isHeard).then((hangs) => {
@@ -181,14 +202,16 @@ export class Life {
       // Its death is on its way.
       this.#onLine = () => undefined
       clearTimeout(limit)
-      void die(child, death)
+      void die(child, death).then(() => {
+        if (!isOver(child)) overdue = setTimeout(() => void this.#lingers(child), END_MS)
+      })
     }
     const [code, signal] = await ended
     clearTimeout(limit)
-    const mayEnd = death === undefined || death === 'its own'
-    const isExpected = signal === 'SIGKILL' || (mayEnd && code === 0)
-    if (!isExpected) this.#problems.push(`it ended by itself: exit code ${code}, signal ${signal}`)
-    if (noise !== '') this.#problems.push(`it printed: ${noise.slice(0, 3000)}`)
+    clearTimeout(overdue)
+    if (!this.#isExpected(code, signal)) this.#problems.push(`it ended by itself: exit code ${code}, signal ${signal}`)
+    const isUncaught = typeof death === 'object' && death.end === 'throw' && noise.includes(UNCAUGHT)
+    if (noise !== '' && !isUncaught) this.#problems.push(`it printed: ${noise.slice(0, 3000)}`)
     return this.#problems
   }
 
@@ -196,9 +219,23 @@ export class Life {
   async #hangs(child: ChildProcess, isHeard: () => boolean): Promise<boolean> {
     for (let processes = 0; processes < SILENCE_PROCESSES; processes++) {
       await once(spawn(process.execPath, ['-e', '0'], { stdio: 'ignore' }), 'close')
-      if (isHeard() || child.exitCode !== null || child.signalCode !== null) return false
+      if (isHeard() || isOver(child)) return false
     }
     return true
+  }
+
+  /** It was told to end, and does not. */
+  async #lingers(child: ChildProcess): Promise<void> {
+    if (!(await this.#hangs(child, () => false))) return
+    this.#problems.push('it hung at its end')
+    child.kill('SIGKILL')
+  }
+
+  #isExpected(code: number | null, signal: string | null): boolean {
+    const death = this.#death
+    if (death === undefined || death === 'its own') return signal === 'SIGKILL' || code === 0
+    if (death.end === 'exit') return code === EXIT_CODE
+    return death.end === 'throw' ? code === UNCAUGHT_CODE : signal === death.end
   }
 
   #stage(): string {
@@ -223,19 +260,12 @@ export class Life {
     this.lines.push(line)
     if (line.is === 'opening') this.#openingAt = performance.now()
     if (line.is === 'open') this.openMs = performance.now() - this.#openingAt
+    if (line.is === 'recovering') this.#recoveringAt = performance.now()
+    if (line.is === 'recovered') this.recoveryMs = performance.now() - this.#recoveringAt
     this.#onLine(line)
   }
 }
 
-async function die(child: ChildProcess, { delayMs, stop }: Death): Promise<void> {
-  await sleep(delayMs)
-  if (stop !== undefined) {
-    child.kill('SIGSTOP')
-    await sleep(stop.forMs)
-    if (stop.goOnMs !== undefined) {
-      child.kill('SIGCONT')
-      await sleep(stop.goOnMs)
-    }
-  }
-  child.kill('SIGKILL')
+function isOver({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null
 }

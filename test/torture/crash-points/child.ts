@@ -4,21 +4,20 @@
  *
  * Argument: a `PointChildConfig` as JSON. Tells its parent by `journal-line`.
  */
-import { systemClock } from '../../../src/base/clock.js'
-import { openExecutorWith } from '../../../src/executor/open-executor.js'
 import type { Executor } from '../../../src/index.js'
-import { openLmdbEngine } from '../../../src/store/lmdb/lmdb-engine.js'
 import { Calls, complain, drain, listen, settled } from '../../fixtures/crash/caller.js'
-import type { Fault } from '../../fixtures/crash/faults.js'
-import { openFaultyEngine } from '../../fixtures/crash/faults.js'
 import type { Act } from '../../fixtures/crash/inputs.js'
-import { actOf } from '../../fixtures/crash/inputs.js'
+import { actOf, keyOf } from '../../fixtures/crash/inputs.js'
 import { tiny, work } from '../../fixtures/crash/jobs.js'
 import { tell } from '../../fixtures/crash/journal-line.js'
+import type { Known } from '../../fixtures/crash/operator.js'
+import { Operator, tellSettings } from '../../fixtures/crash/operator.js'
+import type { PlantedName } from '../../fixtures/crash/process-faults.js'
+import { beginWith, engineWith, openWith } from '../../fixtures/crash/process-faults.js'
 import type { Prng } from '../../support/prng.js'
 import { createPrng } from '../../support/prng.js'
 import { dieAt, pass, placesPassed, watchEngine, watchEvents, watchThreads } from './points.js'
-import { passing } from './jobs.js'
+import { passing, planned } from './jobs.js'
 
 export interface PointChildConfig {
   readonly directory: string
@@ -29,7 +28,9 @@ export interface PointChildConfig {
   readonly place: number
   /** How many completed jobs are kept. */
   readonly keeps: number
-  readonly fault?: Fault
+  /** Where a copy of the store is made. */
+  readonly backup: string
+  readonly fault?: PlantedName
   /** Jobs of earlier processes whose results are awaited. */
   readonly follow: readonly { readonly id: string; readonly key: number }[]
 }
@@ -37,23 +38,30 @@ export interface PointChildConfig {
 /** Longer than it takes to cancel; what was not cancelled comes to its end nevertheless. */
 const LATER_MS = 600
 
+/** What its steps pause, and what they plan. */
+const HALTED = 'halted'
+const TICKING = 'ticking'
+const FAR = 'far'
+const TICK_MS = 1000
+const FAR_MS = 3_600_000
+
 async function open({ directory, keeps, fault }: PointChildConfig): Promise<Executor> {
   tell({ is: 'opening' })
   pass('open: before')
-  const options = { durability: 'disk', clock: systemClock } as const
-  const engine = fault === undefined ? await openLmdbEngine(directory, options) : await openFaultyEngine(directory, fault)
+  const engine = await engineWith(directory, fault)
   pass('open: files open')
   const settings = {
     path: directory,
-    jobs: [work, tiny, passing],
+    jobs: [work, tiny, passing, planned],
     threads: 2,
-    queues: { narrow: { concurrency: 1 }, other: {} },
+    queues: { narrow: { concurrency: 1 }, other: {}, [HALTED]: {} },
     retain: { jobs: Infinity, age: Infinity, completed: { jobs: keeps === 0 ? Infinity : keeps } },
     abortGrace: 20,
   }
-  const executor = await openExecutorWith(settings, { engine: watchEngine(engine) })
+  const executor = await openWith(settings, watchEngine(engine), fault)
   pass('open: done, nothing told')
   listen(executor)
+  await tellSettings(executor, [HALTED], [TICKING, FAR])
   watchEvents(executor)
   pass('open: done')
   return executor
@@ -82,6 +90,11 @@ class Script {
       () => this.#cancels(),
       () => this.#uniques(),
       () => this.#limits(),
+      () => this.#halts(),
+      () => this.#plans(),
+      () => this.#operates(),
+      () => this.#changesMany(),
+      () => this.#copies(),
       () => this.#reopens(),
       () => this.#prunes(),
     ]
@@ -167,6 +180,81 @@ class Script {
     await calls.one({ unique: { key: 'first', while: 'waiting' } }, this.#keyOf('plain'))
   }
 
+  get #operator(): Operator {
+    return new Operator(this.#calls, this.#config.seed)
+  }
+
+  /** A queue that is paused, is given jobs, and goes on; and how many of them run at a time. */
+  async #halts(): Promise<void> {
+    const [calls, operator] = [this.#calls, this.#operator]
+    // Of what an earlier process has left there, nothing is to begin while it is being paused.
+    await settled(calls.executor)
+    await operator.pause(HALTED)
+    await Promise.all([
+      calls.many(true, 3, { queue: HALTED }),
+      calls.one({ queue: HALTED, priority: 1 }, this.#keyOf('plain')),
+      operator.setConcurrency(HALTED, 1),
+    ])
+    await operator.resume(HALTED)
+    await operator.setConcurrency(HALTED, undefined)
+  }
+
+  /** One schedule that goes on until the last process, one that is changed and removed before its first run. */
+  async #plans(): Promise<void> {
+    const operator = this.#operator
+    await Promise.all([operator.schedule(TICKING, TICK_MS, planned), operator.schedule(FAR, FAR_MS, planned)])
+    await operator.schedule(FAR, 2 * FAR_MS, planned)
+    await operator.unschedule(FAR)
+  }
+
+  /** Brings back a job that was discarded and one that was cancelled, discards one that waits and one that runs. */
+  async #operates(): Promise<void> {
+    const [calls, operator] = [this.#calls, this.#operator]
+    const fatal = await this.#one('fatal')
+    await settled(calls.executor)
+    if (fatal !== undefined) await operator.retry([fatal])
+    const cancelled = await this.#one('plain', LATER_MS)
+    if (cancelled !== undefined) {
+      await calls.cancel(cancelled.id)
+      await operator.retry([cancelled])
+    }
+    const waiting = await this.#one('plain', LATER_MS)
+    if (waiting !== undefined) await operator.discard(waiting)
+    const begun = new Promise<void>((resolve) => calls.executor.on('started', () => resolve()))
+    const running = await this.#one('waits')
+    await begun
+    if (running !== undefined) await operator.discard(running)
+  }
+
+  async #changesMany(): Promise<void> {
+    const [calls, operator] = [this.#calls, this.#operator]
+    const from = calls.numbers
+    const ids = await calls.many(true, 4, { delay: LATER_MS, queue: 'other' })
+    await operator.stopMany('cancelled', ids)
+    const keyOfFirst = keyOf(this.#config.incarnation, from, true)
+    await operator.retry(ids.map((id, index) => ({ id, key: keyOfFirst + index })))
+    await operator.stopMany('discarded', await calls.many(true, 3, { delay: LATER_MS }))
+  }
+
+  /** While jobs come and go. */
+  async #copies(): Promise<void> {
+    await this.#calls.many(true, 3, {})
+    await Promise.all([
+      this.#operator.backUp(this.#config.backup),
+      this.#calls.many(true, 5, {}),
+      this.#calls.one({ delay: 10 }, this.#keyOf('bulky')),
+    ])
+  }
+
+  /** A job that does so, if it was stored. */
+  async #one(act: Act, delay?: number): Promise<Known | undefined> {
+    const key = this.#keyOf(act)
+    const before = this.#calls.ids.length
+    await this.#calls.one(delay === undefined ? {} : { delay }, key)
+    const id = this.#calls.ids[before]
+    return id === undefined ? undefined : { id, key }
+  }
+
   /** With something running, something waiting, and a call that is cut off. */
   async #reopens(): Promise<void> {
     await Promise.all([this.#calls.one({}, this.#keyOf('spin')), this.#calls.many(true, 3, { delay: 40 })])
@@ -191,11 +279,18 @@ class Script {
 
 const config = JSON.parse(process.argv[2] ?? '') as PointChildConfig
 process.on('warning', (warning) => complain('a warning', warning))
+beginWith(config.fault)
 dieAt(config.place)
 watchThreads()
 const executor = await open(config)
-if (config.mode === 'drain') await drain(executor, config)
-else {
+if (config.mode === 'drain') {
+  const operator = new Operator(new Calls(executor, config), config.seed)
+  await operator.resume(HALTED)
+  // What was due until now runs first, and nothing is planned while it is listed.
+  await executor.drain()
+  await operator.unschedule(TICKING)
+  await drain(executor, config)
+} else {
   await new Script(executor, config).run()
   tell({ is: 'passed', places: placesPassed() })
 }

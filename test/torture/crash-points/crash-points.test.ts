@@ -6,12 +6,20 @@ import { createPrng, seedOfRun } from '../../support/prng.js'
 import { OLD_FORMATS } from '../../support/old-stores.js'
 import { migrationRun } from './migration.js'
 import { pointRun } from './point-run.js'
-import { count, figuresOf, newTally } from './rung.js'
+import { showing, tooFew } from '../rung.js'
+import { count, figuresOf, newTally, placesOf } from './rung.js'
 
 const PLACES = 10
 const MIGRATION_PLACES = 4
-/** About as many as a history has. */
-const HIGHEST = 360
+/** Two processes die in each run, but where the history is shorter than that. */
+const LEAST = {
+  histories: 1,
+  kills: PLACES,
+  'different places': PLACES / 2,
+  acknowledged: 5 * PLACES,
+  runs: 5 * PLACES,
+  backups: 1,
+}
 const skip = process.platform === 'win32'
 
 it(`a history dies at ${PLACES} of its places`, { skip }, async (t) => {
@@ -19,13 +27,15 @@ it(`a history dies at ${PLACES} of its places`, { skip }, async (t) => {
   t.diagnostic(`MILLRACE_SEED=${seed}`)
   const prng = createPrng(seed)
   const tally = newTally()
+  // Once without a death: each of its steps comes to its end.
+  const places = await placesOf(seed, tally)
   const next = async (): Promise<void> => {
-    for (let place = 0; place < PLACES; place += 2) count(tally, await pointRun({ seed, place: 1 + prng.below(HIGHEST) }))
+    for (let place = 0; place < PLACES; place += 2) count(tally, await pointRun({ seed, place: 1 + prng.below(places) }))
   }
   await Promise.all([next(), next()])
-  t.diagnostic(JSON.stringify(figuresOf(tally)))
-  assertHeld(tally.violations, `MILLRACE_SEED=${seed}`)
-  assert.ok(tally.kills > PLACES / 2 && tally.acknowledged > 0, 'hardly anything died')
+  const figures = figuresOf(tally)
+  t.diagnostic(JSON.stringify(figures))
+  assertHeld([...tally.violations, ...tooFew({ least: LEAST }, figures)], `MILLRACE_SEED=${seed}`)
 })
 
 for (const format of OLD_FORMATS) {
@@ -46,7 +56,7 @@ for (const format of OLD_FORMATS) {
 it('a store that acknowledges before the commit is seen', { skip }, async () => {
   for (let place = 60; place < 200; place += 7) {
     const { violations } = await pointRun({ seed: 1, place, fault: 'acknowledges before the commit' })
-    if (violations.length > 0) return
+    if (showing({ seenBy: /: (?:lost|backup): / }, violations) !== undefined) return
   }
   assert.fail('nobody saw it')
 })

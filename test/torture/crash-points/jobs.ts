@@ -1,4 +1,4 @@
-/** A job that passes places inside its thread: before, in and after its run, and around its thread's state. */
+/** Jobs of the history: one that passes places inside its thread, before, in and after its run and around its thread's state, and that of the schedules. */
 import { defineJob } from '../../../src/job/define-job.js'
 import { outputOf } from '../../fixtures/crash/inputs.js'
 import { begin } from '../../fixtures/crash/jobs.js'
@@ -24,6 +24,18 @@ export const passing = defineJob({
     pass('job: before its end')
     setTimeout(() => pass('job: batch returned'), 0)
     tell({ is: 'end', key, run, intact: true })
+    return outputOf(seed, key)
+  },
+})
+
+/** Told apart by the instants that they are planned for. */
+export const planned = defineJob({
+  name: 'planned',
+  module: import.meta.url,
+  run({ seed, key }: { seed: number; key: number }, ctx) {
+    const instant = ctx.job.schedule?.plannedAt ?? key
+    const run = begin(instant, ctx)
+    tell({ is: 'end', key: instant, run, intact: true })
     return outputOf(seed, key)
   },
 })

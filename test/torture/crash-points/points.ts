@@ -56,6 +56,15 @@ export function watchEngine(engine: Engine): Engine {
       setImmediate(() => pass(`${what}: told`))
     },
     stats: () => engine.stats(),
+    ...(engine.copy !== undefined && {
+      copy: async (file: string) => {
+        pass('copy: before')
+        const copied = engine.copy!(file)
+        setImmediate(() => pass('copy: under way'))
+        await copied
+        pass('copy: written')
+      },
+    }),
     close: async () => {
       pass('close: files open')
       await engine.close()

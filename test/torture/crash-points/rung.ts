@@ -4,6 +4,8 @@
  * to the opening of a store of an earlier format.
  */
 import type { Fault } from '../../fixtures/crash/faults.js'
+import type { PlantedName } from '../../fixtures/crash/process-faults.js'
+import { subjectOf } from '../../fixtures/crash/process-faults.js'
 import { createPrng } from '../../support/prng.js'
 import type { PlantedFault, Rung, RungOptions, RungReport } from '../rung.js'
 import { OLD_FORMATS } from '../../support/old-stores.js'
@@ -15,16 +17,17 @@ export interface Tally {
   kills: number
   acknowledged: number
   runs: number
+  backups: number
   histories: number
   readonly places: Set<string>
   readonly violations: string[]
 }
 
 export function newTally(): Tally {
-  return { kills: 0, acknowledged: 0, runs: 0, histories: 0, places: new Set(), violations: [] }
+  return { kills: 0, acknowledged: 0, runs: 0, backups: 0, histories: 0, places: new Set(), violations: [] }
 }
 
-export function count(tally: Tally, { diedAt, acknowledged, runs, violations }: PointReport): void {
+export function count(tally: Tally, { diedAt, acknowledged, runs, backups = 0, violations }: PointReport): void {
   for (const place of diedAt) {
     if (place === undefined) continue
     tally.kills++
@@ -32,6 +35,7 @@ export function count(tally: Tally, { diedAt, acknowledged, runs, violations }: 
   }
   tally.acknowledged += acknowledged
   tally.runs += runs
+  tally.backups += backups
   tally.violations.push(...violations)
 }
 
@@ -75,24 +79,39 @@ async function run({ seed, minutes, progress }: RungOptions): Promise<RungReport
   }
 }
 
-export function figuresOf({ kills, acknowledged, runs, histories, places, violations }: Tally): RungReport['figures'] {
-  return { histories, kills, 'different places': places.size, acknowledged, runs, violations: violations.length }
+export function figuresOf({ kills, acknowledged, runs, backups, histories, places, violations }: Tally): RungReport['figures'] {
+  return { histories, kills, 'different places': places.size, acknowledged, runs, backups, violations: violations.length }
 }
 
 /** Places at which a fault is looked for at most: chance decides which of them it shows at, and a torn commit shows at few. */
 const FAULT_PLACES = 100
+/** Places that nothing planted dies at, in each kind of history. */
+const CONTROL_PLACES = 4
 
-function planted(fault: Fault): PlantedFault {
+/** The histories of even seeds prune. */
+function seedThat(prunes: boolean, seed: number): number {
+  return prunes ? 2 * (1 + (seed >> 1)) : seed | 1
+}
+
+async function* someReports(seed: number, count: number, fault?: PlantedName): AsyncGenerator<PointReport> {
+  const prng = createPrng(seed)
+  const whole = await pointRun({ seed, place: 0 })
+  yield whole
+  for (let tries = 0; tries < count; tries++)
+    yield await pointRun({ seed, place: 1 + prng.below(whole.places ?? 1), ...(fault !== undefined && { fault }) })
+}
+
+function planted(fault: PlantedName, seenBy: RegExp, prunes = false): PlantedFault {
   return {
-    name: `store that ${fault}`,
+    name: `${subjectOf(fault)} that ${fault}${prunes ? ', in a history that prunes' : ''}`,
+    seenBy,
     run: async ({ seed }) => {
-      const prng = createPrng(seed)
-      const places = await placesOf(seed, newTally())
-      for (let tries = 0; tries < FAULT_PLACES; tries++) {
-        const { violations } = await pointRun({ seed: seed | 1, place: 1 + prng.below(places), fault })
-        if (violations.length > 0) return violations
+      const found: string[] = []
+      for await (const { violations } of someReports(seedThat(prunes, seed), FAULT_PLACES, fault)) {
+        found.push(...violations)
+        if (violations.some((violation) => seenBy.test(violation))) break
       }
-      return []
+      return found
     },
   }
 }
@@ -100,37 +119,72 @@ function planted(fault: Fault): PlantedFault {
 /** Places of a migration at which a fault is looked for: from its recovery on, every fourth. */
 const MIGRATION_PLACES = { from: 4, to: 60, step: 4 }
 
-function plantedInMigration(fault: Fault): PlantedFault {
+function plantedInMigration(fault: Fault, seenBy: RegExp): PlantedFault {
   return {
-    name: `store of an earlier format that ${fault}`,
+    name: `a store of an earlier format that ${fault}`,
+    seenBy,
     run: async () => {
+      const found: string[] = []
       const [format] = OLD_FORMATS
       const { jobs } = await migrationRun({ format, place: 0 })
       const { from, to, step } = MIGRATION_PLACES
       for (let place = from; place < to; place += step) {
         const { violations } = await migrationRun({ format, place, expected: jobs, fault })
-        if (violations.length > 0) return violations
+        found.push(...violations)
+        if (violations.some((violation) => seenBy.test(violation))) break
       }
-      return []
+      return found
     },
   }
 }
+
+/** Nothing planted: some places of a history that keeps everything, of one that prunes, and of a migration. */
+async function control({ seed }: RungOptions): Promise<string[]> {
+  const found: string[] = []
+  for (const prunes of [false, true])
+    for await (const { violations } of someReports(seedThat(prunes, seed), CONTROL_PLACES)) found.push(...violations)
+  const [format] = OLD_FORMATS
+  const { jobs, violations } = await migrationRun({ format, place: 0 })
+  found.push(...violations)
+  const { from, to } = MIGRATION_PLACES
+  for (const place of [from, (from + to) >> 1]) found.push(...(await migrationRun({ format, place, expected: jobs })).violations)
+  return found
+}
+
+/** What a fault in the store may do to a history: the judge's own checks, or the audit of the store. */
+const STORE = /: (?:store|lost|unfinished): /
+const RECOVERY = /: (?:recovery|unrecorded run): /
 
 export const rung: Rung = {
   name: 'crash-points',
   summary: 'a process that dies at any place of its history loses nothing and repeats nothing that was over',
   defaultMinutes: 30,
   run,
+  least: {
+    kills: 40,
+    'kills in migrations': 20,
+    'different places': 25,
+    acknowledged: 100,
+    runs: 100,
+    backups: 10,
+  },
+  control,
   faults: [
-    planted('acknowledges before the commit'),
-    planted('tears commits in two'),
-    planted('skips recovery'),
-    planted('loses claims'),
-    planted('loses marks'),
-    planted('loses the removal of pages'),
-    planted('loses outcomes'),
-    plantedInMigration('acknowledges before the commit'),
-    plantedInMigration('skips recovery'),
-    plantedInMigration('loses counters'),
+    planted('acknowledges before the commit', /: (?:lost|backup): /),
+    planted('tears commits in two', STORE),
+    planted('skips recovery', RECOVERY),
+    planted('loses claims', RECOVERY),
+    planted('loses marks', /: (?:store|ran after over|two ends): /),
+    planted('loses the removal of pages', /: (?:store|ran after over|two ends): /),
+    planted('loses outcomes', STORE),
+    planted('acknowledges before the commit', /: lost: /, true),
+    planted('loses marks', /: (?:store|ran after over|two ends): /, true),
+    planted('loses outcomes', STORE, true),
+    planted('forgets what is set', /: (?:setting|paused): /),
+    planted('takes back no job that was over', /: lost: .* was brought back/),
+    planted('leaves a job out of copies', /: backup: /),
+    plantedInMigration('acknowledges before the commit', /lost|came from nowhere|was told to be|ended again/),
+    plantedInMigration('skips recovery', /has lost attempts/),
+    plantedInMigration('loses counters', /store: /),
   ],
 }
