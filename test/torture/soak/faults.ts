@@ -32,7 +32,7 @@ export interface SoakFault {
 const ROUNDS_A_READER = 3
 /** From this round on a priority waits, and how much more with each. */
 const ROUND_LATE = 28
-const LATER_MS = 350
+const LATER_MS = 500
 /** Long enough for every other step, with as many processes as have to come and go. */
 const SHORT_SILENCE: Silence = { ms: 10_000, processes: 5 }
 
