@@ -7,15 +7,23 @@ import { checkStore } from '../../support/store-check.js'
 import { endOf, hashOf, soakJob, type SoakInput } from '../../fixtures/torture/soak-job.js'
 
 /** Makes a copy, looks through it, runs what waits in it, and removes it. Returns what is wrong. */
-export async function checkCopy(executor: Executor, path: string, promised: ReadonlySet<string>): Promise<string[]> {
+export async function checkCopy(
+  executor: Executor,
+  path: string,
+  promised: ReadonlySet<string>,
+  onStep: (stage?: string) => void,
+): Promise<string[]> {
   const wanted = [...promised]
   const before = totalOf(executor)
+  onStep('backup')
   await executor.backup(path)
   const after = totalOf(executor)
   const found: string[] = []
+  onStep('the check of the copy')
   const engine = await openLmdbEngine(path, { durability: 'process', clock: systemClock })
   found.push(...checkStore(engine, {}))
   await engine.close()
+  onStep('the work that waits in the copy')
   const copy = await openExecutor({ path, jobs: [soakJob], threads: 1, queues: { bulk: {}, urgent: {} }, abortGrace: 0 })
   const over = totalOf(copy)
   if (over < before || over > after) found.push(`${over} jobs are over in it, ${before} were before and ${after} after`)
@@ -26,9 +34,10 @@ export async function checkCopy(executor: Executor, path: string, promised: Read
     if (hashOf(bytes) !== hash) found.push(`job ${id}: its input is not what was enqueued`)
     if (ends === 'waits') await copy.cancel(id)
   }
-  await allOver(copy)
+  await allOver(copy, onStep)
   for await (const { id, state, input } of copy.list())
     if (state !== endOf(input as SoakInput)) found.push(`job ${id} is ${state}`)
+  onStep('close of the copy')
   await copy.close()
   await rm(path, { recursive: true })
   return found.map((problem) => `the copy: ${problem}`)
@@ -40,7 +49,7 @@ function totalOf(executor: Executor): number {
 }
 
 /** Retries and delayed jobs are not drained: each that comes due is another time of work, with an end that is told. */
-async function allOver(executor: Executor): Promise<void> {
+async function allOver(executor: Executor, onStep: () => void): Promise<void> {
   // Jobs that are not due yet do not keep the process alive.
   const alive = setInterval(() => undefined, 1000)
   for (;;) {
@@ -49,6 +58,7 @@ async function allOver(executor: Executor): Promise<void> {
     const { available, running, retryable, scheduled } = await executor.counts()
     if (available + running + retryable + scheduled === 0) break
     await idle
+    onStep()
   }
   clearInterval(alive)
 }

@@ -9,6 +9,10 @@ import { endOf, hashOf, soakJob, type SoakInput } from '../../fixtures/torture/s
 import { checkCopy } from './copy.js'
 
 const QUEUES = ['default', 'bulk', 'urgent'] as const
+const PRIORITIES = [-1, 0, 1] as const
+/** A queue and a priority. */
+export type Lane = `${(typeof QUEUES)[number]} ${(typeof PRIORITIES)[number]}`
+export const LANES: readonly Lane[] = QUEUES.flatMap((queue) => PRIORITIES.map((priority): Lane => `${queue} ${priority}`))
 /** Of a round: small enough that each ends within a second or two. */
 const JOBS_A_ROUND = 60
 /** What native Buffers of the largest payloads are cut from: random bytes are slow to make. */
@@ -21,17 +25,18 @@ type End = 'completed' | 'discarded' | 'cancelled'
 export interface LoadOptions {
   readonly seed: number
   readonly directory: string
+  /** Told of every step, by where it leads; and of every job that ended. */
+  readonly onStep: (stage?: string) => void
+  readonly onViolation: (violation: string) => void
   /** For planted faults. */
   readonly onJob?: (input: SoakInput) => void
   readonly retain?: number
-  readonly onOpen?: (directory: string) => Promise<void>
 }
 
 export class Load {
-  readonly violations: string[] = []
   readonly ended: Record<End, number> = { completed: 0, discarded: 0, cancelled: 0 }
-  /** The longest wait of any job from its enqueueing, or when it was due, to its first start, since the last time it was asked. */
-  #oldestWaitMs = 0
+  /** From a job's enqueueing, or when it was due, to its first start, since they were asked for the last time. */
+  readonly #longestWaitsMs = new Map<Lane, number>()
   readonly #prng: Prng
   readonly #pool: Buffer
   readonly #options: LoadOptions
@@ -40,7 +45,7 @@ export class Load {
   #keys = 0
   #rounds = 0
   #copies = 0
-  readonly #due = new Map<string, number>()
+  readonly #due = new Map<string, { readonly lane: Lane; readonly at: number }>()
   /** Acknowledged, and not over as far as anybody was told. */
   readonly #promised = new Set<string>()
 
@@ -69,15 +74,21 @@ export class Load {
     return this.#engine?.readers ?? 0
   }
 
-  takeOldestWait(): number {
-    const oldest = this.#oldestWaitMs
-    this.#oldestWaitMs = 0
-    return oldest
+  /** The store's directory. */
+  get path(): string {
+    return join(this.#options.directory, 'store')
+  }
+
+  takeLongestWaits(): Record<`waitMs ${Lane}`, number> {
+    const waits = Object.fromEntries(LANES.map((lane) => [`waitMs ${lane}`, this.#longestWaitsMs.get(lane) ?? 0]))
+    this.#longestWaitsMs.clear()
+    return waits as Record<`waitMs ${Lane}`, number>
   }
 
   async open(): Promise<void> {
-    const { directory, retain = 200, onOpen } = this.#options
-    const path = join(directory, 'store')
+    const { retain = 200, onStep } = this.#options
+    const { path } = this
+    onStep('opening')
     this.#engine = await openLmdbEngine(path, { durability: 'disk', clock: systemClock })
     this.#executor = await openExecutorWith(
       {
@@ -91,10 +102,11 @@ export class Load {
       },
       { engine: this.#engine },
     )
-    await onOpen?.(path)
     this.#executor.on('started', ({ job, attempt, at }) => {
       const due = this.#due.get(job.id)
-      if (due !== undefined && attempt === 1) this.#oldestWaitMs = Math.max(this.#oldestWaitMs, at - due)
+      if (due !== undefined && attempt === 1) {
+        this.#longestWaitsMs.set(due.lane, Math.max(this.#longestWaitsMs.get(due.lane) ?? 0, at - due.at))
+      }
       this.#due.delete(job.id)
     })
   }
@@ -105,8 +117,9 @@ export class Load {
     for (const [state, count] of Object.entries(this.ended)) {
       const stored = totals[state as End]
       if (stored !== count)
-        this.violations.push(`round of seed ${this.#options.seed}: ${count} jobs ${state}, and the store says ${stored}`)
+        this.#options.onViolation(`round of seed ${this.#options.seed}: ${count} jobs ${state}, and the store says ${stored}`)
     }
+    this.#options.onStep(`close after round ${this.#rounds}`)
     await this.executor.close({ grace: '10s' })
     this.#executor = undefined
     this.#due.clear()
@@ -115,21 +128,27 @@ export class Load {
   /** Enqueues a round and follows it to its end. */
   async round(): Promise<void> {
     const followed: Promise<void>[] = []
+    const round = ++this.#rounds
+    const { onStep } = this.#options
+    onStep(`round ${round}`)
     for (let left = JOBS_A_ROUND; left > 0; left--) followed.push(this.#one())
-    if (this.#rounds++ % ROUNDS_A_COPY === 0) followed.push(this.#copy())
+    if (round % ROUNDS_A_COPY === 1) followed.push(this.#copy())
     await Promise.all(followed)
     if (this.#prng.below(4) === 0) await this.#many()
+    onStep(`drain of round ${round}`)
     await this.executor.drain()
     const counts = await this.executor.counts()
     const open = counts.available + counts.running + counts.scheduled + counts.retryable
-    if (open > 0) this.violations.push(`after a drain ${open} jobs are not over`)
+    if (open > 0) this.#options.onViolation(`after a drain ${open} jobs are not over`)
   }
 
   /** While the jobs of this round run. */
   async #copy(): Promise<void> {
     while (this.#promised.size === 0) await new Promise((resolve) => setImmediate(resolve))
     const path = join(this.#options.directory, `copy-${this.#copies++}`)
-    this.violations.push(...(await checkCopy(this.executor, path, this.#promised)))
+    const { onStep, onViolation } = this.#options
+    for (const problem of await checkCopy(this.executor, path, this.#promised, onStep)) onViolation(problem)
+    onStep(`round ${this.#rounds}`)
   }
 
   #input(): SoakInput {
@@ -146,9 +165,11 @@ export class Load {
   async #one(): Promise<void> {
     const input = this.#input()
     const delayMs = this.#prng.below(10) === 0 ? this.#prng.below(300) : 0
+    const queue = this.#prng.pick(QUEUES)
+    const priority = this.#prng.pick(PRIORITIES)
     const job = await this.executor.enqueue(soakJob, input, {
-      queue: this.#prng.pick(QUEUES),
-      priority: this.#prng.below(3) - 1,
+      queue,
+      priority,
       delay: delayMs,
       // Only those that never end on their own are cancelled; on any other the cancel may come too late.
       ...(input.ends === 'waits' && { timeout: Infinity }),
@@ -156,9 +177,10 @@ export class Load {
       ...(input.ends === 'hangs once' && { timeout: 500, maxRetries: Infinity }),
     })
     this.#promised.add(job.id)
-    this.#due.set(job.id, Date.now() + delayMs)
+    this.#due.set(job.id, { lane: `${queue} ${priority}`, at: Date.now() + delayMs })
     const cancelled = input.ends === 'waits' ? await this.executor.cancel(job.id, 'the soak is done with it') : false
-    if (input.ends === 'waits' && !cancelled) this.violations.push(`job ${job.id} never ends, and its cancel came to nothing`)
+    if (input.ends === 'waits' && !cancelled)
+      this.#options.onViolation(`job ${job.id} never ends, and its cancel came to nothing`)
     await this.#follow(job, input)
   }
 
@@ -183,7 +205,7 @@ export class Load {
         output.bytes.length === bytes.length &&
         hashOf(output.bytes) === output.hash &&
         output.bytes[0] === ((bytes[0] ?? 0) ^ 0x5a)
-      if (!isRight) this.violations.push(`job ${job.id} (key ${key}): its output is not what it returned`)
+      if (!isRight) this.#options.onViolation(`job ${job.id} (key ${key}): its output is not what it returned`)
     } catch (error) {
       if (isMillraceError(error, 'MILLRACE_JOB_FAILED')) end = 'discarded'
       else if (isMillraceError(error, 'MILLRACE_JOB_CANCELLED')) end = 'cancelled'
@@ -192,6 +214,7 @@ export class Load {
     this.#due.delete(job.id)
     this.#promised.delete(job.id)
     this.ended[end]++
-    if (end !== expected) this.violations.push(`job ${job.id} (key ${key}, ${ends}): ${end} instead of ${expected}`)
+    this.#options.onStep()
+    if (end !== expected) this.#options.onViolation(`job ${job.id} (key ${key}, ${ends}): ${end} instead of ${expected}`)
   }
 }

@@ -1,5 +1,5 @@
 /** Draws the samples as SVG: one panel for each measure, one above the other, over the same seconds. */
-import { MARGINS, type Measure, type Sample } from './samples.js'
+import { measured, seriesOf, type Measure, type Sample } from './samples.js'
 
 const WIDTH = 900
 const PANEL = 130
@@ -24,7 +24,8 @@ export function roundUp(value: number): number {
 
 function panel(samples: readonly Sample[], name: Measure, top: number, settledAt: number): string {
   const endSeconds = Math.max(1, samples.at(-1)?.seconds ?? 1)
-  const most = roundUp(Math.max(...samples.map((sample) => sample[name])))
+  const series = seriesOf(samples, name)
+  const most = roundUp(Math.max(...series))
   const x = (seconds: number): number => LEFT + ((WIDTH - LEFT - RIGHT) * seconds) / endSeconds
   const y = (value: number): number => top + PANEL - 24 - ((PANEL - 24 - TOP) * value) / most
   const parts = [text(LEFT, top + 14, name)]
@@ -36,14 +37,14 @@ function panel(samples: readonly Sample[], name: Measure, top: number, settledAt
     parts.push(text(x(endSeconds * share), top + PANEL - 8, `${Math.round(endSeconds * share)} s`, 'middle'))
   }
   parts.push(line(x(settledAt), y(most), x(settledAt), y(0), '#c60'))
-  const points = samples.map((sample) => `${x(sample.seconds).toFixed(1)},${y(sample[name]).toFixed(1)}`).join(' ')
+  const points = samples.map(({ seconds }, index) => `${x(seconds).toFixed(1)},${y(series[index] ?? 0).toFixed(1)}`).join(' ')
   parts.push(`<polyline fill="none" stroke="#06c" stroke-width="1.5" points="${points}"/>`)
   return parts.join('\n')
 }
 
 /** @param settledAt - Where the judged samples begin, in seconds; drawn as an upright line. */
 export function toSvg(samples: readonly Sample[], settledAt: number): string {
-  const names = Object.keys(MARGINS) as Measure[]
+  const names = measured(samples)
   const height = names.length * PANEL
   const panels = names.map((name, index) => panel(samples, name, index * PANEL, settledAt))
   return [

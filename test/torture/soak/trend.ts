@@ -17,7 +17,7 @@ export interface Trend {
   readonly isFlat: boolean
 }
 
-/** Fewer tell nothing. */
+/** Fewer tell nothing: neither that something grew, nor that it did not. */
 export const LEAST_SAMPLES = 9
 
 function median(values: readonly number[]): number {
@@ -25,10 +25,14 @@ function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? NaN
 }
 
-/** @param series - At least `LEAST_SAMPLES`, after the settling time. */
+/**
+ * @param series - after the settling time
+ * @throws RangeError when it has fewer than `LEAST_SAMPLES`
+ */
 export function trendOf(series: readonly number[], { share, least }: Margin): Trend {
+  if (series.length < LEAST_SAMPLES) throw new RangeError(`${series.length} samples tell nothing; ${LEAST_SAMPLES} are the least`)
   const third = Math.floor(series.length / 3)
   const first = median(series.slice(0, third))
   const last = median(series.slice(-third))
-  return { first, last, isFlat: series.length >= LEAST_SAMPLES && last <= first + Math.max(least, first * share) }
+  return { first, last, isFlat: last <= first + Math.max(least, first * share) }
 }
