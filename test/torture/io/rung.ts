@@ -14,7 +14,7 @@ import { shimMissing } from '../shim/shim.js'
 import type { IoRunOptions } from './io-run.js'
 import { ioRun } from './io-run.js'
 import { prepare } from './prepare.js'
-import { fullMap, sample, share, slow, SHARES, spoiledScenario, WAYS } from './scenarios.js'
+import { fullMap, lastOf, sample, share, SHARES, slow, spoiledScenario } from './scenarios.js'
 import { smallDisks } from './small-disk.js'
 import type { Kind } from './starts.js'
 import { Tally } from './tally.js'
@@ -25,8 +25,8 @@ const TOGETHER = 20
 const VIOLATIONS_MAX = 50
 /** Half of them filled by others. */
 const FULL_DISKS = 10
-/** A planted hang is one after so long. */
-const HANG_MS = 5000
+/** The sync of the new file, and that of the directory in which it takes the place of the old one. */
+const COMPACTION_ENDS = 2
 
 /** The long form: the share of the seed, whole if there is time; then that of the next one. */
 export async function ioRung(options: RungOptions): Promise<RungReport> {
@@ -55,30 +55,16 @@ export async function ioRung(options: RungOptions): Promise<RungReport> {
   return { ...report, figures: { ...report.figures, 'whole shares': `${whole} of ${SHARES}` } }
 }
 
-/** The quick form: a sample of the steps of each kind. */
+/** The quick form: a sample of the steps of each kind, and the syncs that end a compaction. */
 export async function ioSample({ seed }: RungOptions, counts: Readonly<Record<Kind, number>>): Promise<RungReport> {
   return await withTally(seed, 2, async (tally, root) => {
     const prepared = await prepare(root, seed)
     tally.expect(prepared.steps)
     tally.add([], prepared.violations)
-    const scenarios = sample(counts, prepared, createPrng(seed)).map((one, index) => spoiledScenario(root, index, prepared, one))
+    const spoiled = [...sample(counts, prepared, createPrng(seed)), ...lastOf('compact', COMPACTION_ENDS, prepared)]
+    const scenarios = spoiled.map((one, index) => spoiledScenario(root, index, prepared, one))
     await playAll(root, scenarios, { starts: prepared.starts }, tally)
   })
-}
-
-/** Refuses each of the last writes and syncs of a kind, once, and gives what is found. */
-export async function lastSteps({ seed }: RungOptions, kind: Kind, count: number): Promise<readonly string[]> {
-  const root = mkdtempSync(join(tmpdir(), 'millrace-io-'))
-  try {
-    const prepared = await prepare(root, seed)
-    const last = Array.from({ length: count }, (_value, index) => prepared.steps[kind] - index)
-    const scenarios = last.map((step, index) => spoiledScenario(root, index, prepared, { kind, step, way: WAYS[0] }))
-    const played = await ioRun({ root, scenarios, starts: prepared.starts })
-    const missed = played.filter(({ faulted }) => !faulted).map(({ scenario }) => `${scenario.order} was not reached`)
-    return [...prepared.violations, ...missed, ...played.flatMap(({ violations }) => violations)]
-  } finally {
-    rmSync(root, { recursive: true, force: true })
-  }
 }
 
 /** Plays what every run has, a slow disk, a full map, full disks, and then what is to be played. */
@@ -155,12 +141,10 @@ export const rung: Rung = {
     'slow syncs': 5,
   },
   control: async ({ seed }) =>
-    await planted(seed, (root, same) => [refused, refusedOnce, slowly].flatMap((make) => make(root, same)), {}),
+    await planted(seed, (root, same) => [refused, refusedOnce, refusedThenSound].flatMap((make) => make(root, same)), {}),
   faults: [
     fault("swallows a commit's error", /\[(unheard|too early|lost)\]/, 'swallows', refused),
-    fault('never answers for a commit that failed', /\[process\].*(hung|exit code)/s, 'never settles', refused, {
-      silenceMs: HANG_MS,
-    }),
+    fault('never answers for a commit that failed', /\[process\].*exit code 13/s, 'never settles', refused),
     fault('waits for the disk on the event loop', /\[loop\]/, 'blocks', slowly),
     fault('says that it has failed, and goes on, durably', /\[after failure\]/, 'goes on', refusedOnce),
     fault(

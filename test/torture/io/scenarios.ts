@@ -10,7 +10,7 @@ import { KINDS, scenarioOf } from './starts.js'
 const EIO = 5
 const ENOSPC = 28
 /** Errno, what becomes of the call, and of those after it. */
-export const WAYS = [
+const WAYS = [
   `${EIO} refuse once`,
   `${EIO} refuse on`,
   `${ENOSPC} refuse once`,
@@ -56,6 +56,11 @@ export function sample(counts: Readonly<Record<Kind, number>>, { steps }: Prepar
       return { kind, step, way: prng.pick(WAYS) }
     }),
   )
+}
+
+/** Each of the last steps of a kind, refused once. */
+export function lastOf(kind: Kind, count: number, { steps }: Prepared): Spoiled[] {
+  return Array.from({ length: count }, (_value, index) => ({ kind, step: steps[kind] - index, way: WAYS[0] }))
 }
 
 export function spoiledScenario(root: string, number: number, { starts }: Prepared, { kind, step, way }: Spoiled): Scenario {
