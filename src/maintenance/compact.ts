@@ -63,7 +63,6 @@ async function rewrite(path: string): Promise<CompactReport> {
     const [{ size: beforeBytes }, { size: afterBytes }] = await Promise.all([stat(file), stat(join(aside, DATA_FILE))])
     const isReplaced = afterBytes < beforeBytes
     if (isReplaced) {
-      await syncPath(join(aside, DATA_FILE))
       await rename(join(aside, DATA_FILE), file)
       await syncPath(path)
     }
@@ -82,11 +81,12 @@ async function copyRecords(from: string, to: string): Promise<number> {
   const source = await openLmdbEngine(from, { durability: 'disk', clock: systemClock })
   try {
     const mapSize = Math.max(DEFAULT_MAP_BYTES, 2 * source.stats().sizeBytes)
-    // Synced as a whole, when it is closed.
+    // Synced as a whole, at its end.
     const copy = await openLmdbEngine(to, { durability: 'process', clock: systemClock, mapSize })
     try {
       let records = 0
       for (const table of TABLES) records += await copyTable(source, copy, table)
+      await copy.sync()
       return records
     } finally {
       await copy.close()

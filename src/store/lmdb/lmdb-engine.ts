@@ -154,6 +154,8 @@ export class LmdbEngine implements Engine {
   #failure: MillraceError | undefined
   #closing: Promise<void> | undefined
   #commits = 0
+  /** As many of them as there were at the last sync of the whole file. */
+  #syncedCommits = 0
   #lastCommitMs = 0
 
   constructor(directory: string, root: Root, tables: Tables, mapSize: number, options: LmdbEngineOptions) {
@@ -232,6 +234,21 @@ export class LmdbEngine implements Engine {
     await copied.finally(() => this.#copies.delete(settled))
   }
 
+  /**
+   * Makes all commits so far durable, of a store that does not sync them. Rejects when the disk refuses: what it was to keep may then be
+   * gone, and a second sync says nothing of it.
+   */
+  async sync(): Promise<void> {
+    const commits = this.#commits
+    const file = await openFile(join(this.#directory, DATA_FILE), 'r+')
+    try {
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    this.#syncedCommits = commits
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -294,16 +311,11 @@ export class LmdbEngine implements Engine {
     // They read the map, which is about to go.
     await Promise.all(this.#copies)
     if (this.#isReadOnly) this.#snapshot?.done()
-    else if (this.#durability === 'process' && this.#failure === undefined) await this.#syncFile()
+    else if (this.#durability === 'process' && this.#failure === undefined && this.#syncedCommits < this.#commits) {
+      // Once closed in order, a store of either durability is safe on disk.
+      await this.sync().catch(() => undefined)
+    }
     await this.#root.close()
-  }
-
-  /** Nothing was synced so far. Once closed in order, a store of either durability is safe on disk. */
-  async #syncFile(): Promise<void> {
-    const file = await openFile(join(this.#directory, DATA_FILE), 'r+').catch(() => undefined)
-    if (file === undefined) return
-    await file.sync().catch(() => {})
-    await file.close()
   }
 
   #assertOpen(): void {

@@ -4,118 +4,154 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
-import type { EngineFault } from '../../fixtures/io/engine-faults.js'
-import type { Scenario } from '../../fixtures/io/program.js'
+import type { IoFault } from '../../fixtures/io/faults.js'
+import type { Scenario } from '../../fixtures/io/scenario.js'
 import { createPrng } from '../../support/prng.js'
-import type { PlantedFault, Rung, RungFigures, RungOptions, RungReport } from '../rung.js'
+import type { PlantedFault, Rung, RungOptions, RungReport } from '../rung.js'
 import { shimMissing } from '../shim/shim.js'
-import type { IoRunOptions, Played } from './io-run.js'
+import type { IoRunOptions } from './io-run.js'
 import { ioRun } from './io-run.js'
-import { fullMap, slow, smallDisk, type SmallDisk, sweep } from './scenarios.js'
+import { prepare } from './prepare.js'
+import { fullMap, lastOf, sample, share, SHARES, slow, spoiledScenario } from './scenarios.js'
+import { smallDisks } from './small-disk.js'
+import type { Kind } from './starts.js'
+import { Tally } from './tally.js'
 
 const MINUTE_MS = 60_000
 /** Scenarios of one process. */
 const TOGETHER = 20
 const VIOLATIONS_MAX = 50
-/** Of the whole sweep, half of them filled by others; the quick form has one of each. */
+/** Half of them filled by others. */
 const FULL_DISKS = 10
-/** A planted hang is one after so long. */
-const HANG_MS = 5000
+/** The sync of the new file, and that of the directory in which it takes the place of the old one. */
+const COMPACTION_ENDS = 2
 
-/** As many scenarios of the sweep as are wanted, or as fit into the time, and one each of the others. */
-export async function ioRung(options: RungOptions & { readonly scenarios?: number }): Promise<RungReport> {
-  const { seed, minutes, progress, scenarios = Infinity } = options
-  const began = performance.now()
+/** The long form: the share of the seed, whole if there is time; then that of the next one. */
+export async function ioRung(options: RungOptions): Promise<RungReport> {
+  const { seed, minutes, progress } = options
+  const until = performance.now() + minutes * MINUTE_MS
+  let whole = 0
+  const report = await withTally(seed, FULL_DISKS, async (tally, root) => {
+    const isOver = (): boolean => performance.now() > until || tally.violations.length >= VIOLATIONS_MAX
+    do {
+      const prepared = await prepare(root, seed + whole)
+      tally.expect(prepared.steps)
+      tally.add([], prepared.violations)
+      const spoiled = share(seed + whole, prepared, createPrng(seed + whole))
+      let count = 0
+      while (count < spoiled.length && !isOver()) {
+        const scenarios = spoiled
+          .slice(count, count + TOGETHER)
+          .map((one, index) => spoiledScenario(root, count + index, prepared, one))
+        await playAll(root, scenarios, { starts: prepared.starts }, tally)
+        count += scenarios.length
+        progress(`share of seed ${seed + whole}: ${count} of ${spoiled.length} scenarios, ${tally.violations.length} violations`)
+      }
+      if (count >= spoiled.length) whole++
+    } while (!isOver())
+  })
+  return { ...report, figures: { ...report.figures, 'whole shares': `${whole} of ${SHARES}` } }
+}
+
+/** The quick form: a sample of the steps of each kind, and the syncs that end a compaction. */
+export async function ioSample({ seed }: RungOptions, counts: Readonly<Record<Kind, number>>): Promise<RungReport> {
+  return await withTally(seed, 2, async (tally, root) => {
+    const prepared = await prepare(root, seed)
+    tally.expect(prepared.steps)
+    tally.add([], prepared.violations)
+    const spoiled = [...sample(counts, prepared, createPrng(seed)), ...lastOf('compact', COMPACTION_ENDS, prepared)]
+    const scenarios = spoiled.map((one, index) => spoiledScenario(root, index, prepared, one))
+    await playAll(root, scenarios, { starts: prepared.starts }, tally)
+  })
+}
+
+/** Plays what every run has, a slow disk, a full map, full disks, and then what is to be played. */
+async function withTally(seed: number, disks: number, play: (tally: Tally, root: string) => Promise<void>): Promise<RungReport> {
+  const missing = shimMissing()
+  if (missing !== undefined) return { figures: {}, violations: [], skipped: [`all of it: ${missing}`] }
   const root = mkdtempSync(join(tmpdir(), 'millrace-io-'))
-  const disks = smallDisks(seed, scenarios === Infinity ? FULL_DISKS : 2)
-  if (typeof disks === 'string') progress(disks)
+  const small = smallDisks(seed, disks)
+  const tally = new Tally()
   try {
-    const full = typeof disks === 'string' ? [] : disks.map(({ scenario }) => scenario)
-    const special = [slow(root, seed), fullMap(root, seed), ...full]
-    const played = await ioRun({ root, scenarios: special })
-    const prng = createPrng(seed)
-    let left = sweep(root, prng)
-    let count = 0
-    while (count < scenarios && violationsOf(played).length < VIOLATIONS_MAX) {
-      if (left.length === 0) left = sweep(root, prng)
-      const next = left.splice(0, Math.min(TOGETHER, scenarios - count))
-      played.push(...(await ioRun({ root, scenarios: next })))
-      for (const { directory } of next) rmSync(directory, { recursive: true, force: true })
-      count += next.length
-      progress(`${played.length} scenarios, ${violationsOf(played).length} violations`)
-      if (scenarios === Infinity && performance.now() - began > minutes * MINUTE_MS) break
-    }
-    return { figures: figuresOf(played), violations: violationsOf(played) }
+    const full = typeof small === 'string' ? [] : small.map(({ scenario }) => scenario)
+    await playAll(root, [slow(root, seed), fullMap(root, seed), ...full], {}, tally)
+    await play(tally, root)
+    return { figures: tally.figures, violations: tally.violations, skipped: typeof small === 'string' ? [small] : [] }
   } finally {
-    if (typeof disks !== 'string') for (const disk of disks) disk.unmount()
+    if (typeof small !== 'string') for (const disk of small) disk.unmount()
     rmSync(root, { recursive: true, force: true })
   }
 }
 
-/** Disks that fill up, or why there are none. */
-function smallDisks(seed: number, count: number): SmallDisk[] | string {
-  const disks: SmallDisk[] = []
-  for (let number = 0; number < count; number++) {
-    const disk = smallDisk(seed + number, number % 2 === 1)
-    if (typeof disk === 'string') return disk
-    disks.push(disk)
-  }
-  return disks
+async function playAll(root: string, scenarios: readonly Scenario[], more: Partial<IoRunOptions>, tally: Tally): Promise<void> {
+  tally.add(await ioRun({ root, scenarios, ...more }))
+  for (const { directory, filler } of scenarios)
+    if (filler === undefined) rmSync(dirname(directory), { recursive: true, force: true })
 }
 
-function violationsOf(played: readonly Played[]): string[] {
-  return played.flatMap(({ violations }) => violations)
-}
+type MakeScenarios = (root: string, seed: number) => readonly Scenario[]
 
-function figuresOf(played: readonly Played[]): RungFigures {
-  const sum = (count: (one: Played) => number): number => played.reduce((total, one) => total + count(one), 0)
-  return {
-    scenarios: played.length,
-    'faults reached': sum(({ faulted }) => Number(faulted)),
-    'executors that failed': sum(({ failure }) => Number(failure !== undefined)),
-    'stores that did not open': sum(({ unopened }) => Number(unopened !== undefined)),
-    'full disks tried': sum(({ scenario }) => Number(scenario.filler !== undefined)),
-    acknowledged: sum(({ acknowledged }) => acknowledged),
-    'calls refused': sum(({ refused }) => refused),
-    'deaths in lmdb-js': sum(({ died }) => Number(died)),
-    'loop late with slow syncs, ms': (played[0]?.loop?.lateMs ?? 0).toFixed(1),
+async function planted(seed: number, scenariosOf: MakeScenarios, more: Partial<IoRunOptions>): Promise<readonly string[]> {
+  const root = mkdtempSync(join(tmpdir(), 'millrace-io-'))
+  try {
+    const played = await ioRun({ root, scenarios: scenariosOf(root, seed), ...more })
+    return played.flatMap(({ violations }) => violations)
+  } finally {
+    rmSync(root, { recursive: true, force: true })
   }
 }
 
 function fault(
   name: string,
-  planted: EngineFault,
-  scenarioOf: (root: string, seed: number) => Scenario,
+  seenBy: RegExp,
+  what: IoFault,
+  scenariosOf: MakeScenarios,
   more: Partial<IoRunOptions> = {},
 ): PlantedFault {
-  return {
-    name,
-    run: async ({ seed }) => {
-      const root = mkdtempSync(join(tmpdir(), 'millrace-io-'))
-      try {
-        return violationsOf(await ioRun({ root, scenarios: [scenarioOf(root, seed)], fault: planted, ...more }))
-      } finally {
-        rmSync(root, { recursive: true, force: true })
-      }
-    },
-  }
+  return { name, seenBy, run: async ({ seed }) => await planted(seed, scenariosOf, { fault: what, ...more }) }
 }
 
-const refused = (root: string, seed: number): Scenario => ({ directory: join(root, 'store'), seed, order: 'fail 9 5 short on' })
+const refused: MakeScenarios = (root, seed) => [{ directory: join(root, 'refused', 'store'), seed, order: 'fail 9 5 short on' }]
+/** A disk that refuses once and is sound then: whoever goes on can do so durably. */
+const refusedOnce: MakeScenarios = (root, seed) => [
+  { directory: join(root, 'once', 'store'), seed, order: 'fail 9 5 short once' },
+]
+const slowly: MakeScenarios = (root, seed) => [slow(root, seed)]
+/** A disk that refuses, and in the same process one that is sound. */
+const refusedThenSound: MakeScenarios = (root, seed) => [
+  { directory: join(root, 'late', 'store'), seed, order: 'fail 9 5 refuse once' },
+  { directory: join(root, 'sound', 'store'), seed },
+]
 
 export const rung: Rung = {
   name: 'io',
-  summary: 'a disk that refuses, cuts short or holds up loses nothing, and takes nobody with it',
+  summary: `a disk that refuses, cuts short or holds up loses nothing, and takes nobody with it; ${SHARES} seeds in a row make the sweep whole`,
   defaultMinutes: 10,
-  run: async (options) => {
-    const missing = shimMissing()
-    return missing === undefined ? await ioRung(options) : { figures: { skipped: missing }, violations: [] }
+  run: ioRung,
+  least: {
+    'faults reached': 100,
+    'executors that failed': 40,
+    'stores that did not open': 5,
+    'chores that failed': 5,
+    'full disks tried': FULL_DISKS,
+    acknowledged: 1000,
+    'calls refused': 50,
+    'slow syncs': 5,
   },
+  control: async ({ seed }) =>
+    await planted(seed, (root, same) => [refused, refusedOnce, refusedThenSound].flatMap((make) => make(root, same)), {}),
   faults: [
-    fault("swallows a commit's error", 'swallows', refused),
-    fault('never answers for a commit that failed', 'never settles', refused, { silenceMs: HANG_MS }),
-    fault('waits for the disk on the event loop', 'blocks', slow),
+    fault("swallows a commit's error", /\[(unheard|too early|lost)\]/, 'swallows', refused),
+    fault('never answers for a commit that failed', /\[process\].*exit code 13/s, 'never settles', refused),
+    fault('waits for the disk on the event loop', /\[loop\]/, 'blocks', slowly),
+    fault('says that it has failed, and goes on, durably', /\[after failure\]/, 'goes on', refusedOnce),
+    fault(
+      'dies of something else after a disk has refused',
+      /a sound disk.*\[process\].*died by SIGABRT/s,
+      'aborts',
+      refusedThenSound,
+    ),
   ],
 }

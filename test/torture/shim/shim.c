@@ -13,6 +13,10 @@
  * is an order: `!fail <k> <errno> <how> <once|on>` spoils the k-th write or sync from now on, `!slow <ms>` delays every sync,
  * `!count` logs how many writes and syncs there were since the last order, `!off` ends it all. How: `refuse` (not done), `short`
  * (half of it is written, and said so), `late` (done, and refused nevertheless), `ghost` (the first as `late`, the others as `refuse`).
+ * Syncs of directories count, and are spoiled, like those of the file.
+ *
+ * MILLRACE_SHIM_ORDER is an order (without the `!`) for a process that has something else at descriptor 3: it is in force from the
+ * beginning, nothing is taken from there, and how many writes and syncs there were is logged at the end.
  *
  * MILLRACE_SHIM_LIE=data: syncs of the file answer 0, are not done, and are not recorded. MILLRACE_SHIM_LIE=names: the same for
  * directories.
@@ -74,6 +78,9 @@ static uint32_t calls;
 /* The order in force. */
 static int fail_at, fail_errno, fail_goes_on, slow_ms, steps;
 static char fail_how[16];
+static const char *given;
+
+static void obey(const char *order);
 
 /* musl knows the second name only. */
 static void find(void *slot, const char *symbol, const char *otherwise) {
@@ -101,6 +108,13 @@ __attribute__((constructor)) static void start(void) {
   /* Out of the way of the descriptors that the program expects. */
   log_fd = fcntl(fd, F_DUPFD_CLOEXEC, 500);
   close(fd);
+  given = getenv("MILLRACE_SHIM_ORDER");
+  char order[128];
+  if (given != NULL && snprintf(order, sizeof order, "!%s", given) > 0) obey(order);
+}
+
+__attribute__((destructor)) static void end(void) {
+  if (given != NULL) obey("!count");
 }
 
 static int lies_of(const char *what) { return lie != NULL && strcmp(lie, what) == 0; }
@@ -249,7 +263,7 @@ static ssize_t data_write(int fd, const struct iovec *parts, int count, off_t of
 VISIBLE ssize_t write(int fd, const void *bytes, size_t length) {
   start();
   struct iovec part = {(void *)bytes, length};
-  if (fd == NOTES_FD && log_fd >= 0) {
+  if (fd == NOTES_FD && log_fd >= 0 && given == NULL) {
     if (length > 0 && *(const char *)bytes == '!') {
       char order[128] = "";
       memcpy(order, bytes, length < sizeof order - 1 ? length : sizeof order - 1);
@@ -310,9 +324,14 @@ static int any_sync(int fd, int (*sync)(int)) {
   if (kind != OTHER) return data_sync(fd, sync, kind);
   if (fstat(fd, &about) != 0 || !S_ISDIR(about.st_mode)) return sync(fd);
   if (lies_of("names")) return 0;
+  enum fate fate = next_step(1);
   /* What a directory holds when its sync begins is durable when it ends. */
   record_text('n', path);
-  int result = sync(fd);
+  int result = fate == REFUSE ? -1 : sync(fd);
+  if (fate == REFUSE || fate == LATE) {
+    result = -1;
+    errno = fail_errno;
+  }
   if (result == 0) record_text('N', path);
   return result;
 }
