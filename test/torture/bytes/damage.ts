@@ -165,7 +165,7 @@ export const FOREIGN: readonly PlannedDamage[] = [
 ]
 
 /** Where a file is cut, seen from the border between two pages. */
-export const CUTS = {
+const CUTS = {
   'a file cut off before a border': -1,
   'a file cut off at a border': 0,
   'a file cut off behind a border': 1,

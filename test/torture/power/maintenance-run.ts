@@ -255,7 +255,7 @@ async function damage(directory: string): Promise<void> {
 function copyIn(image: string): string | undefined {
   const backup = join(image, 'copies', 'backup')
   if (existsSync(backup)) return backup
-  const name = readdirSync(image).find((each) => each.startsWith('store.before-repair-'))
+  const name = readdirSync(image).find((each) => /^store\.before-repair-(?!.*\.partial-)/.test(each))
   return name === undefined ? undefined : join(image, name)
 }
 

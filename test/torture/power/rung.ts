@@ -52,8 +52,11 @@ async function violationsOf(planted: Pick<PowerRunOptions, 'fault' | 'lie'>, see
   return (await powerRun({ seed, ...FAULT_ROUND, ...planted, keepImages: false })).violations
 }
 
-function fault(name: string, planted: Pick<PowerRunOptions, 'fault' | 'lie'>): PlantedFault {
-  return { name: `a store that ${name}`, seenBy: /\[lost\]/, run: ({ seed }) => violationsOf(planted, seed) }
+/** Nobody says "lost" of a store that cannot be opened any more. */
+const LOST_OR_SHUT = /\[lost\]|the store does not open: MillraceError: The store's file \S+ is damaged/
+
+function fault(name: string, planted: Pick<PowerRunOptions, 'fault' | 'lie'>, seenBy = /\[lost\]/): PlantedFault {
+  return { name: `a store that ${name}`, seenBy, run: ({ seed }) => violationsOf(planted, seed) }
 }
 
 /** Somebody looks after a store on a disk that lies. */
@@ -94,8 +97,8 @@ export const rung: Rung = {
     return found
   },
   faults: [
-    fault('never syncs (durability "process")', { fault: 'noSync' }),
-    fault('syncs to a disk that only says it did', { lie: 'data' }),
+    fault('never syncs (durability "process")', { fault: 'noSync' }, LOST_OR_SHUT),
+    fault('syncs to a disk that only says it did', { lie: 'data' }, LOST_OR_SHUT),
     fault('acknowledges before the commit', { fault: 'early' }),
     fault('does not sync the name of its file', { lie: 'names' }),
     neglect('compaction that does not sync the new file', 'compact', 'data', /\[not whole\]/),
