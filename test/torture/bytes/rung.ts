@@ -144,6 +144,9 @@ class BytesRun {
     if (result === 'untyped')
       this.#violations.push(`an error without a code: ${repeats}: ${JSON.stringify(outcome).slice(0, 500)}`)
     if (REFUSED.has(kind) && result !== 'refused') this.#violations.push(`${result}, not refused: ${repeats}`)
+    // Nothing else speaks of a claim: its jobs wait as if nobody had been handed them, and nothing may have become of them.
+    if (kind.includes('gone') && what.startsWith('claims ') && !['harmless', 'audited', 'refused'].includes(result))
+      this.#violations.push(`a claim that is gone has changed a job: ${repeats}: ${result}`)
     if (!mustBeTold(kind, what)) return
     this.#mustBeTold++
     if (result !== 'audited' && result !== 'refused') this.#violations.push(`the audit saw nothing: ${repeats}: ${result}`)
