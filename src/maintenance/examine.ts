@@ -22,6 +22,9 @@ import { type Audit, auditStore } from './store-audit.js'
 
 type Step = (step: string) => void
 
+/** The share of its map from which a file that is open is worth a word. */
+const NEARLY_FULL = 0.9
+
 export async function examine(path: string, { repair = false }: DoctorOptions, step: Step): Promise<DoctorReport> {
   return await new Examination(path, repair, step).run()
 }
@@ -203,13 +206,16 @@ class Examination {
     const file = openDataFile(join(this.#path, DATA_FILE))
     file.close()
     const tables = this.#structure?.tables ?? {}
+    const readerPids = engine.readerPids.filter((pid) => pid !== process.pid)
+    // A process at work reads its own store in every commit, for a moment.
+    const besides = readerPids.filter((pid) => pid !== this.#holderPid)
     const { jobs, claimed, suspects, oldestAt, queues, definitions } = audit
     this.#facts = {
       sizeBytes: file.sizeBytes,
       mapBytes: file.meta.mapBytes,
       pageBytes: file.pageBytes,
       pages: this.#structure?.pages,
-      readers: Math.max(0, engine.readers - 1),
+      readers: readerPids.length,
       records: Object.fromEntries(TABLES.map((table) => [table, tables[table]?.entries ?? audit.records[table]])),
       jobs,
       claimed,
@@ -220,7 +226,16 @@ class Examination {
     }
     if (claimed > 0 && this.#holderPid === undefined)
       this.#notes.push(`${claimed} jobs were in flight when the store was left; the next openExecutor rescues them`)
-    const { pages } = this.#facts
+    const { pages, sizeBytes, mapBytes } = this.#facts
+    if (besides.length > 0)
+      this.#notes.push(
+        `process ${besides.join(', ')} reads the file: no page that is freed meanwhile is used again, so that a store at work grows`,
+      )
+    if (this.#holderPid !== undefined && sizeBytes > NEARLY_FULL * mapBytes)
+      this.#notes.push(
+        `the file has ${sizeBytes} of the ${mapBytes} bytes that it may grow to while it is open: commits that may need more are refused; ` +
+          'closed and opened again, it has room to double',
+      )
     if (pages !== undefined && pages.free > pages.used && pages.all > 1000)
       this.#notes.push('most of the file is free pages: `millrace compact` makes it smaller')
     if (pages !== undefined && pages.lost > 0)

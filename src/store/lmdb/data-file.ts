@@ -197,13 +197,19 @@ function checkPair(first: Meta, second: Meta): void {
   if (!second.isMeta || second.magic !== LMDB_MAGIC) damaged(1, 'it is not one of LMDB')
   if (second.format !== first.format) damaged(1, `it has LMDB format ${second.format}, and page 0 has ${first.format}`)
   if (second.pageBytes !== first.pageBytes) damaged(1, `${second.pageBytes} bytes a page, and page 0 says ${first.pageBytes}`)
+  const mapBytes = Math.max(first.mapBytes, second.mapBytes)
   for (const { page, transaction, lastPage } of [first, second]) {
     if (!Number.isSafeInteger(transaction)) damaged(page, `its transaction has the number ${transaction}`)
     // Page 0 holds transactions of even numbers, page 1 those of odd ones; a new file has 0 in both.
     if (transaction !== 0 && transaction % 2 !== page)
       damaged(page, `it holds transaction ${transaction}, which belongs on the other`)
-    if (!(lastPage >= 1 && lastPage < 2 ** 40)) damaged(page, `it says that the last page is ${lastPage}`)
+    // LMDB gives no page away that lies beyond its map, and writes down how large that is.
+    if (!(lastPage >= 1 && (lastPage + 1) * first.pageBytes <= mapBytes))
+      damaged(page, `it says that the last page is ${lastPage}, and the map has ${mapBytes} bytes`)
   }
+  // Each commit writes the one that the last but one has written. Another distance would make an older state the present one.
+  if (Math.abs(first.transaction - second.transaction) > 1)
+    damaged(0, `it holds transaction ${first.transaction}, and page 1 holds ${second.transaction}`)
 }
 
 function readAt(file: number, position: number, length: number): Buffer {

@@ -218,12 +218,15 @@ export class LmdbEngine implements Engine {
     return { sizeBytes: sizeOf(this.#directory), commits: this.#commits, lastCommitMs: this.#lastCommitMs }
   }
 
-  /** Processes and threads that read the file, as LMDB's reader table has them. */
+  /** How many transactions read the file. */
   get readers(): number {
-    return this.#root
-      .readerList()
-      .split('\n')
-      .filter((line) => /^\s*\d/.test(line)).length
+    return this.readerPids.length
+  }
+
+  /** The process of each transaction that reads the file, as LMDB's reader table has them. */
+  get readerPids(): number[] {
+    const lines = this.#root.readerList().split('\n')
+    return lines.flatMap((line) => /^\s*(\d+)/.exec(line)?.[1] ?? []).map(Number)
   }
 
   async copy(file: string): Promise<void> {

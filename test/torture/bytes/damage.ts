@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock } from '../../../src/base/clock.js'
 import { metaKey } from '../../../src/codec/keys.js'
-import { TABLES, WriteBatch } from '../../../src/store/engine.js'
+import { type Table, TABLES, WriteBatch } from '../../../src/store/engine.js'
 import { openLmdbEngine } from '../../../src/store/lmdb/lmdb-engine.js'
 import { DATA_FILE } from '../../../src/store/lmdb/store-directory.js'
 import type { Prng } from '../../support/prng.js'
@@ -35,13 +35,12 @@ function flip(file: Buffer, offset: number, prng: Prng): string {
 
 const pageOf = (file: Buffer, prng: Prng, from = 2): number => from + prng.below(file.length / PAGE - from)
 
-/** Changes one record through the engine, so that the file around it is whole. */
-function record(change: (value: Buffer, prng: Prng) => Buffer | undefined): Damage {
+/** Changes one record through the engine, so that the file around it is whole: of any table that has one, unless told of which. */
+function record(change: (value: Buffer, prng: Prng) => Buffer | undefined, of?: Table): Damage {
   return async (good, directory, prng) => {
     await put(directory, good)
     const engine = await openLmdbEngine(directory, { durability: 'process', clock: systemClock })
-    const filled = TABLES.filter((table) => engine.range(table, { limit: 1 }).length > 0)
-    const table = prng.pick(filled)
+    const table = of ?? prng.pick(TABLES.filter((each) => engine.range(each, { limit: 1 }).length > 0))
     const { key, value } = prng.pick(engine.range(table, { limit: 1000 }))
     const batch = new WriteBatch()
     const changed = change(Buffer.from(value), prng)
@@ -66,6 +65,9 @@ function format(change: (format: number) => number): Damage {
     return `format ${change(stored.format)}`
   }
 }
+
+const gone = (): undefined => undefined
+const longer = (value: Buffer, prng: Prng): Buffer => Buffer.concat([value, prng.bytes(1 + prng.below(9))])
 
 /** What comes at random, by kind. */
 export const RANDOM: Readonly<Record<string, Damage>> = {
@@ -113,46 +115,99 @@ export const RANDOM: Readonly<Record<string, Damage>> = {
     return value
   }),
   'a record cut off': record((value, prng) => value.subarray(0, prng.below(Math.max(1, value.length)))),
-  'a record that is gone': record(() => undefined),
-  'a record that is longer': record((value, prng) => Buffer.concat([value, prng.bytes(1 + prng.below(9))])),
+  'a record that is gone': record(gone),
+  'a record that is longer': record(longer),
   'a record of noise': record((value, prng) => prng.bytes(value.length)),
 }
 
-/** What comes once: each of a kind, in an order of its own. */
-export function fixed(good: Buffer): { readonly kind: string; readonly damage: Damage }[] {
-  const cuts = Array.from({ length: good.length / PAGE }, (_, page) => [page * PAGE - 1, page * PAGE, page * PAGE + 1]).flat()
-  const whole: Readonly<Record<string, Damage>> = {
-    'a foreign file': async (_, directory) => {
+/** One that is planned, of a kind whose number is known. */
+export interface PlannedDamage {
+  readonly kind: string
+  readonly damage: Damage
+  /** It needs the store that a process left which died: only there is something claimed. */
+  readonly ofCrashed?: boolean
+}
+
+/** Each comes once: what is not to be opened at all. */
+export const FOREIGN: readonly PlannedDamage[] = [
+  {
+    kind: 'a foreign file',
+    damage: async (_, directory) => {
       await put(directory, Buffer.alloc(40_000, 'SQLite format 3'))
       return 'SQLite format 3'
     },
-    'a directory in its place': async (_, directory) => {
+  },
+  {
+    kind: 'a directory in its place',
+    damage: async (_, directory) => {
       await mkdir(join(directory, DATA_FILE))
       return 'a directory'
     },
-    'a format that never was': format(() => 0),
-    'a newer format': format((format) => format + 1),
-    'an older LMDB': bytes((file) => {
+  },
+  { kind: 'a format that never was', damage: format(() => 0) },
+  { kind: 'a newer format', damage: format((format) => format + 1) },
+  {
+    kind: 'an older LMDB',
+    damage: bytes((file) => {
       file.writeUInt32LE(1, 28)
       file.writeUInt32LE(1, PAGE + 28)
       return 'data version 1'
     }),
-    'a newer LMDB': bytes((file) => {
+  },
+  {
+    kind: 'a newer LMDB',
+    damage: bytes((file) => {
       file.writeUInt32LE(3, 28)
       file.writeUInt32LE(3, PAGE + 28)
       return 'data version 3'
     }),
+  },
+]
+
+/** Where a file is cut, seen from the border between two pages. */
+const CUTS = {
+  'a file cut off before a border': -1,
+  'a file cut off at a border': 0,
+  'a file cut off behind a border': 1,
+} as const
+
+/**
+ * Cuts at `count` of the file's borders between pages, in equal steps through the file with a place by chance in each, before, at and
+ * behind them in turn; or at all of them, in each of the three ways.
+ */
+export function cuts(good: Buffer, count: number | 'all', prng: Prng): PlannedDamage[] {
+  const kinds = Object.entries(CUTS)
+  const pages = good.length / PAGE
+  if (count === 'all') {
+    const sizes = Array.from({ length: pages + 1 }, (_, border) =>
+      kinds.map(([kind, by]) => ({ kind, size: border * PAGE + by })),
+    )
+    // Nothing is an empty store, and all of it is no cut.
+    return sizes.flat().flatMap(({ kind, size }) => (size > 0 && size < good.length ? [cut(kind, size)] : []))
   }
-  return [
-    ...Object.entries(whole).map(([kind, damage]) => ({ kind, damage })),
-    ...cuts
-      .filter((size) => size > 0)
-      .map((size) => ({
-        kind: 'a file cut off',
-        damage: async (file: Buffer, directory: string) => {
-          await put(directory, file.subarray(0, size))
-          return `at ${size}`
-        },
-      })),
-  ]
+  const turn = prng.below(kinds.length)
+  return Array.from({ length: count }, (_, index) => {
+    const [kind, by] = kinds[(index + turn) % kinds.length]!
+    return cut(kind, (1 + Math.floor(((index + prng.next()) / count) * (pages - 1))) * PAGE + by)
+  })
+}
+
+function cut(kind: string, size: number): PlannedDamage {
+  return {
+    kind,
+    damage: async (file, directory) => {
+      await put(directory, file.subarray(0, size))
+      return `at ${size}`
+    },
+  }
+}
+
+/** Of each table that holds something, `count` times: a record that is gone, and one that is longer. */
+export function recordsOf(tables: readonly Table[], count: number): PlannedDamage[] {
+  return tables.flatMap((table) =>
+    Array.from({ length: count }, () => [
+      { kind: `a record of ${table} that is gone`, damage: record(gone, table), ofCrashed: true },
+      { kind: `a record of ${table} that is longer`, damage: record(longer, table), ofCrashed: true },
+    ]).flat(),
+  )
 }

@@ -1,9 +1,11 @@
 /** Runs hosts, each a process: hands a damaged store to one that is idle, and replaces those that die of it. */
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, fork, type StdioOptions } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { HostReport, HostTask } from '../../fixtures/bytes/host.js'
+import type { Plant } from '../../fixtures/bytes/plant.js'
 
 const FILE = fileURLToPath(new URL('../../fixtures/bytes/host.js', import.meta.url))
+const PLANT = new URL('../../fixtures/bytes/plant.js', import.meta.url)
 /** A net for a host that hangs; the work takes a tenth of a second. */
 const HANG_MS = 60_000
 
@@ -11,10 +13,16 @@ const HANG_MS = 60_000
 export type HostOutcome = HostReport | { readonly stage: 'dead'; readonly how: string }
 
 export class Host {
+  readonly #plant: Plant | undefined
   #child: ChildProcess | undefined
 
+  /** @param plant - a fault in the library of each process */
+  constructor(plant?: Plant) {
+    this.#plant = plant
+  }
+
   async serve(task: HostTask): Promise<HostOutcome> {
-    const child = (this.#child ??= fork(FILE, [], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'], execArgv: [] }))
+    const child = (this.#child ??= this.#start())
     const outcome = await new Promise<HostOutcome>((resolve) => {
       const net = setTimeout(() => {
         child.kill('SIGKILL')
@@ -39,5 +47,12 @@ export class Host {
   end(): void {
     this.#child?.disconnect()
     this.#child = undefined
+  }
+
+  #start(): ChildProcess {
+    const stdio: StdioOptions = ['ignore', 'ignore', 'ignore', 'ipc']
+    if (this.#plant === undefined) return fork(FILE, [], { stdio, execArgv: [] })
+    const env = { ...process.env, MILLRACE_PLANT: JSON.stringify(this.#plant) }
+    return fork(FILE, [], { stdio, execArgv: ['--import', PLANT.href], env })
   }
 }

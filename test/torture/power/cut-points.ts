@@ -16,7 +16,7 @@ export interface CutPoint {
 }
 
 /** Told to somebody: from here on it must not be untold. */
-const TOLD = new Set(['ack', 'result', 'outcome', 'failed', 'start'])
+const TOLD: ReadonlySet<string> = new Set(['ack', 'result', 'outcome', 'failed', 'start', 'scheduled'])
 
 /** `count` moments, in order. `disk` is fed with the whole recording. */
 export function cutPoints(events: readonly RecordedEvent[], disk: Disk, count: number, prng: Prng): CutPoint[] {

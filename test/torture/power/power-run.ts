@@ -8,6 +8,7 @@ import { join } from 'node:path'
 
 import { DATA_FILE } from '../../../src/store/lmdb/store-directory.js'
 import type { Line } from '../../fixtures/crash/journal-line.js'
+import type { ScheduleLine } from '../../fixtures/power/deeds.js'
 import type { ProgramConfig } from '../../fixtures/power/program.js'
 import { judge } from '../../support/crash-judge.js'
 import type { Incarnation } from '../../support/crash-run.js'
@@ -22,7 +23,8 @@ import { Disk } from './disk.js'
 import type { RecordedLife } from './recorded-life.js'
 import { recordLife } from './recorded-life.js'
 import type { Reopened } from './reopen-images.js'
-import { reopenImages } from './reopen-images.js'
+import { emptyReopened, reopenImages } from './reopen-images.js'
+import { isScheduleLine, scheduleProblems } from './schedules.js'
 
 export interface PowerRunOptions {
   readonly seed: number
@@ -43,6 +45,9 @@ export interface PowerFigures {
   syncs: number
   acknowledged: number
   endsTold: number
+  /** Enqueues whose unique key another job held. */
+  keysHeld: number
+  schedulesTold: number
   images: number
   /** Images in which something is missing that had been written. */
   hard: number
@@ -91,6 +96,8 @@ class PowerRun {
     syncs: 0,
     acknowledged: 0,
     endsTold: 0,
+    keysHeld: 0,
+    schedulesTold: 0,
     images: 0,
     hard: 0,
     lostSectors: 0,
@@ -108,20 +115,24 @@ class PowerRun {
     const { seed, generations } = this.#options
     let before: Buffer | undefined
     let past: readonly Incarnation[] = []
+    let told: readonly ScheduleLine[] = []
     for (let generation = 1; generation <= generations; generation++) {
       const life = await this.#record(generation, before)
       const cuts = this.#cut(life, generation, before)
-      const config = { seed, incarnation: REOPENED + generation, directories: cuts.map(({ directory }) => directory) }
+      const directories = cuts.map(({ directory }) => directory)
+      const config = { seed, incarnation: REOPENED + generation, directories, prunes: prunesIn(generation) }
       const reopened = await reopenImages(config)
       for (const [index, cut] of cuts.entries()) {
         const incarnation = incarnationOf(generation, life.events.slice(0, cut.at + 1), 'running')
-        const outcome = reopened[index] ?? { lines: [], storeProblems: [], problems: ['it was not opened'] }
-        this.#judge(generation, cut, [...past, incarnation], outcome)
+        const outcome = reopened[index] ?? { ...emptyReopened(), problems: ['it was not opened'] }
+        const schedules = [...told, ...scheduleLines(life.events.slice(0, cut.at + 1))]
+        this.#judge(generation, cut, [...past, incarnation], schedules, outcome)
         rmSync(cut.directory, { recursive: true, force: true })
       }
       const next = this.#prng.pick(cuts)
       before = next.image.file
       past = [...past, incarnationOf(generation, life.events.slice(0, next.at + 1), 'running')]
+      told = [...told, ...scheduleLines(life.events.slice(0, next.at + 1))]
     }
     return { figures: this.#figures, violations: this.#violations }
   }
@@ -135,7 +146,14 @@ class PowerRun {
       mkdirSync(directory, { recursive: true })
       writeFileSync(join(directory, DATA_FILE), before)
     }
-    const config = { directory, seed, incarnation: generation, turns, ...(fault !== undefined && { fault }) }
+    const config = {
+      directory,
+      seed,
+      incarnation: generation,
+      turns,
+      prunes: prunesIn(generation),
+      ...(fault !== undefined && { fault }),
+    }
     const life = await recordLife({ root, config, before, ...(lie !== undefined && { lie }) })
     for (const problem of life.problems) this.#violations.push(`generation ${generation}: ${problem}`)
     for (const event of life.events) {
@@ -144,6 +162,8 @@ class PowerRun {
       if (event.kind !== 'note') continue
       if (event.note.is === 'ack') this.#figures.acknowledged += event.note.ids.length
       if (event.note.is === 'outcome') this.#figures.endsTold++
+      if (event.note.is === 'refused') this.#figures.keysHeld++
+      if (isScheduleLine(event.note)) this.#figures.schedulesTold++
     }
     return life
   }
@@ -192,7 +212,13 @@ class PowerRun {
     if (this.#options.keepImages !== false) cpSync(directory, keptOf(directory), { recursive: true })
   }
 
-  #judge(generation: number, cut: Cut, lives: readonly Incarnation[], { lines, storeProblems, problems }: Reopened): void {
+  #judge(
+    generation: number,
+    cut: Cut,
+    lives: readonly Incarnation[],
+    told: readonly ScheduleLine[],
+    { lines, schedules, storeProblems, problems }: Reopened,
+  ): void {
     const reopened: Incarnation = {
       number: REOPENED + generation,
       killed: 'never',
@@ -201,7 +227,9 @@ class PowerRun {
       problems,
       storeProblems,
     }
-    const { problems: found } = judge({ seed: this.#options.seed, incarnations: [...lives, reopened] })
+    const journal = { seed: this.#options.seed, incarnations: [...lives, reopened], prunes: prunesIn(generation) }
+    const found = judge(journal).problems.map(({ check, text }) => `[${check}] ${text}`)
+    if (schedules !== undefined) found.push(...scheduleProblems(told, schedules))
     const { seed } = this.#options
     let where = `seed ${seed}, generation ${generation}, cut after event ${cut.at}, ${cut.loss}${cut.unnamed ? ', names lost' : ''}`
     if (this.#options.keepImages !== false) {
@@ -212,7 +240,7 @@ class PowerRun {
       }
       rmSync(keptOf(cut.directory), { recursive: true })
     }
-    for (const { check, text } of found.slice(0, TOLD_MAX)) this.#violations.push(`${where}: [${check}] ${text}`)
+    for (const text of found.slice(0, TOLD_MAX)) this.#violations.push(`${where}: ${text}`)
   }
 }
 
@@ -223,10 +251,24 @@ function keptOf(directory: string): string {
 
 /** What a process told until its power was cut. */
 function incarnationOf(number: number, events: readonly RecordedEvent[], killed: Incarnation['killed']): Incarnation {
-  const lines = events.flatMap((event): Line[] =>
-    event.kind === 'note' && event.note.is !== 'count' && event.note.is !== 'fault' ? [event.note] : [],
-  )
+  const lines = notesOf(events).filter((note) => !isScheduleLine(note)) as Line[]
   return { number, killed, stopped: false, lines, problems: [], storeProblems: [] }
+}
+
+function scheduleLines(events: readonly RecordedEvent[]): ScheduleLine[] {
+  return notesOf(events).filter(isScheduleLine)
+}
+
+/** What the program itself has told. */
+function notesOf(events: readonly RecordedEvent[]): (Line | ScheduleLine)[] {
+  return events.flatMap((event) =>
+    event.kind === 'note' && event.note.is !== 'count' && event.note.is !== 'fault' ? [event.note as Line | ScheduleLine] : [],
+  )
+}
+
+/** The first generation keeps everything, so that all of it is judged; in later ones the store is pruned. */
+function prunesIn(generation: number): boolean {
+  return generation > 1
 }
 
 /** A lock file of a process that is gone: this one's id, and another start. */

@@ -1,12 +1,13 @@
 /** Runs the program of the power rung under the shim, and reads what it did to its disk and what it told. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, rmSync } from 'node:fs'
+import { readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { DATA_FILE } from '../../../src/store/lmdb/store-directory.js'
 import type { ProgramConfig } from '../../fixtures/power/program.js'
+import { Silence } from '../../support/silence.js'
 import type { RecordedEvent } from '../shim/recording.js'
 import { readRecording } from '../shim/recording.js'
 import type { ShimOptions } from '../shim/shim.js'
@@ -14,8 +15,10 @@ import { shimEnvironment } from '../shim/shim.js'
 import { Disk } from './disk.js'
 
 const PROGRAM = fileURLToPath(new URL('../../fixtures/power/program.js', import.meta.url))
-/** No measure of speed: a program that is so late hangs. */
-const LIMIT_MS = 60_000
+/** Looks after a store; told what to do by a `MaintenanceConfig`. */
+export const MAINTENANCE = fileURLToPath(new URL('../../fixtures/power/maintenance.js', import.meta.url))
+/** How often is looked whether the recording has grown, which shows that the program lives. */
+const LOOK_MS = 1000
 
 export interface RecordedLife {
   readonly events: readonly RecordedEvent[]
@@ -35,13 +38,9 @@ export interface RecordOptions {
 }
 
 export async function recordLife({ root, config, before, lie }: RecordOptions): Promise<RecordedLife> {
-  const log = join(root, 'recording')
   const file = join(config.directory, DATA_FILE)
-  const problems = await runProgram(config, shimEnvironment({ log, ...(lie !== undefined && { lie }) }))
-  const events = readRecording(readFileSync(log))
-  rmSync(log)
-  const unseen = new Set(events.map((event) => (event.kind === 'unseen' ? event.what : undefined)))
-  for (const what of unseen) if (what !== undefined) problems.push(`the recording misses something: ${what}`)
+  const { events, problems } = await recordProgram(PROGRAM, config, join(root, 'recording'), lie)
+  problems.push(...missedBy(events))
   const disk = new Disk(file, root, before)
   for (const event of events) disk.apply(event)
   // Whatever the program wrote in another way would show here.
@@ -49,17 +48,39 @@ export async function recordLife({ root, config, before, lie }: RecordOptions): 
   return { events, problems, readers: read(`${file}-lock`) }
 }
 
-async function runProgram(config: ProgramConfig, env: NodeJS.ProcessEnv): Promise<string[]> {
+/** @param log - where the recording goes meanwhile */
+export async function recordProgram(
+  program: string,
+  config: object,
+  log: string,
+  lie?: ShimOptions['lie'],
+): Promise<{ readonly events: RecordedEvent[]; readonly problems: string[] }> {
+  const problems = await runProgram(program, config, shimEnvironment({ log, ...(lie !== undefined && { lie }) }), log)
+  const events = readRecording(readFileSync(log))
+  rmSync(log)
+  return { events, problems }
+}
+
+/** What the shim could not follow. */
+export function missedBy(events: readonly RecordedEvent[]): string[] {
+  const unseen = new Set(events.flatMap((event) => (event.kind === 'unseen' ? [event.what] : [])))
+  return [...unseen].map((what) => `the recording misses something: ${what}`)
+}
+
+async function runProgram(program: string, config: object, env: NodeJS.ProcessEnv, log: string): Promise<string[]> {
   const problems: string[] = []
-  const child = spawn(process.execPath, [PROGRAM, JSON.stringify(config)], { stdio: ['ignore', 'pipe', 'pipe', 'ignore'], env })
+  const child = spawn(process.execPath, [program, JSON.stringify(config)], { stdio: ['ignore', 'pipe', 'pipe', 'ignore'], env })
   let noise = ''
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (noise += String(chunk)))
-  const limit = setTimeout(() => {
-    problems.push('the recorded program hung')
-    child.kill('SIGKILL')
-  }, LIMIT_MS)
+  const silence = new Silence(child, () => problems.push('the recorded program hung'))
+  let size = 0
+  const looks = setInterval(() => {
+    const { size: now = 0 } = statSync(log, { throwIfNoEntry: false }) ?? {}
+    if (now > size) silence.heard()
+    size = now
+  }, LOOK_MS)
   const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
-  clearTimeout(limit)
+  clearInterval(looks)
   if (code !== 0) problems.push(`the recorded program ended with exit code ${code}, signal ${signal}`)
   if (noise !== '') problems.push(`the recorded program printed: ${noise.slice(0, 1000)}`)
   return problems
