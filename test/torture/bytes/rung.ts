@@ -25,17 +25,8 @@ type Outcome = (typeof OUTCOMES)[number]
 
 /** Never to be opened at all. */
 const REFUSED = new Set(FOREIGN.map(({ kind }) => kind))
-/** Whether the store accounts for each job that was pruned, so that one which is gone and was not can be told. */
-const PRUNED_IS_ACCOUNTED = false
 /** Tables each of whose records is spoken of elsewhere: that one is gone must be told. */
-const TOLD_WHEN_GONE: ReadonlySet<string> = new Set<Table>([
-  'pages',
-  'marks',
-  'scheduled',
-  'index',
-  'payloads',
-  ...(PRUNED_IS_ACCOUNTED ? (['finished'] as const) : []),
-])
+const TOLD_WHEN_GONE: ReadonlySet<string> = new Set<Table>(['pages', 'marks', 'scheduled', 'index', 'payloads', 'finished'])
 /** Tables of which records are damaged one by one, whatever else is. */
 const DAMAGED_TABLES: readonly Table[] = ['pages', 'marks', 'scheduled', 'index', 'claims', 'finished', 'payloads']
 
