@@ -69,10 +69,18 @@ export async function runCommand(command: ShellCommand, args: readonly string[])
   } catch (error) {
     if (error instanceof UsageError) error.command = command.name
     if (!(error instanceof CommandError)) throw error
-    const lines = error.message.split('\n').map((line) => shorten(printable(line), LINE_CHARACTERS))
-    process.stderr.write(`millrace ${command.name}: ${lines.join('\n')}\n`)
+    process.stderr.write(`millrace ${command.name}: ${shorten(printable(onOneLine(error.message)), LINE_CHARACTERS)}\n`)
     return error.exitCode
   }
+}
+
+/** Whoever reads a log line by line finds all of it: what the library lists below each other stands in a row. */
+function onOneLine(message: string): string {
+  return message
+    .split('\n')
+    .map((line) => line.replace(/^ {2}- /, ''))
+    .join('; ')
+    .replace(':; ', ': ')
 }
 
 async function runLine(command: ShellCommand, args: readonly string[]): Promise<number> {

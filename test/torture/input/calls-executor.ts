@@ -89,7 +89,7 @@ function bulkCalls(): Call[] {
         executor[many]({ ids: [] }, { [field]: value }),
       ),
     ),
-    rejects(`${many}(…, { reason })`, orAbsent(many === 'retryMany' ? never : text), ({ executor }, value) =>
+    rejects(`${many}(…, { reason })`, many === 'retryMany' ? never : orAbsent(text), ({ executor }, value) =>
       executor[many]({ ids: [] }, { reason: value }),
     ),
   ])

@@ -17,7 +17,7 @@ import { inWorld, REAL } from './world.js'
 
 const GENERATED_AT_ONCE = 500
 const RANDOM_LINES = 100
-const RANDOM_STORE_LINES = 300
+const RANDOM_STORE_LINES = 600
 
 async function run({ seed, minutes, progress }: RungOptions): Promise<RungReport> {
   const end = performance.now() + minutes * 60_000

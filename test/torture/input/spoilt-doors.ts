@@ -24,7 +24,7 @@ const SPOILT: Readonly<Record<string, Spoil>> = {
   'makes first': async (options) => {
     try {
       // Beside the path that it is asked for: as one that makes its temporary directory before it looks.
-      mkdirSync(resolve(String(options.path), '..', 'made-before'), { recursive: true })
+      mkdirSync(resolve(String(options.path), '..', 'made-before'))
     } catch {
       // Nothing can be made there.
     }

@@ -90,6 +90,8 @@ export const STORE_LINES: readonly StoreLine[] = [
   ...both('wrong', ['jobs', 'retry', 'DIR', '--all', '--reason=x'], ['jobs', 'run', 'DIR', '--all', '--reason=x']),
   ...both('refused', ['jobs', 'run', 'DIR', '--state=completed'], ['jobs', 'retry', 'DIR', '--state=available']),
   ...both('refused', ['jobs', 'cancel', 'DIR', '--state=completed'], ['jobs', 'discard', 'DIR', '--state=cancelled']),
+  // Several things are wrong at once.
+  ...both('refused', ['jobs', 'cancel', 'DIR', 'nonsense', '--state=discarded,cancelled']),
   ...both(
     'wrong',
     ['jobs', 'list', 'DIR', '--payloads'],
