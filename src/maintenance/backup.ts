@@ -9,9 +9,10 @@ import { join, resolve } from 'node:path'
 import type { Clock } from '../base/clock.js'
 import { MillraceError } from '../base/errors.js'
 import { describeValue } from '../base/problems.js'
+import { shortenPath } from '../base/shorten-path.js'
 import { type Engine, WriteBatch } from '../store/engine.js'
 import { openLmdbEngine } from '../store/lmdb/lmdb-engine.js'
-import { DATA_FILE, shortenPath } from '../store/lmdb/store-directory.js'
+import { DATA_FILE } from '../store/lmdb/store-directory.js'
 import { putCopy } from './copy-in-place.js'
 
 /** What `backup` has made. */

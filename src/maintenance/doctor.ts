@@ -11,7 +11,7 @@ import { LockedError, MillraceError, type MillraceErrorCode } from '../base/erro
 import { DEFAULT_DOCTOR_MS } from '../base/limits.js'
 import { describeValue, Problems, readFields } from '../base/problems.js'
 import { durationMs } from '../base/rules.js'
-import { shortenPath } from '../store/lmdb/store-directory.js'
+import { shortenPath } from '../base/shorten-path.js'
 import type { DoctorMessage, DoctorOptions, DoctorReport } from './doctor-report.js'
 
 const CHILD = fileURLToPath(new URL('./doctor-child.js', import.meta.url))

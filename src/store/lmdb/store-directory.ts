@@ -10,6 +10,7 @@ import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 
 import { MillraceError } from '../../base/errors.js'
+import { shortenPath } from '../../base/shorten-path.js'
 import { directoriesUp, isSyncFailure } from '../durable-files.js'
 import { DataFile, UnreadableFile } from './data-file.js'
 import { checkStructure } from './structure.js'
@@ -25,9 +26,6 @@ const PROBE_BYTES = 256 * 1024
 
 /** More than LMDB opens: the data file twice, the reader table. */
 const FILES_OPENED = 8
-
-/** Characters shown of either end of a path. */
-const SHOWN = 200
 
 /** Jobs may carry secrets: only the user reads them. */
 const DIRECTORY_MODE = 0o700
@@ -203,11 +201,6 @@ function damaged(path: string, reason: string, cause?: unknown): MillraceError {
     `The store's file ${path} is damaged: ${reason}. Nothing was changed. ` +
     '`millrace doctor` tells all that is wrong with it; restore a backup, or move the directory away to begin anew.'
   return new MillraceError('MILLRACE_STORE_CORRUPT', message, cause === undefined ? undefined : { cause })
-}
-
-/** A path may have thousands of characters; its ends tell which one it is. */
-export function shortenPath(text: string): string {
-  return text.length <= 2 * SHOWN ? text : `${text.slice(0, SHOWN)}…${text.slice(-SHOWN)} (${text.length} characters)`
 }
 
 /** Why a path cannot be a directory to write to, from what the system said. */
