@@ -40,6 +40,8 @@ export class UniqueAudit {
   readonly #jobs = new Map<string, KeyedJob[]>()
   readonly #holders = new Map<string, KeyHolder>()
   readonly #expiries = new Map<string, number[]>()
+  /** Records in the order of times that hold something. */
+  readonly #filled: { readonly expiresAt: number; readonly hash: string; readonly bytes: number }[] = []
   /** Numbers of jobs that are handed to threads: from, and behind the last. */
   readonly #claimed: { readonly from: number; readonly to: number }[] = []
 
@@ -64,14 +66,19 @@ export class UniqueAudit {
     this.#holders.set(key.toString('latin1', 1), readHolder(value))
   }
 
-  readExpiry({ key }: Entry): void {
+  readExpiry({ key, value }: Entry): void {
     const { expiresAt, hash } = readUniqueExpiryKey(key)
+    if (value.length > 0) this.#filled.push({ expiresAt, hash, bytes: value.length })
     this.#expiries.set(hash, [...(this.#expiries.get(hash) ?? []), expiresAt])
   }
 
   check(tell: Tell): void {
     for (const [hash, holder] of this.#holders) this.#checkHolder(hash, holder, tell)
     for (const [hash, jobs] of this.#jobs) for (const job of jobs) this.#checkJob(hash, job, tell)
+    for (const { expiresAt, hash, bytes } of this.#filled) {
+      const text = `index unique expiry ${expiresAt} holds ${bytes} bytes that say nothing`
+      tell(text, (batch) => batch.put('index', uniqueExpiryKey(expiresAt, hash), Buffer.alloc(0)))
+    }
     for (const [hash, expiries] of this.#expiries) {
       for (const expiresAt of expiries) {
         if (this.#holders.get(hash)?.expiresAt === expiresAt) continue
