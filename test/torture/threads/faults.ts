@@ -66,7 +66,7 @@ const charges: PlantedFault = {
             const { control, end, limit } = batch
             if (end?.kind !== 'died' || control.taken !== control.finished || limit <= control.taken) continue
             // As if the thread had been at a job that it had not begun.
-            control.take(0)
+            Object.defineProperty(control, 'taken', { value: control.taken + 1 })
             if (end.cause === undefined) charged++
           }
           return own.call(this)
@@ -286,7 +286,10 @@ const generous: PlantedFault = {
   seenBy: /threads at once/,
   run: async () => {
     const storm = STORMS.find(({ job }) => job.name === native.name)
-    return storm === undefined ? [] : (await runStorm({ ...storm, options: { maxStuckThreads: storm.jobs } }, 1)).violations
+    if (storm === undefined) return []
+    // Held for so long that each is still there when the next one is stuck.
+    const input = (): number => 3 * (storm.input?.() ?? 0)
+    return (await runStorm({ ...storm, input, options: { maxStuckThreads: storm.jobs } }, 1)).violations
   },
 }
 
