@@ -20,6 +20,7 @@ import type { PlantedName } from '../fixtures/crash/process-faults.js'
 import type { Death, End } from './crash-death.js'
 import { DeathPlan, die } from './crash-death.js'
 import { createPrng } from './prng.js'
+import { hangs, hasEnded, SILENCE_MS } from './silence.js'
 import { checkStore } from './store-check.js'
 
 export interface CrashRunOptions {
@@ -71,12 +72,6 @@ export interface Journal {
 }
 
 const CHILD = fileURLToPath(new URL('../fixtures/crash/child.js', import.meta.url))
-/**
- * A process hangs when it tells nothing for so long, and then while so many fresh processes come and go, one after another. The clock
- * alone cannot tell: with too much to do, the system has kept one from its first line for longer.
- */
-const SILENCE_MS = 60_000
-const SILENCE_PROCESSES = 5
 /** How much larger the store may have grown until it is looked at again. */
 const LOOK_GROWTH = 1.1
 /** Every so many processes one works with a single thread, as the last one does: then the order of first runs can be told. */
@@ -186,8 +181,8 @@ export class Life {
     let overdue: NodeJS.Timeout | undefined
     const limit = setTimeout(() => {
       isHeard = false
-      void this.#hangs(child, () => isHeard).then((hangs) => {
-        if (!hangs) return
+      void hangs(() => isHeard || hasEnded(child)).then((isSilent) => {
+        if (!isSilent) return
         this.#problems.push(`it hung while ${this.#stage()}`)
         child.kill('SIGKILL')
       })
@@ -203,7 +198,7 @@ export class Life {
       this.#onLine = () => undefined
       clearTimeout(limit)
       void die(child, death).then(() => {
-        if (!isOver(child)) overdue = setTimeout(() => void this.#lingers(child), END_MS)
+        if (!hasEnded(child)) overdue = setTimeout(() => void this.#lingers(child), END_MS)
       })
     }
     const [code, signal] = await ended
@@ -215,18 +210,9 @@ export class Life {
     return this.#problems
   }
 
-  /** Whether nothing is heard while fresh processes come and go. What is heard begins another silence. */
-  async #hangs(child: ChildProcess, isHeard: () => boolean): Promise<boolean> {
-    for (let processes = 0; processes < SILENCE_PROCESSES; processes++) {
-      await once(spawn(process.execPath, ['-e', '0'], { stdio: 'ignore' }), 'close')
-      if (isHeard() || isOver(child)) return false
-    }
-    return true
-  }
-
   /** It was told to end, and does not. */
   async #lingers(child: ChildProcess): Promise<void> {
-    if (!(await this.#hangs(child, () => false))) return
+    if (!(await hangs(() => hasEnded(child)))) return
     this.#problems.push('it hung at its end')
     child.kill('SIGKILL')
   }
@@ -264,8 +250,4 @@ export class Life {
     if (line.is === 'recovered') this.recoveryMs = performance.now() - this.#recoveringAt
     this.#onLine(line)
   }
-}
-
-function isOver({ exitCode, signalCode }: ChildProcess): boolean {
-  return exitCode !== null || signalCode !== null
 }

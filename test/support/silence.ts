@@ -1,14 +1,31 @@
 /**
- * Watches a child process for a hang: it tells nothing for so long, and then while so many fresh processes come and go, one after
- * another. The clock alone cannot tell: with too much to do, the system has kept a process from its first line for longer.
+ * What tells something that hangs from something that the machine keeps waiting: nothing moves for so long, and then while so many fresh
+ * processes come and go, one after another. The clock alone cannot tell: with too much to do, the system has kept a process from its
+ * first line for longer.
  */
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 
-const SILENCE_MS = 60_000
-const SILENCE_PROCESSES = 5
+/** How long nothing moves before others are looked at. */
+export const SILENCE_MS = 60_000
+export const SILENCE_PROCESSES = 5
 
+/** Whether fresh processes come and go while nothing `moves`: then it hangs. What moves begins another silence. */
+export async function hangs(moves: () => boolean, processes = SILENCE_PROCESSES): Promise<boolean> {
+  for (let gone = 0; gone < processes; gone++) {
+    await once(spawn(process.execPath, ['-e', '0'], { stdio: 'ignore' }), 'close')
+    if (moves()) return false
+  }
+  return true
+}
+
+/** Whether the child has ended. */
+export function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null
+}
+
+/** Watches a child process for a hang. */
 export class Silence {
   readonly #child: ChildProcess
   readonly #onHang: () => void
@@ -38,10 +55,7 @@ export class Silence {
 
   async #silent(): Promise<void> {
     this.#isHeard = false
-    for (let processes = 0; processes < SILENCE_PROCESSES; processes++) {
-      await once(spawn(process.execPath, ['-e', '0'], { stdio: 'ignore' }), 'close')
-      if (this.#isHeard || this.#isOver) return
-    }
+    if (!(await hangs(() => this.#isHeard || this.#isOver))) return
     this.end()
     this.#onHang()
     this.#child.kill('SIGKILL')

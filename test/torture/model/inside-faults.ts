@@ -9,6 +9,7 @@ import { Picker } from '../../../src/scheduler/picker.js'
 import { ReadyQueue } from '../../../src/scheduler/ready-queue.js'
 import { ScheduledPages } from '../../../src/store/scheduled-pages.js'
 import type { Slice } from '../../../src/store/page-ref.js'
+import { planted } from '../../support/planted.js'
 import type { ModelFault, Plant } from './model-fault.js'
 
 /** Puts `method` in the place of a class's own. */
@@ -17,15 +18,7 @@ function planting<Owner extends object, Name extends keyof Owner>(
   name: Name,
   method: (own: Owner[Name]) => Owner[Name],
 ): Plant {
-  return async (run) => {
-    const own = owner[name]
-    owner[name] = method(own)
-    try {
-      return await run()
-    } finally {
-      owner[name] = own
-    }
-  }
+  return (run) => planted(owner, name, method, run)
 }
 
 function both(outer: Plant, inner: Plant): Plant {

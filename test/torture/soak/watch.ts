@@ -9,10 +9,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { hangs, hasEnded } from '../../support/silence.js'
 import type { Extent, HostConfig } from './host.js'
 import { LINES_FD, type Line } from './lines.js'
 import type { Sample } from './samples.js'
-import { allGo, SILENCE, type Silence } from './silence.js'
+import { SILENCE, type Silence } from './silence.js'
 
 /**
  * The settling time: so much of the samples, and at least so many. After each of the first backups the allocator keeps some memory more:
@@ -84,8 +85,8 @@ export async function watch(args: readonly string[], silence: Silence, take: (li
   let hung = false
   const limit = setTimeout(() => {
     const before = steps
-    void allGo(child, silence.processes, () => steps > before).then((hangs) => {
-      if (!hangs) return
+    void hangs(() => steps > before || hasEnded(child), silence.processes).then((isSilent) => {
+      if (!isSilent) return
       hung = true
       problems.push(
         `it hung in ${stage}: no step for ${silence.ms / 1000} s, nor while ${silence.processes} processes came and went`,

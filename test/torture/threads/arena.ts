@@ -2,8 +2,6 @@
  * An executor over LMDB for one storm: it counts commits, turns and the threads that are born and end, keeps every job with what is to
  * become of it, and judges all of that when the executor is closed. A storm in which nothing moves any more is broken off: it hangs.
  */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,6 +15,7 @@ import type { Engine } from '../../../src/store/engine.js'
 import { openLmdbEngine } from '../../../src/store/lmdb/lmdb-engine.js'
 import { native, sole } from '../../fixtures/torture/victims.js'
 import { threadLives } from '../../support/open.js'
+import { hangs, SILENCE_MS } from '../../support/silence.js'
 import { checkStore } from '../../support/store-check.js'
 
 /** What a job is to end as. */
@@ -61,9 +60,6 @@ Dispatcher.prototype.collect = function counted(this: Dispatcher) {
 const NATIVE: ReadonlySet<string> = new Set([native.name, sole.name])
 /** So many violations tell enough: the storm is broken off. */
 const ENOUGH = 10
-/** A storm in which nothing moves for so long, and then while so many fresh processes come and go, one after another, hangs. */
-const SILENCE_MS = 60_000
-const SILENCE_PROCESSES = 5
 
 export class Arena {
   readonly executor: Executor
@@ -173,20 +169,13 @@ export class Arena {
 
   #listenFor(before: string): void {
     this.#silence = setTimeout(() => {
-      void this.#isSilent(before).then((isSilent) => {
+      void hangs(() => this.#movement !== before).then((isSilent) => {
         if (!isSilent) return this.#listenFor(this.#movement)
         this.#hangs = true
         this.violations.push(`it hangs: ${JSON.stringify(this.executor.stats())}`)
         this.#breakOff()
       })
     }, SILENCE_MS).unref()
-  }
-
-  /** Whether nothing moves while others do: a machine with too much to do holds everybody up. */
-  async #isSilent(before: string): Promise<boolean> {
-    for (let count = 0; count < SILENCE_PROCESSES && this.#movement === before; count++)
-      await once(spawn(process.execPath, ['-e', '0'], { stdio: 'ignore' }), 'close')
-    return this.#movement === before
   }
 
   /** Compares what became of each job with its fate. */

@@ -7,6 +7,7 @@ import { Dispatcher } from '../../../src/dispatcher/dispatcher.js'
 import { PoolThread } from '../../../src/dispatcher/pool-thread.js'
 import { Turns } from '../../../src/executor/turns.js'
 import { ReadyQueue } from '../../../src/scheduler/ready-queue.js'
+import { planted } from '../../support/planted.js'
 import { good, loop, native } from '../../fixtures/torture/victims.js'
 import type { PlantedFault } from '../rung.js'
 import { Arena, completes } from './arena.js'
@@ -18,22 +19,6 @@ import { terminations } from './terminations.js'
 
 const WANTED = 12
 const CHARGE_ROUNDS = 20
-
-/** Puts `method` in the place of a class's own while `run` goes on. */
-async function planted<Owner extends object, Name extends keyof Owner>(
-  owner: Owner,
-  name: Name,
-  method: (own: Owner[Name]) => Owner[Name],
-  run: () => Promise<readonly string[]>,
-): Promise<readonly string[]> {
-  const own = owner[name]
-  owner[name] = method(own)
-  try {
-    return await run()
-  } finally {
-    owner[name] = own
-  }
-}
 
 async function load(seed: number): Promise<readonly string[]> {
   return (await terminations(WANTED, seed, () => undefined)).violations
