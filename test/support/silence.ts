@@ -9,7 +9,7 @@ import { once } from 'node:events'
 
 /** How long nothing moves before others are looked at. */
 export const SILENCE_MS = 60_000
-export const SILENCE_PROCESSES = 5
+const SILENCE_PROCESSES = 5
 
 /** Whether fresh processes come and go while nothing `moves`: then it hangs. What moves begins another silence. */
 export async function hangs(moves: () => boolean, processes = SILENCE_PROCESSES): Promise<boolean> {
