@@ -193,8 +193,8 @@ export class Claims {
   }
 
   #takenBack(collected: readonly Collected[], writes: WriteBatch): void {
-    this.#options.ready.putBack(collected.flatMap(({ returned }) => returned))
     for (const { batch } of collected) this.reconsider(batch, writes)
+    this.#options.ready.putBack(collected.flatMap(({ returned }) => returned))
   }
 
   /** Fills every thread to the same height, or as far as what waits would reach if it were shared out. */

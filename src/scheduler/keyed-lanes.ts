@@ -24,6 +24,8 @@ import { isAtRest, KeyedWindows } from './keyed-windows.js'
 import { Lane } from './lane.js'
 import { KeyedLane, LimitKey, readyAtOf } from './limit-key.js'
 import type { RateBook } from './rate-book.js'
+import type { ReturnedJobs } from './returned-jobs.js'
+import { ThreadShares } from './thread-shares.js'
 
 export interface KeyedLanesOptions {
   readonly store: JobStore
@@ -54,8 +56,8 @@ export class KeyedLanes {
   readonly #appended = new Set<KeyedLane>()
   /** Keys without jobs, and keys that have had their turn and give way to others. */
   readonly #leaving = new Set<LimitKey>()
-  /** The least thread time among keys with work, as of the last pick. */
-  #virtualNow = 0
+  /** Among keys, and those without one. */
+  readonly shares = new ThreadShares()
   readonly #windows = new KeyedWindows()
   readonly #ages = new FrontAges()
 
@@ -133,8 +135,8 @@ export class KeyedLanes {
     return wasIdle && entry.heapAt >= 0
   }
 
-  /** Jobs of one lane come back. `isUnstarted`: they did not begin, and do not count as started. */
-  putBack(slices: readonly Slice[], isUnstarted: boolean): void {
+  /** Jobs of one lane come back. `returned`: they did not begin, and do not count as started. */
+  putBack(slices: readonly Slice[], returned: ReturnedJobs | undefined): void {
     const [first] = slices
     if (first === undefined) return
     const { rank, lane: number } = first.page
@@ -143,14 +145,18 @@ export class KeyedLanes {
     this.#heedFront(entry)
     this.#appended.add(entry)
     const { key } = entry
-    if (isUnstarted && key.log !== undefined) {
-      this.#rates.refund(
-        key,
-        slices.reduce((sum, { from, to }) => sum + to - from, 0),
-      )
+    key.returnedMs += returned?.ms ?? 0
+    if (returned !== undefined && key.log !== undefined) {
+      this.#rates.refund(key, returned.jobs)
       this.#wake(key)
     }
     this.#place(key)
+  }
+
+  /** Jobs without a key come back. `returned`: they did not begin. */
+  othersReturned(returned: ReturnedJobs | undefined): void {
+    this.others.virtualMs -= returned?.ms ?? 0
+    this.others.returnedMs += returned?.ms ?? 0
   }
 
   /** A page that waits has other numbers than it had. */
@@ -210,9 +216,10 @@ export class KeyedLanes {
 
   // ---- choosing ----
 
-  /** Begins to choose for a slot: it may have more of what it holds. */
-  beginPick(slot: number): void {
+  /** Begins to choose for a slot: it may have more of what it holds. `hasOthers`: jobs without a key may run, too. */
+  beginPick(slot: number, hasOthers: boolean): void {
     this.#choosesFor = slot
+    this.shares.look(this.others, hasOthers)
     for (const key of this.#full.at(slot)) this.#place(key)
   }
 
@@ -261,16 +268,10 @@ export class KeyedLanes {
     if (jobs > 0) {
       if (isFirst) key.hold(this.#choosesFor)
       if (rate !== undefined) this.#rates.count(key, rate, jobs, now)
-      this.charge(key, tookMs)
+      this.shares.charge(key, tookMs)
     }
     this.#heedFront(entry)
     this.#place(key)
-  }
-
-  /** A key, or the others, have had thread time. Whoever was idle starts level with the rest. */
-  charge(key: LimitKey, tookMs: number): void {
-    this.#virtualNow = Math.max(key.virtualMs, this.#virtualNow)
-    key.virtualMs = this.#virtualNow + tookMs
   }
 
   /** A batch of the slot holds no job of the key any more. `correctionMs`: what its jobs took beyond what was estimated. */
@@ -317,14 +318,15 @@ export class KeyedLanes {
       if (rests) this.#resting.add(key)
       else this.#resting.remove(key)
     } else if (rests) this.#resting.moved(key)
+    const mayRun = (entry: KeyedLane): boolean => entry.lane.isReadable && !rests && this.#admits(entry)
+    this.shares.look(key, key.lanes.some(mayRun))
     let isFull = false
     let hasWork = false
     for (const entry of key.lanes) {
       const { lane } = entry
       hasWork ||= lane.hasWork
-      const admits = this.#admits(entry)
       isFull ||= lane.hasWork && !rests && key.threads >= entry.max
-      this.#rings.place(entry, lane.isReadable && admits && !rests)
+      this.#rings.place(entry, mayRun(entry))
       this.#ages.place(entry)
     }
     this.#full.place(key, isFull)
@@ -368,7 +370,6 @@ export class KeyedLanes {
     let key = this.#keys.get(number)
     if (key === undefined) {
       key = new LimitKey(this.#options.queueId, number)
-      key.virtualMs = this.#virtualNow
       this.#keys.set(number, key)
     }
     const known = key.lanes.find(({ lane }) => lane.rank === rank)

@@ -5,14 +5,16 @@ import { limitName, type PageRef } from '../store/page-ref.js'
 import type { HeapItem } from './heap.js'
 import type { Lane } from './lane.js'
 import type { RateLog } from './rate-log.js'
+import type { Sharer } from './thread-shares.js'
 
-export class LimitKey implements HeapItem {
+export class LimitKey implements HeapItem, Sharer {
   /** The hash by which the store knows it; 0 stands for the jobs without a key, which share like one. */
   readonly number: number
   readonly queueId: number
   readonly lanes: KeyedLane[] = []
-  /** Thread time it has had, in ms, on a scale that all keys of the queue share. */
   virtualMs = 0
+  isReady = false
+  returnedMs = 0
   /** What was started of it; undefined until one of its jobs brings a rate. */
   log: RateLog | undefined
   /** Epoch ms at which one more may start; 0 when it is not its rate that it waits for. */

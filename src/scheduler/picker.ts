@@ -78,7 +78,10 @@ export class Picker {
     this.#isHeld = false
     queue.awaited = 0
     const keysAtMost = keyed === undefined ? 0 : Math.ceil(keyed.runnable / draft.room.threadsFor(0).all)
-    keyed?.beginPick(slot)
+    keyed?.beginPick(
+      slot,
+      queue.lanes.some(({ hasWork }) => hasWork),
+    )
     while (!this.#isOver(draft) && fruitless < FRUITLESS_SLICES) {
       const next = keyed === undefined ? this.#nextLane(queue, draft) : this.#nextOf(queue, keyed, draft)
       if (next === undefined) break
@@ -158,7 +161,7 @@ export class Picker {
     draft.beginKeyTurn(KEY_TURN_MS, Infinity)
     lane.shift(this.#takeFrom(queue, slice, draft))
     draft.endKeyTurn()
-    keyed.charge(keyed.others, draft.estimateMs - before)
+    keyed.shares.charge(keyed.others, draft.estimateMs - before)
   }
 
   #takeKeyed(queue: ReadyQueue, keyed: KeyedLanes, entry: KeyedLane, draft: Filled): void {

@@ -4,6 +4,7 @@ import type { CompiledRate } from '../job/limit.js'
 import type { KeyedLanes } from './keyed-lanes.js'
 import type { Lane } from './lane.js'
 import type { RateLog } from './rate-log.js'
+import type { Sharer } from './thread-shares.js'
 
 export interface ReadyQueueOptions {
   /** How many threads may work for it at once; `Infinity` for no bound. */
@@ -13,7 +14,7 @@ export interface ReadyQueueOptions {
   readonly ageingMs?: number
 }
 
-export class ReadyQueue {
+export class ReadyQueue implements Sharer {
   readonly id: number
   readonly name: string
   /** How many threads may work for it at once, as the executor's options say. */
@@ -38,8 +39,9 @@ export class ReadyQueue {
   log: RateLog | undefined
   /** Epoch ms at which one more job may start; 0 when it is not its rate that it waits for. */
   freeAt = 0
-  /** Thread time it has had, in ms, on a scale that all queues share. */
   virtualMs = 0
+  isReady = false
+  returnedMs = 0
 
   constructor(id: number, name: string, { concurrency, rate, ageingMs = Infinity }: ReadyQueueOptions) {
     this.id = id

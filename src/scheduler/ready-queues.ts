@@ -14,17 +14,19 @@ import { QUEUE_TURN_MS } from '../base/limits.js'
 import type { QueueState } from '../codec/queue-state.js'
 import type { WriteBatch } from '../store/engine.js'
 import type { PagePlace, PageRef, Slice } from '../store/page-ref.js'
-import { rateName } from '../store/rates.js'
 import type { Room } from './draft.js'
 import { Draft } from './draft.js'
 import { KeyedLanes } from './keyed-lanes.js'
 import { byLane, Lane } from './lane.js'
 import { type ExpiredJob, type Filled, Picker, type PickerOptions, type Wanted } from './picker.js'
+import { QueueRates } from './queue-rates.js'
 import { RateBook } from './rate-book.js'
 import { ReadyQueue, type ReadyQueueOptions } from './ready-queue.js'
 import type { RunTimes } from './run-times.js'
+import { returnedJobs } from './returned-jobs.js'
 import { storedLanes } from './stored-lanes.js'
 import { SuspectLine } from './suspect-line.js'
+import { ThreadShares } from './thread-shares.js'
 import { WindowBytes } from './window-bytes.js'
 
 export type { Filled } from './picker.js'
@@ -58,8 +60,8 @@ export class ReadyQueues {
   readonly #picker: Picker
   #wokenAt = 0
   readonly #book: RateBook
-  /** The lowest `virtualMs` among queues with work, as of the last pick. */
-  #virtualNow = 0
+  readonly #rates: QueueRates
+  readonly #shares = new ThreadShares()
   #arrivals: Arrival[] = []
   readonly #windows = new WindowBytes()
 
@@ -67,10 +69,11 @@ export class ReadyQueues {
     this.#options = options
     this.#picker = new Picker(options)
     this.#book = new RateBook(options.store.engine)
+    this.#rates = new QueueRates(this.#book)
     for (const [name, queueOptions] of options.queues) {
       const queue = new ReadyQueue(options.store.queueId(name), name, queueOptions)
       this.#queues.set(queue.id, queue)
-      if (queue.rate !== undefined) queue.log = this.#book.log(rateName(queue.id, 0))
+      this.#rates.meet(queue)
     }
     this.suspects = new SuspectLine({ store: options.store, isPaused: (id) => this.#queues.get(id)?.isPaused === true })
     for (const [queueId, state] of options.states) this.setState(queueId, state)
@@ -182,7 +185,7 @@ export class ReadyQueues {
     this.changes++
     const queue = this.#queues.get(page.queueId)
     if (queue === undefined) return
-    this.#refund(queue, 1)
+    this.#rates.refund(queue, 1)
     if (page.lane !== 0) this.#keyed(queue, true).noteReturn(page)
   }
 
@@ -192,6 +195,7 @@ export class ReadyQueues {
   }
 
   #putBack(slices: readonly Slice[], isUnstarted: boolean): void {
+    const { store, runTimes } = this.#options
     for (const list of byLane(slices)) {
       const { page } = list[0] as Slice
       const queue = this.#queues.get(page.queueId)
@@ -199,28 +203,15 @@ export class ReadyQueues {
       this.changes++
       queue.awaited = 0
       const lane = this.#lane(queue, page.rank, 0)
-      if (page.lane === 0) lane.putBack(list)
-      else this.#keyed(queue, false).putBack(list, isUnstarted)
-      if (isUnstarted && queue.log !== undefined)
-        this.#refund(
-          queue,
-          list.reduce((sum, { from, to }) => sum + to - from, 0),
-        )
+      const returned = isUnstarted ? returnedJobs(list, store, runTimes) : undefined
+      if (page.lane === 0) {
+        lane.putBack(list)
+        queue.keyed?.othersReturned(returned)
+      } else this.#keyed(queue, false).putBack(list, returned)
+      if (returned === undefined) continue
+      queue.returnedMs += returned.ms
+      this.#rates.refund(queue, returned.jobs)
     }
-  }
-
-  #count({ id, rate, log }: ReadyQueue, starts: number, now: number): void {
-    if (rate === undefined || log === undefined) return
-    log.add(rate, starts, now)
-    this.#book.changed(rateName(id, 0), log)
-  }
-
-  /** So many starts did not come to be. */
-  #refund(queue: ReadyQueue, starts: number): void {
-    if (queue.log === undefined) return
-    queue.log.refund(starts)
-    queue.freeAt = 0
-    this.#book.changed(rateName(queue.id, 0), queue.log)
   }
 
   /** Lanes to which work has come since the last call. */
@@ -243,9 +234,8 @@ export class ReadyQueues {
     const draft: Filled = new Draft(this.#options.runTimes, room)
     this.#findKeys()
     if (only !== undefined) this.#picker.wanted = undefined
-    const all = only === undefined ? [...this.#queues.values()] : [only]
-    const candidates = all.filter((queue) => queue.hasWorkFor(slot, room.lastRank))
-    if (candidates.length > 1) candidates.sort((left, right) => left.virtualMs - right.virtualMs)
+    const candidates =
+      only === undefined ? this.#ready(slot, room) : [only].filter((queue) => queue.hasWorkFor(slot, room.lastRank))
     while (!draft.isFull) {
       const queue = candidates.shift()
       if (queue === undefined) break
@@ -257,11 +247,9 @@ export class ReadyQueues {
       this.#windows.account(queue)
       if (draft.jobs === before.jobs) continue
       const taken = (draft.estimateMs - before.estimateMs) * draft.weight
-      // A queue that was idle starts level with the others; it has not saved up a claim on all threads.
-      this.#virtualNow = Math.max(queue.virtualMs, this.#virtualNow)
-      queue.virtualMs = this.#virtualNow + taken
+      this.#shares.charge(queue, taken)
       draft.shares.set(queue, (draft.shares.get(queue) ?? 0) + taken)
-      this.#count(queue, draft.jobs - before.jobs, room.now)
+      this.#rates.count(queue, draft.jobs - before.jobs, room.now)
       // It has ended its turn before its time: it has nothing more for this batch.
       if (!draft.turnIsOver || !queue.hasWorkFor(slot, room.lastRank)) continue
       const behind = candidates.findIndex(({ virtualMs }) => virtualMs > queue.virtualMs)
@@ -274,6 +262,17 @@ export class ReadyQueues {
       queue.lent += draft.weight - 1
     }
     return draft
+  }
+
+  /** Queues of which the slot may take jobs, in the order of their turns. */
+  #ready(slot: number, { lastRank }: Room): ReadyQueue[] {
+    const ready: ReadyQueue[] = []
+    for (const queue of this.#queues.values()) {
+      const isReady = queue.hasWorkFor(slot, lastRank)
+      this.#shares.look(queue, isReady)
+      if (isReady) ready.push(queue)
+    }
+    return ready.sort((left, right) => left.virtualMs - right.virtualMs)
   }
 
   /**
@@ -323,7 +322,7 @@ export class ReadyQueues {
   noteStart(page: PageRef, now: number): void {
     const queue = this.#queues.get(page.queueId)
     if (queue === undefined) return
-    this.#count(queue, 1, now)
+    this.#rates.count(queue, 1, now)
     if (page.lane !== 0) this.#keyed(queue, true).noteStart(page, now)
   }
 

@@ -111,6 +111,30 @@ describe('keys of one queue', () => {
     )
   })
 
+  for (const key of ['few', undefined])
+    it(`come first for as long as what came back unstarted takes, and no longer: ${key ?? 'jobs without a key'}`, async () => {
+      const bench = new LimitBench({ jobMs: 4 })
+      const few = { ...(key !== undefined && { key }), limitMax: Infinity }
+      for (let count = 0; count < 3; count++) bench.add(few)
+      for (let count = 0; count < 100; count++) bench.add({ key: 'many', limitMax: Infinity })
+      await bench.commit()
+      const isFew = (filled: Filled | undefined): boolean => (seqs(filled)[0] ?? 0) < 4 || (seqs(filled)[0] ?? 0) > 103
+      const behind: Filled[] = []
+      while (behind.length < 3) {
+        const filled = bench.pick(1)
+        assert.ok(filled)
+        if (isFew(filled)) behind.push(filled)
+      }
+      for (let count = 0; count < 10; count++) assert.ok(!isFew(bench.pick(0)))
+      for (const filled of behind) bench.end(filled, { comesBack: true })
+      for (let count = 0; count < 9; count++) bench.add(few)
+      await bench.commit()
+      const turns = Array.from({ length: 13 }, () => isFew(bench.pick(0)))
+      assert.deepEqual(turns.slice(0, 3), [true, true, true])
+      // And one for the turn that was under way, and one of two that stand level.
+      assert.equal(turns.slice(5).filter(Boolean).length, 4, turns.join())
+    })
+
   it('share with the jobs that have none', async () => {
     const bench = new LimitBench()
     bench.add({ jobs: 300 })

@@ -472,6 +472,61 @@ describe('queues', () => {
     assert.ok(Math.max(...shares) - Math.min(...shares) < 40, shares.join())
   })
 
+  it('whose jobs came back unstarted come first for as long as those take, and no longer', async () => {
+    const { ready, add, commit } = bench({ queues: { good: Infinity, bad: Infinity }, measured: { 0: 4 } })
+    for (let index = 0; index < 3; index++) add({ queue: 'good' })
+    for (let index = 0; index < 100; index++) add({ queue: 'bad' })
+    await commit()
+    const next = (): string => {
+      const filled = pick(ready, 0, 1)
+      assert.ok(filled)
+      const { name } = queueOf(filled)
+      release(ready, filled, 0, 4)
+      return name
+    }
+    // They lie in a thread behind a job that takes long, while the others have its time.
+    const behind = [pick(ready, 1, 2), pick(ready, 0, 2), pick(ready, 1, 2), pick(ready, 0, 2), pick(ready, 1, 2)]
+    assert.deepEqual(
+      behind.map((filled) => queueOf(filled!).name),
+      ['good', 'bad', 'good', 'bad', 'good'],
+    )
+    for (let count = 0; count < 10; count++) assert.equal(next(), 'bad')
+    const back = behind.filter((filled) => filled !== undefined && queueOf(filled).name === 'good')
+    for (const filled of back) release(ready, filled!, 1, 0)
+    ready.putBack(back.flatMap((filled) => filled!.slices))
+    for (let index = 0; index < 9; index++) add({ queue: 'good' })
+    await commit()
+    const turns = Array.from({ length: 13 }, next)
+    assert.deepEqual(turns.slice(0, 3), ['good', 'good', 'good'])
+    // And one for the turn that was under way, and one of two that stand level.
+    assert.equal(turns.slice(5).filter((name) => name === 'good').length, 4, turns.join())
+  })
+
+  it('keep what they are owed as long as they have work', async () => {
+    const { ready, add, commit } = bench({ queues: { good: Infinity, bad: Infinity }, measured: { 0: 4 } })
+    for (let index = 0; index < 100; index++) {
+      add({ queue: 'good' })
+      add({ queue: 'bad' })
+    }
+    await commit()
+    const time = { good: 0, bad: 0 }
+    for (let turn = 0; turn < 60; turn++) {
+      const filled = pick(ready, 0, 1)
+      assert.ok(filled)
+      const name = queueOf(filled).name as 'good' | 'bad'
+      const used = name === 'good' ? 1 : 4
+      // What it takes is known when the others have had their next turn.
+      const meanwhile = pick(ready, 1, 2)
+      assert.ok(meanwhile)
+      release(ready, filled, 0, used)
+      time[name] += used
+      const other = queueOf(meanwhile).name as 'good' | 'bad'
+      release(ready, meanwhile, 1, other === 'good' ? 1 : 4)
+      time[other] += other === 'good' ? 1 : 4
+    }
+    assert.ok(Math.abs(time.good - time.bad) <= 8, `${time.good} and ${time.bad} ms`)
+  })
+
   it('let go of bytes of many waiting pages, and read them again', async () => {
     const { store, ready, runTimes, commit } = bench({ measured: { 0: 0.001 } })
     const pages: PageRef[] = []
