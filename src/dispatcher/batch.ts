@@ -111,6 +111,12 @@ export class Batch {
     return this.end === undefined && this.control.hasUntaken
   }
 
+  /** Whether jobs still count as its thread's that it has not started, also when it cannot any more. */
+  get hasUnbegun(): boolean {
+    // Not sent yet: its memory is that of the batch before.
+    return this.sentAt > 0 && this.control.taken < this.limit
+  }
+
   /** Whether jobs of the queue are left that the thread has not started. */
   hasUntakenOf(queueId: number): boolean {
     if (!this.hasUntaken) return false

@@ -189,12 +189,15 @@ export class Dispatcher {
     return batch
   }
 
-  /** Sends a batch. False if the slot does not take it any more; the batch then ends at once with nothing done. */
+  /**
+   * Sends a batch. False if the slot does not take it any more, or if jobs come back from there that were chosen before it; the batch then
+   * ends at once with nothing done.
+   */
   send(batch: Batch, parcel: Parcel): boolean {
     const held = this.#inFlight.get(batch.id)
     if (held === undefined) return false
     const { slot } = held
-    if (this.isClosing || slot.mode !== 'open') {
+    if (this.isClosing || slot.mode !== 'open' || this.#hasLost(slot)) {
       batch.control.reset(batch.id, 0, 0)
       batch.end = { kind: 'returned', apart: undefined }
       this.#tell()
@@ -230,6 +233,15 @@ export class Dispatcher {
     return true
   }
 
+  /** Whether a slot has jobs that its thread can begin no more. None after `collect`: what is refused for them goes behind them then. */
+  #hasLost(slot: ThreadSlot): boolean {
+    for (const held of this.#inFlight.values()) {
+      const isWithThread = slot.batches.includes(held.batch) && held.batch.hasUntaken
+      if (held.slot === slot && !isWithThread && held.batch.hasUnbegun) return true
+    }
+    return false
+  }
+
   /** Batches with outcomes to read or an end, and jobs that came back unstarted. Each is told once. */
   collect(): Collected[] {
     this.#hasNews = false
@@ -239,7 +251,7 @@ export class Dispatcher {
         const returned = batch.range(batch.control.taken, batch.limit)
         batch.limit = Math.min(batch.limit, batch.control.taken)
         collected.push({ batch, slot, returned })
-      } else if (batch.sentAt > 0 && batch.hasUntaken && !slot.batches.includes(batch)) {
+      } else if (batch.hasUnbegun && !slot.batches.includes(batch)) {
         // Native code holds its thread, and another one works in the place of that.
         collected.push({ batch, slot, returned: batch.steal() })
       }

@@ -67,6 +67,22 @@ describe('nothing is wrong with', () => {
         closed,
       ],
     ],
+    'a job whose first attempt was over before its handler had told of it, and that begins anew behind others': [
+      [
+        opening,
+        alone,
+        ...[1, 2, 3].flatMap((key) => enqueued(key, inLane(key), '')),
+        { is: 'failed', id: inLane(1), attempt: 1 },
+        ...run(2, '1.1', inLane(2)),
+        start(1, '1.2', 2, inLane(1)),
+        end(1, '1.2'),
+        { is: 'outcome', id: inLane(1), state: 'completed' },
+        ...run(3, '1.3', inLane(3)),
+        found(1, ['1 timedOut', '2 completed'], { id: inLane(1) }),
+        ...[2, 3].map((key) => found(key, ['1 completed'], { id: inLane(key) })),
+        closed,
+      ],
+    ],
     'jobs of two lanes, or with a delay, in any order': [
       [
         opening,
@@ -101,6 +117,25 @@ describe('is seen', () => {
           ...run(2, '1.1', inLane(2)),
           ...run(1, '1.2', inLane(1)),
           ...[1, 2].map((key) => found(key, ['1 completed'], { id: inLane(key) })),
+          closed,
+        ],
+      ],
+      sees: 'order',
+    },
+    'a first run that begins before an earlier one, beside a second attempt': {
+      lives: [
+        [
+          opening,
+          alone,
+          ...[1, 2, 3].flatMap((key) => enqueued(key, inLane(key), '')),
+          { is: 'failed', id: inLane(1), attempt: 1 },
+          ...run(3, '1.1', inLane(3)),
+          start(1, '1.2', 2, inLane(1)),
+          end(1, '1.2'),
+          { is: 'outcome', id: inLane(1), state: 'completed' },
+          ...run(2, '1.3', inLane(2)),
+          found(1, ['1 timedOut', '2 completed'], { id: inLane(1) }),
+          ...[2, 3].map((key) => found(key, ['1 completed'], { id: inLane(key) })),
           closed,
         ],
       ],

@@ -1,6 +1,7 @@
 /**
  * The order of first runs: of one queue, priority and limit key they begin as they were enqueued, if a single thread does them. Part of
- * the judge. Left out are jobs that were in a thread when their process died, as they are run apart, and those with a delay.
+ * the judge. Left out are jobs that were in a thread when their process died, as they are run apart, and those with a delay. So are those
+ * whose first attempt told of nothing: its time may be up before its handler gets to it, on a machine that has too much to do.
  */
 import type { Line } from '../fixtures/crash/journal-line.js'
 import type { LineOf } from './crash-figures.js'
@@ -44,11 +45,11 @@ export class StartOrder {
     } else if (line.is === 'start') this.#started(line)
   }
 
-  #started({ id, key }: LineOf<'start'>): void {
+  #started({ id, key, attempt }: LineOf<'start'>): void {
     if (this.#begun.has(id)) return
     this.#begun.add(id)
     const limitKey = this.#lanes.get(key)
-    if (this.#threads !== 1 || limitKey === undefined || this.#mayRunApart(id)) return
+    if (this.#threads !== 1 || limitKey === undefined || attempt > 1 || this.#mayRunApart(id)) return
     const lane = `${id.slice(...LANE)} ${limitKey}`
     const last = this.#last.get(lane)
     if (last !== undefined) this.compared++
