@@ -127,4 +127,23 @@ export const REGRESSIONS: readonly Regression[] = [
       ],
     },
   },
+  ...[true, false].map((durable) => ({
+    found: `two cancels of a job in one turn, of which a death ${durable ? 'behind' : 'before'} the commit left the second one an answer`,
+    history: {
+      threads: 2,
+      retain: 'all' as const,
+      commands: [
+        { ...gate, act: 'return' as const, delay: 86_400_000 },
+        {
+          do: 'kill' as const,
+          calls: [
+            { do: 'cancel' as const, jobs: [0] },
+            { do: 'cancel' as const, jobs: [0] },
+          ],
+          commit: 1,
+          durable,
+        },
+      ],
+    },
+  })),
 ]

@@ -112,10 +112,7 @@ class Performer {
     this.#cutOffCalls = []
     if (command.do === 'purge') this.#checkPurged(command.queue, before)
     if (command.do === 'pause' && command.interrupt) this.#checkStopped(command.queue)
-    if (command.do === 'cancel')
-      for (const { input, isOver, seen } of this.#refusedCancels)
-        if (!isOver) this.#problems.push(`job ${input.key} is ${seen?.state}, and cancel() said false`)
-    this.#refusedCancels.length = 0
+    this.#checkRefusedCancels()
     if (this.#problems.length > 0) throw new Error(`${name}:\n${this.#problems.slice(0, 12).join('\n')}`)
   }
 
@@ -434,7 +431,6 @@ class Performer {
   async #cancel(job: ModelJob): Promise<void> {
     if (job.id === undefined || job.absent) return
     const wasOver = job.isOver
-    const waited = job.seen !== undefined && !wasOver
     this.#window.cancels.add(job)
     this.#asked.add(job)
     // It may be brought back first: then the next turn cancels it.
@@ -443,8 +439,7 @@ class Performer {
     try {
       const answer = await this.#world.executor.cancel(job.id, 'by the test')
       if (answer && wasOver && !job.retryAsked) this.#problems.push(`job ${job.input.key} was over, and cancel() says true`)
-      // Nothing moves between two commands, so nothing can have come between; but other calls of this turn.
-      if (!answer && waited && !job.released) this.#refusedCancels.push(job)
+      if (!answer) this.#refusedCancels.push(job)
       if (answer) {
         job.cancelled = true
         this.#window.cancels.add(job)
@@ -454,7 +449,18 @@ class Performer {
     }
   }
 
+  /** Jobs that were over when their cancellation was asked for, as the answer says. */
   readonly #refusedCancels: ModelJob[] = []
+
+  /** What is over stays so, whatever dies afterwards; but for what somebody brings back. */
+  #checkRefusedCancels(): void {
+    const { retries } = this.#window
+    for (const job of this.#refusedCancels.splice(0)) {
+      const { current } = job
+      if (!current.isOver && !retries.has(job) && !retries.has(current))
+        this.#problems.push(`job ${current.input.key} is ${current.seen?.state}, and cancel() said false`)
+    }
+  }
 
   /** An answer that never came, which only the end of the executor excuses. */
   #cutOff(what: string, error: unknown): void {

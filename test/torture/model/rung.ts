@@ -98,9 +98,13 @@ export function newTally(): Tally {
   return { histories: 0, commands: 0, jobs: 0, runs: 0, kills: 0, killsAtCommit: 0, killsOverLmdb: 0, ordered: 0 }
 }
 
-/** Of each three seeds one is of histories in which much is ordered, behind a single thread; and one is over LMDB. */
+/**
+ * Of each six seeds one is of histories in which much is ordered, behind a single thread, and one of deaths while jobs are cancelled and
+ * brought back; and two are over LMDB.
+ */
 function partOf(round: number): { readonly store: StoreKind; readonly extent: Extent } {
-  return { store: round % 3 === 2 ? 'lmdb' : 'memory', extent: round % 6 === 4 ? 'order' : 'all' }
+  const extent = round % 6 === 4 ? 'order' : round % 6 === 1 ? 'deaths' : 'all'
+  return { store: round % 3 === 2 ? 'lmdb' : 'memory', extent }
 }
 
 async function run({ seed, minutes, progress }: RungOptions): Promise<RungReport> {
