@@ -49,6 +49,11 @@ export function retryJob(address: JobAddress, options: ReviveOptions): Promise<b
   return new Promise((resolve, reject) => {
     const run = (settlement: Settlement, writes: WriteBatch, now: number): void => {
       const place = locate(address, options)
+      // This very turn has ended it: the next one finds it among those that are over.
+      if (place === undefined && settlement.stopped.has(seq)) {
+        options.turns.request({ run, reject })
+        return
+      }
       let isChanged = false
       if (place?.at === 'scheduled') {
         makeDue([place], settlement, writes, now, options)

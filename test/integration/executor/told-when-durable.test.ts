@@ -141,4 +141,21 @@ describe('answers that nothing was changed', () => {
     assert.deepEqual(await answersOf(engine, () => [executor.retry(second.id), executor.retry(first.id)]), [true, false])
     assert.equal((await executor.get(first.id))?.state, 'cancelled')
   })
+
+  for (const [where, options] of [
+    ['scheduled', { delay: '1d' }],
+    ['waiting', {}],
+  ] as const) {
+    it(`retry of a ${where} job that another call ends in the same turn brings it back: it waited, or is over`, async (t) => {
+      const { executor } = await setup(t, { engine: slow().engine, jobs })
+      await executor.queue('default').pause()
+      const { id } = await executor.enqueue(echo, 1, options)
+      assert.deepEqual(await Promise.all([executor.cancel(id), executor.retry(id)]), [true, true])
+      assert.equal((await executor.get(id))?.state, 'available')
+      const gone = await executor.enqueue(echo, 1, options)
+      await Promise.all([executor.queue('default').purge(), executor.retry(gone.id)])
+      assert.equal(await executor.get(gone.id), undefined)
+      await assertConsistent(executor)
+    })
+  }
 })
