@@ -146,4 +146,42 @@ export const REGRESSIONS: readonly Regression[] = [
       ],
     },
   })),
+  {
+    found: 'a job that was over, brought back and cancelled in the turns before a death, beside a cancel that said false',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [
+        { ...gate, delay: 86_400_000 },
+        { do: 'cancel', jobs: [0] },
+        {
+          do: 'kill',
+          calls: [
+            { do: 'cancel', jobs: [0] },
+            { do: 'retry', jobs: [0] },
+            { do: 'cancel', jobs: [0] },
+          ],
+          commit: 2,
+          durable: true,
+        },
+      ],
+    },
+  },
+  {
+    found: 'a job that waited, cancelled and brought back by calls of one turn',
+    history: {
+      threads: 1,
+      retain: 'all',
+      commands: [
+        { ...gate, delay: 86_400_000 },
+        {
+          do: 'together',
+          calls: [
+            { do: 'cancel', jobs: [0] },
+            { do: 'retry', jobs: [0] },
+          ],
+        },
+      ],
+    },
+  },
 ]

@@ -77,6 +77,8 @@ class Performer {
   #fates: Map<ModelJob, Fate> | undefined
   /** Jobs whose cancellation this command asked for, whatever the answer. */
   readonly #asked = new Set<ModelJob>()
+  /** How many of these calls have not been told that the job was over. */
+  readonly #asks = new Map<ModelJob, number>()
   /** Jobs, and who was to take their places last. */
   readonly #changes = new Map<ModelJob, ModelJob>()
   /** Processes of this history that died, and those of them that died at a commit. */
@@ -101,6 +103,7 @@ class Performer {
     this.#enqueues = []
     this.#fates = undefined
     this.#asked.clear()
+    this.#asks.clear()
     const before = new Map(this.#world.jobs.map((job) => [job, job.seen?.state]))
     await this.#perform(command)
     if (!this.#window.killed) this.#settleSettings(command)
@@ -433,17 +436,23 @@ class Performer {
     const wasOver = job.isOver
     this.#window.cancels.add(job)
     this.#asked.add(job)
+    this.#asks.set(job, (this.#asks.get(job) ?? 0) + 1)
     // It may be brought back first: then the next turn cancels it.
     if (this.#window.retries.has(job)) this.#keys.forget(job)
     if (job.seen?.state === 'running' || job.seen === undefined) this.#window.disturbed = true
     try {
       const answer = await this.#world.executor.cancel(job.id, 'by the test')
       if (answer && wasOver && !job.retryAsked) this.#problems.push(`job ${job.input.key} was over, and cancel() says true`)
-      if (!answer) this.#refusedCancels.push(job)
       if (answer) {
         job.cancelled = true
         this.#window.cancels.add(job)
-      } else if (!job.cancelled) this.#window.cancels.delete(job)
+        return
+      }
+      this.#refusedCancels.push(job)
+      const asks = (this.#asks.get(job) ?? 1) - 1
+      this.#asks.set(job, asks)
+      // Another call of the turn may have cancelled it, answered or not.
+      if (asks === 0) this.#window.cancels.delete(job)
     } catch (error) {
       this.#cutOff('cancel', error)
     }

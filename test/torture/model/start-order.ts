@@ -72,7 +72,7 @@ export class StartOrder {
     const problems: string[] = []
     // Who is brought back may have waited for ever.
     const steps = look.retries.size > 0 ? Infinity : mostSteps(this.#alive, Math.max(...look.walls))
-    const told = starts.filter((job) => job.lives.length === 0 && (!look.disturbed || isWhole(job)))
+    const told = starts.filter((job) => !job.mayBeBack && (!look.disturbed || isWhole(job)))
     for (const [index, late] of told.entries()) {
       for (const first of [...told, ...waiting]) {
         if (first === late || !this.#comesFirst(first, late, steps)) continue
@@ -103,8 +103,8 @@ export class StartOrder {
 }
 
 /** It waits for its first attempt. */
-function isWaiting({ seen, runs, lives, absent, pruned }: ModelJob): boolean {
-  return seen?.state === 'available' && seen.attempts.length === 0 && runs.length + lives.length === 0 && !absent && !pruned
+function isWaiting({ seen, runs, mayBeBack, absent, pruned }: ModelJob): boolean {
+  return seen?.state === 'available' && seen.attempts.length === 0 && runs.length === 0 && !mayBeBack && !absent && !pruned
 }
 
 /** Every attempt was told of by its handler: none was ended before that. */

@@ -141,6 +141,7 @@ export class World {
       const retried = this.byId.get(job.id)
       if (hears.on && retried?.told !== undefined) {
         if (!retried.retryAsked) this.problems.push(`job ${retried.input.key} was ${retried.told}, and is retried`)
+        retried.revived(retried.told)
         retried.forget()
       }
       this.stir()
