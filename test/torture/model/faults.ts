@@ -92,6 +92,19 @@ export const FAULTS: readonly ModelFault[] = [
       }),
   },
   {
+    name: 'executor that leaves a rejection to nobody',
+    seenBy: /was rejected, and nobody heard/,
+    extent: 'deaths',
+    spoilExecutor: (executor) =>
+      changed(executor, {
+        cancel: (...args: Parameters<Executor['cancel']>) => {
+          const answer = executor.cancel(...args)
+          void answer.then(() => undefined)
+          return answer
+        },
+      }),
+  },
+  {
     name: 'executor that acknowledges an enqueue it does not store',
     seenBy: /nobody enqueued it|is cancelled.*allowed|is lost|is cancelled/,
     spoilExecutor: (executor) =>

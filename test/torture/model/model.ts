@@ -140,6 +140,8 @@ export class ModelJob {
   took: ModelJob | undefined
   /** It may take the place of another one in this window. */
   mayReplace = false
+  /** Of the job that held its key, as its handle says. */
+  heldBy: string | undefined
   id: string | undefined
   /** It must be there from now on. */
   acknowledged = false

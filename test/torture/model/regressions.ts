@@ -184,4 +184,34 @@ export const REGRESSIONS: readonly Regression[] = [
       ],
     },
   },
+  {
+    found: 'a job that two others replace in one turn, of which only the first one tells a time',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [
+        {
+          do: 'together',
+          calls: [
+            { ...gate, definition: 'single' },
+            {
+              ...gate,
+              definition: 'single',
+              unique: { key: 'x', while: 'waiting', within: undefined, onConflict: 'debounce' },
+              delay: 5000,
+            },
+            { ...gate, definition: 'single', unique: { key: 'x', while: 'waiting', within: undefined, onConflict: 'replace' } },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    found: 'a pause that interrupts what runs, and whose commit is cut off, rejected a promise that nobody heard of',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [gate, { do: 'kill', calls: [{ do: 'pause', queue: 'default', interrupt: true }], commit: 1, durable: true }],
+    },
+  },
 ]

@@ -366,6 +366,7 @@ class Performer {
     } else {
       if (fate.is === 'new' || fate.is === 'refused') this.#problems.push(`job ${key} was to be ${fate.is}, and is ${handle.id}`)
       if ('job' in fate && fate.job.id !== handle.id) this.#problems.push(`job ${key} is ${handle.id} instead of ${fate.job.id}`)
+      job.heldBy = handle.id
       job.mayReplace = fate.is === 'changed' || (fate.is === 'unknown' && isChange(job))
       if (fate.is === 'changed') this.#changes.set(fate.job, job)
       world.returned(holder, handle)

@@ -26,14 +26,19 @@ const HISTORIES_PER_ROUND = 10
 /** Shrinking runs histories again and again: from the first failure on it may do so for so long. */
 const SHRINK_MS = 120_000
 
-/** Runs one history on a store of its own. */
+/** Runs one history on a store of its own. Whatever dies in it, no promise may be rejected of which nobody hears: that ends a process. */
 export async function play(history: History, store: StoreKind, tally: Tally, spoils: Spoils = {}): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'millrace-model-'))
+  const unheard: unknown[] = []
+  const hear = (error: unknown): void => void unheard.push(error)
+  process.on('unhandledRejection', hear)
   try {
     await runHistory({ history, store, directory, ...spoils }, tally)
   } finally {
+    process.off('unhandledRejection', hear)
     await rm(directory, { recursive: true, force: true })
   }
+  if (unheard.length > 0) throw new Error(`a promise was rejected, and nobody heard: ${unheard.map(String).join(', ')}`)
 }
 
 interface Search {

@@ -53,7 +53,9 @@ export class StartOrder {
   }
 
   #find(job: ModelJob): void {
-    if (this.#places.has(job) || job.absent || job.id === undefined) return
+    // One whose place was taken at once hands it on.
+    const isGone = job.absent && job.replacedBy === undefined
+    if (this.#places.has(job) || isGone || job.id === undefined) return
     const { took } = job
     if (took !== undefined && (job.tellsWhen || took.settings.limit !== job.settings.limit || !this.#known(took)))
       this.#places.set(job, undefined)
