@@ -58,7 +58,10 @@ export class QueueControl {
   async pause(queueId: number, interrupt: boolean): Promise<void> {
     let ended: Promise<unknown> = Promise.resolve()
     await this.#change(queueId, { paused: true }, () => {
-      if (interrupt) ended = Promise.all(this.#interrupt(queueId))
+      if (!interrupt) return
+      ended = Promise.all(this.#interrupt(queueId))
+      // Should the commit fail, that is what the caller hears.
+      ended.catch(() => undefined)
     })
     await ended
   }

@@ -43,30 +43,34 @@ export interface ReviveOptions extends LocateOptions {
 
 export type RevivableState = Exclude<FinalState, 'completed'>
 
-/** Resolves with true once the job is durably available, with false when there is nothing to be brought back. */
+/** Resolves with true once the job is durably available, with false when durably there is nothing to be brought back. */
 export function retryJob(address: JobAddress, options: ReviveOptions): Promise<boolean> {
   const { seq } = address
   return new Promise((resolve, reject) => {
     const run = (settlement: Settlement, writes: WriteBatch, now: number): void => {
       const place = locate(address, options)
-      if (place?.at === 'scheduled') makeDue([place], settlement, writes, now, options)
-      else {
-        const found = place === undefined ? options.retention.find(seq) : undefined
-        if (found === undefined || found.state === 'completed') {
-          resolve(false)
-          return
-        }
-        if (options.retention.isBehind(found.state)) {
-          options.turns.request({ run, reject })
-          return
-        }
-        if (!bringBack(found.state, found.entry, settlement, writes, now, options)) {
-          resolve(false)
-          return
-        }
-        options.retention.take(writes, found.state, found.block, new Set([seq]))
+      // This very turn has ended it: the next one finds it among those that are over.
+      if (place === undefined && settlement.stopped.has(seq)) {
+        options.turns.request({ run, reject })
+        return
       }
-      settlement.tidings.add(() => resolve(true))
+      let isChanged = false
+      if (place?.at === 'scheduled') {
+        makeDue([place], settlement, writes, now, options)
+        isChanged = true
+      } else {
+        const found = place === undefined ? options.retention.find(seq) : undefined
+        if (found !== undefined && found.state !== 'completed') {
+          if (options.retention.isBehind(found.state)) {
+            options.turns.request({ run, reject })
+            return
+          }
+          isChanged = bringBack(found.state, found.entry, settlement, writes, now, options)
+          if (isChanged) options.retention.take(writes, found.state, found.block, new Set([seq]))
+        }
+      }
+      // Perhaps this very turn has changed what there is to be brought back: nobody is told before that is durable.
+      settlement.tidings.add(() => resolve(isChanged))
     }
     options.turns.request({ run, reject })
   })

@@ -1,4 +1,5 @@
 /** Ends a job from outside, as cancelled or discarded, wherever it is: scheduled, waiting, waiting inside a batch, or running. */
+import { assert } from '../base/assert.js'
 import { INDEX_GROUP, INDEX_SOLO, indexKey } from '../codec/keys.js'
 import type { Stop } from '../dispatcher/batch.js'
 import type { JobAddress } from '../job/job-id.js'
@@ -15,33 +16,38 @@ export interface StopOptions extends LocateOptions, StopRunOptions {
   readonly results: ResultRegistry
 }
 
-/** Resolves with true once the job is durably what it was to become, with false when it was over already or ended first. */
+/** Resolves with true once the job is durably what it was to become, with false when it durably was over already or ended first. */
 export function stopJob(address: JobAddress, stop: Stop, options: StopOptions): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const { failure } = options.turns
-    if (failure !== undefined) {
-      reject(failure)
-      return
-    }
-    const request: TurnRequest = {
-      reject,
-      run: (settlement, writes) => {
-        if (settlement.moved.has(address.seq)) {
-          options.turns.request(request)
-          return
-        }
-        const place = locate(address, options)
-        if (place === undefined) resolve(false)
-        else if (place.at === 'scheduled') stopScheduled(place, stop, true, settlement, writes, options)
-        else if (!stopWaiting(place, stop, true, settlement, options)) {
-          stopRunning(place, stop, { resolve: (state) => resolve(state === stop.state), reject }, options)
-          return
-        }
-        settlement.tidings.add(() => resolve(true))
-      },
-    }
-    options.turns.request(request)
+    if (failure !== undefined) reject(failure)
+    else askToStop(address, stop, { resolve: (state) => resolve(state === stop.state), reject }, options)
   })
+}
+
+function askToStop(address: JobAddress, stop: Stop, answer: StopAnswer, options: StopOptions): void {
+  const request: TurnRequest = {
+    reject: (error) => answer.reject(error),
+    run: (settlement, writes) => {
+      if (settlement.moved.has(address.seq)) {
+        options.turns.request(request)
+        return
+      }
+      const place = locate(address, options)
+      // Perhaps this very turn has ended it: nobody is told before that is durable.
+      let state: Stop['state'] | undefined
+      if (place !== undefined) {
+        if (place.at === 'scheduled') stopScheduled(place, stop, true, settlement, writes, options)
+        else if (!stopWaiting(place, stop, true, settlement, options)) {
+          stopRunning(place, stop, answer, options)
+          return
+        }
+        state = stop.state
+      }
+      settlement.tidings.add(() => answer.resolve(state))
+    },
+  }
+  options.turns.request(request)
 }
 
 export function stopScheduled(
@@ -101,11 +107,16 @@ export function stopRunning(
   options: StopOptions,
 ): void {
   const held = options.dispatcher.find(page, at)
-  if (held === undefined || held.index < held.batch.control.finished) {
-    answer.resolve(undefined)
+  assert(held !== undefined, 'a job that cannot be withdrawn is in the hands of a thread')
+  const { batch, index } = held
+  const seq = page.seqOf(at)
+  if (index < batch.control.finished) {
+    // The run has ended, and it is not settled yet what becomes of the job: it may be about to run again.
+    const { queueId, rank } = page
+    const lookAgain = (): void => askToStop({ seq, queueId, rank }, stop, answer, options)
+    options.turns.awaitEnd({ batch, index, seq, resolve: lookAgain, reject: (error) => answer.reject(error) })
     return
   }
-  const { batch, index } = held
   if (!batch.stops.has(index)) batch.stops.set(index, stop)
-  stopRun({ ...held, seq: page.seqOf(at) }, 'cancel', stop.reason ?? `The job was ${stop.state}.`, answer, options)
+  stopRun({ ...held, seq }, 'cancel', stop.reason ?? `The job was ${stop.state}.`, answer, options)
 }

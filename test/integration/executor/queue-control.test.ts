@@ -1,6 +1,7 @@
 /** Queues under an operator's hand: paused, resumed, bounded, drained, purged; and all of it again after the process is gone. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { setImmediate as turnOfLoop } from 'node:timers/promises'
 import { systemClock, type Clock } from '../../../src/base/clock.js'
 import type { Executor } from '../../../src/index.js'
 import type { Engine } from '../../../src/store/engine.js'
@@ -271,6 +272,23 @@ it('a pause that was acknowledged holds after the process has died, and its susp
   await again.queue('images').resume()
   assert.deepEqual(await Promise.all(suspects.map(({ id }) => again.job(id).result())), ['a', 'b'])
   await assertConsistent(again)
+})
+
+it('a pause that interrupts what runs, and whose commit fails, rejects once: nothing is rejected that nobody hears', async (t) => {
+  const { engine, crash } = mortal()
+  const { executor } = await setup(t, { engine, jobs, queues, threads: 1 })
+  executor.on('error', () => undefined)
+  const gate = new Gate(t)
+  await executor.enqueue(gated, { gate: gate.name, tag: 'a' }, { queue: 'images' })
+  await gate.reached(1)
+  const unheard: unknown[] = []
+  const hear = (error: unknown): void => void unheard.push(error)
+  process.on('unhandledRejection', hear)
+  t.after(() => process.off('unhandledRejection', hear))
+  crash()
+  await assert.rejects(executor.queue('images').pause({ interrupt: true }), /the process is dead/)
+  await turnOfLoop()
+  assert.deepEqual(unheard, [])
 })
 
 it('a setting is there after a death as it was acknowledged, or not at all, and never by half', async (t) => {

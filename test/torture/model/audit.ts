@@ -80,7 +80,7 @@ function ended({ attempts }: JobInfo): number {
 
 /** Everything that is wrong. */
 export async function audit(world: World, history: History, window: Window): Promise<string[]> {
-  if ([...window.retries].some((job) => job.isOver && window.cancels.has(job))) world.hasUnseenEnds = true
+  if ([...window.retries].some((job) => (job.isOver || window.killed) && window.cancels.has(job))) world.hasUnseenEnds = true
   const wrongQueues = await lookAtQueues(world, window)
   const infos = await settle(world, history, window)
   if (typeof infos === 'string') return [...wrongQueues, infos]

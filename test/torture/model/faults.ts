@@ -83,6 +83,28 @@ export const FAULTS: readonly ModelFault[] = [
     spoilExecutor: (executor) => changed(executor, { cancel: async () => true }),
   },
   {
+    name: 'executor that says of a cancel which was cut off that the job was over',
+    seenBy: /and cancel\(\) said false/,
+    extent: 'deaths',
+    spoilExecutor: (executor) =>
+      changed(executor, {
+        cancel: (...args: Parameters<Executor['cancel']>) => executor.cancel(...args).catch(() => false),
+      }),
+  },
+  {
+    name: 'executor that leaves a rejection to nobody',
+    seenBy: /was rejected, and nobody heard/,
+    extent: 'deaths',
+    spoilExecutor: (executor) =>
+      changed(executor, {
+        cancel: (...args: Parameters<Executor['cancel']>) => {
+          const answer = executor.cancel(...args)
+          void answer.then(() => undefined)
+          return answer
+        },
+      }),
+  },
+  {
     name: 'executor that acknowledges an enqueue it does not store',
     seenBy: /nobody enqueued it|is cancelled.*allowed|is lost|is cancelled/,
     spoilExecutor: (executor) =>

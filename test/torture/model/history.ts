@@ -166,6 +166,9 @@ function enqueueOf(special: Partial<Fields>): fc.Arbitrary<Enqueue> {
   }))
 }
 
+const chosen = fc.array(fc.nat(100), { minLength: 1, maxLength: 6 })
+const cancel = fc.record({ do: fc.constant('cancel' as const), jobs: chosen })
+const retry = fc.record({ do: fc.constant('retry' as const), jobs: chosen })
 const release = fc.record({ do: fc.constant('release' as const), job: fc.nat(100) })
 const pause = fc.record({
   do: fc.constant('pause' as const),
@@ -178,15 +181,9 @@ const enqueue = enqueueOf({})
 const call: fc.Arbitrary<Call> = fc.oneof(
   { weight: 6, arbitrary: enqueue },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('refused' as const), jobs: fc.integer({ min: 1, max: 3 }) }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({ do: fc.constant('cancel' as const), jobs: fc.array(fc.nat(100), { minLength: 1, maxLength: 6 }) }),
-  },
+  { weight: 4, arbitrary: cancel },
   { weight: 3, arbitrary: release },
-  {
-    weight: 3,
-    arbitrary: fc.record({ do: fc.constant('retry' as const), jobs: fc.array(fc.nat(100), { minLength: 1, maxLength: 6 }) }),
-  },
+  { weight: 3, arbitrary: retry },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('purge' as const), queue: fc.constantFrom(...QUEUES) }) },
   { weight: 1, arbitrary: pause },
   { weight: 2, arbitrary: resume },
@@ -265,6 +262,23 @@ export const EXTENTS = {
       { weight: 1, arbitrary: reopen },
       { weight: 2, arbitrary: pause },
       { weight: 2, arbitrary: resume },
+    ),
+  },
+  /** Jobs that are cancelled and brought back, and deaths while that is under way. */
+  deaths: {
+    threads: fc.constantFrom(2, 1),
+    command: fc.oneof(
+      { weight: 3, arbitrary: enqueueOf({ ...plain, definition: work, act: gates, when: fields.when }) },
+      { weight: 1, arbitrary: cancel },
+      {
+        weight: 3,
+        arbitrary: fc.record({
+          do: fc.constant('kill' as const),
+          calls: fc.array(fc.oneof({ weight: 3, arbitrary: cancel }, { weight: 1, arbitrary: retry }), { maxLength: 3 }),
+          commit: fc.integer({ min: 1, max: 2 }),
+          durable: fc.boolean(),
+        }),
+      },
     ),
   },
   /** Enqueues that meet held keys. */

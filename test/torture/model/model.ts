@@ -140,6 +140,8 @@ export class ModelJob {
   took: ModelJob | undefined
   /** It may take the place of another one in this window. */
   mayReplace = false
+  /** Of the job that held its key, as its handle says. */
+  heldBy: string | undefined
   id: string | undefined
   /** It must be there from now on. */
   acknowledged = false
@@ -230,6 +232,23 @@ export class ModelJob {
     return this.ends.map(({ attempts }) => attempts)
   }
 
+  /** It has had an end, as far as anybody knows: nothing is said of its place in an order, nor of when it must begin. */
+  get mayBeBack(): boolean {
+    return this.ends.length > 0 || this.#isPerhapsBack
+  }
+
+  #isPerhapsBack = false
+
+  /** It is brought back. An end that came since it was last seen is known by that alone. */
+  revived(state: Over): void {
+    if (this.seen !== undefined && this.seen.finishedAt === undefined) this.#endUnseen(state, this.seen)
+  }
+
+  /** The run that it was at has come to an attempt. */
+  #endUnseen(state: Over, before: JobInfo): void {
+    this.ends.push({ state, attempts: before.attempts.length + (before.state === 'running' ? 1 : 0) })
+  }
+
   /** It was brought back: what was told of its end is no more. */
   forget(): void {
     this.told = undefined
@@ -249,6 +268,19 @@ export class ModelJob {
         return [`was over as ${show(before)}, and is ${show(info)}`]
       this.ends.push({ state: before.state, attempts: before.attempts.length })
     }
+    const problems = this.#judge(before, info, window)
+    if (!window.killed || before?.finishedAt !== undefined || !window.retries.has(this) || !window.cancels.has(this))
+      return problems
+    // Perhaps it was cancelled and brought back, and died before anybody heard of it.
+    this.#isPerhapsBack = true
+    if (problems.length === 0 || before === undefined) return problems
+    this.#endUnseen('cancelled', before)
+    if (this.#judge(before, info, window).length === 0) return []
+    this.ends.pop()
+    return problems
+  }
+
+  #judge(before: JobInfo | undefined, info: JobInfo, window: Window): string[] {
     return [
       ...this.#constants(info),
       ...this.#history(before?.attempts ?? [], info, window),
@@ -404,7 +436,7 @@ export class ModelJob {
   #beganLate(before: JobInfo | undefined, { attempts }: JobInfo, { walls, killed }: Window): boolean {
     if (attempts.length === 0 || before === undefined || before.attempts.length > 0 || before.state === 'running') return false
     // Who is brought back is not too late.
-    if (this.lives.length > 0) return false
+    if (this.mayBeBack) return false
     // A thread held it when the process died: nobody knows whether it had begun.
     if (killed && attempts.every(({ outcome }) => outcome === 'crashed' || outcome === 'interrupted')) return false
     return Math.min(...walls) >= Math.max(...this.tried) + this.settings.startBeforeMs

@@ -127,4 +127,91 @@ export const REGRESSIONS: readonly Regression[] = [
       ],
     },
   },
+  ...[true, false].map((durable) => ({
+    found: `two cancels of a job in one turn, of which a death ${durable ? 'behind' : 'before'} the commit left the second one an answer`,
+    history: {
+      threads: 2,
+      retain: 'all' as const,
+      commands: [
+        { ...gate, act: 'return' as const, delay: 86_400_000 },
+        {
+          do: 'kill' as const,
+          calls: [
+            { do: 'cancel' as const, jobs: [0] },
+            { do: 'cancel' as const, jobs: [0] },
+          ],
+          commit: 1,
+          durable,
+        },
+      ],
+    },
+  })),
+  {
+    found: 'a job that was over, brought back and cancelled in the turns before a death, beside a cancel that said false',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [
+        { ...gate, delay: 86_400_000 },
+        { do: 'cancel', jobs: [0] },
+        {
+          do: 'kill',
+          calls: [
+            { do: 'cancel', jobs: [0] },
+            { do: 'retry', jobs: [0] },
+            { do: 'cancel', jobs: [0] },
+          ],
+          commit: 2,
+          durable: true,
+        },
+      ],
+    },
+  },
+  {
+    found: 'a job that waited, cancelled and brought back by calls of one turn',
+    history: {
+      threads: 1,
+      retain: 'all',
+      commands: [
+        { ...gate, delay: 86_400_000 },
+        {
+          do: 'together',
+          calls: [
+            { do: 'cancel', jobs: [0] },
+            { do: 'retry', jobs: [0] },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    found: 'a job that two others replace in one turn, of which only the first one tells a time',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [
+        {
+          do: 'together',
+          calls: [
+            { ...gate, definition: 'single' },
+            {
+              ...gate,
+              definition: 'single',
+              unique: { key: 'x', while: 'waiting', within: undefined, onConflict: 'debounce' },
+              delay: 5000,
+            },
+            { ...gate, definition: 'single', unique: { key: 'x', while: 'waiting', within: undefined, onConflict: 'replace' } },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    found: 'a pause that interrupts what runs, and whose commit is cut off, rejected a promise that nobody heard of',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [gate, { do: 'kill', calls: [{ do: 'pause', queue: 'default', interrupt: true }], commit: 1, durable: true }],
+    },
+  },
 ]

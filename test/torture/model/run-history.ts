@@ -77,6 +77,8 @@ class Performer {
   #fates: Map<ModelJob, Fate> | undefined
   /** Jobs whose cancellation this command asked for, whatever the answer. */
   readonly #asked = new Set<ModelJob>()
+  /** How many of these calls have not been told that the job was over. */
+  readonly #asks = new Map<ModelJob, number>()
   /** Jobs, and who was to take their places last. */
   readonly #changes = new Map<ModelJob, ModelJob>()
   /** Processes of this history that died, and those of them that died at a commit. */
@@ -101,6 +103,7 @@ class Performer {
     this.#enqueues = []
     this.#fates = undefined
     this.#asked.clear()
+    this.#asks.clear()
     const before = new Map(this.#world.jobs.map((job) => [job, job.seen?.state]))
     await this.#perform(command)
     if (!this.#window.killed) this.#settleSettings(command)
@@ -112,10 +115,7 @@ class Performer {
     this.#cutOffCalls = []
     if (command.do === 'purge') this.#checkPurged(command.queue, before)
     if (command.do === 'pause' && command.interrupt) this.#checkStopped(command.queue)
-    if (command.do === 'cancel')
-      for (const { input, isOver, seen } of this.#refusedCancels)
-        if (!isOver) this.#problems.push(`job ${input.key} is ${seen?.state}, and cancel() said false`)
-    this.#refusedCancels.length = 0
+    this.#checkRefusedCancels()
     if (this.#problems.length > 0) throw new Error(`${name}:\n${this.#problems.slice(0, 12).join('\n')}`)
   }
 
@@ -366,6 +366,7 @@ class Performer {
     } else {
       if (fate.is === 'new' || fate.is === 'refused') this.#problems.push(`job ${key} was to be ${fate.is}, and is ${handle.id}`)
       if ('job' in fate && fate.job.id !== handle.id) this.#problems.push(`job ${key} is ${handle.id} instead of ${fate.job.id}`)
+      job.heldBy = handle.id
       job.mayReplace = fate.is === 'changed' || (fate.is === 'unknown' && isChange(job))
       if (fate.is === 'changed') this.#changes.set(fate.job, job)
       world.returned(holder, handle)
@@ -434,27 +435,42 @@ class Performer {
   async #cancel(job: ModelJob): Promise<void> {
     if (job.id === undefined || job.absent) return
     const wasOver = job.isOver
-    const waited = job.seen !== undefined && !wasOver
     this.#window.cancels.add(job)
     this.#asked.add(job)
+    this.#asks.set(job, (this.#asks.get(job) ?? 0) + 1)
     // It may be brought back first: then the next turn cancels it.
     if (this.#window.retries.has(job)) this.#keys.forget(job)
     if (job.seen?.state === 'running' || job.seen === undefined) this.#window.disturbed = true
     try {
       const answer = await this.#world.executor.cancel(job.id, 'by the test')
       if (answer && wasOver && !job.retryAsked) this.#problems.push(`job ${job.input.key} was over, and cancel() says true`)
-      // Nothing moves between two commands, so nothing can have come between; but other calls of this turn.
-      if (!answer && waited && !job.released) this.#refusedCancels.push(job)
       if (answer) {
         job.cancelled = true
         this.#window.cancels.add(job)
-      } else if (!job.cancelled) this.#window.cancels.delete(job)
+        return
+      }
+      this.#refusedCancels.push(job)
+      const asks = (this.#asks.get(job) ?? 1) - 1
+      this.#asks.set(job, asks)
+      // Another call of the turn may have cancelled it, answered or not.
+      if (asks === 0) this.#window.cancels.delete(job)
     } catch (error) {
       this.#cutOff('cancel', error)
     }
   }
 
+  /** Jobs that were over when their cancellation was asked for, as the answer says. */
   readonly #refusedCancels: ModelJob[] = []
+
+  /** What is over stays so, whatever dies afterwards; but for what somebody brings back. */
+  #checkRefusedCancels(): void {
+    const { retries } = this.#window
+    for (const job of this.#refusedCancels.splice(0)) {
+      const { current } = job
+      if (!current.isOver && !retries.has(job) && !retries.has(current))
+        this.#problems.push(`job ${current.input.key} is ${current.seen?.state}, and cancel() said false`)
+    }
+  }
 
   /** An answer that never came, which only the end of the executor excuses. */
   #cutOff(what: string, error: unknown): void {

@@ -26,14 +26,19 @@ const HISTORIES_PER_ROUND = 10
 /** Shrinking runs histories again and again: from the first failure on it may do so for so long. */
 const SHRINK_MS = 120_000
 
-/** Runs one history on a store of its own. */
+/** Runs one history on a store of its own. Whatever dies in it, no promise may be rejected of which nobody hears: that ends a process. */
 export async function play(history: History, store: StoreKind, tally: Tally, spoils: Spoils = {}): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'millrace-model-'))
+  const unheard: unknown[] = []
+  const hear = (error: unknown): void => void unheard.push(error)
+  process.on('unhandledRejection', hear)
   try {
     await runHistory({ history, store, directory, ...spoils }, tally)
   } finally {
+    process.off('unhandledRejection', hear)
     await rm(directory, { recursive: true, force: true })
   }
+  if (unheard.length > 0) throw new Error(`a promise was rejected, and nobody heard: ${unheard.map(String).join(', ')}`)
 }
 
 interface Search {
@@ -98,9 +103,13 @@ export function newTally(): Tally {
   return { histories: 0, commands: 0, jobs: 0, runs: 0, kills: 0, killsAtCommit: 0, killsOverLmdb: 0, ordered: 0 }
 }
 
-/** Of each three seeds one is of histories in which much is ordered, behind a single thread; and one is over LMDB. */
+/**
+ * Of each six seeds one is of histories in which much is ordered, behind a single thread, and one of deaths while jobs are cancelled and
+ * brought back; and two are over LMDB.
+ */
 function partOf(round: number): { readonly store: StoreKind; readonly extent: Extent } {
-  return { store: round % 3 === 2 ? 'lmdb' : 'memory', extent: round % 6 === 4 ? 'order' : 'all' }
+  const extent = round % 6 === 4 ? 'order' : round % 6 === 1 ? 'deaths' : 'all'
+  return { store: round % 3 === 2 ? 'lmdb' : 'memory', extent }
 }
 
 async function run({ seed, minutes, progress }: RungOptions): Promise<RungReport> {

@@ -53,7 +53,9 @@ export class StartOrder {
   }
 
   #find(job: ModelJob): void {
-    if (this.#places.has(job) || job.absent || job.id === undefined) return
+    // One whose place was taken at once hands it on.
+    const isGone = job.absent && job.replacedBy === undefined
+    if (this.#places.has(job) || isGone || job.id === undefined) return
     const { took } = job
     if (took !== undefined && (job.tellsWhen || took.settings.limit !== job.settings.limit || !this.#known(took)))
       this.#places.set(job, undefined)
@@ -72,7 +74,7 @@ export class StartOrder {
     const problems: string[] = []
     // Who is brought back may have waited for ever.
     const steps = look.retries.size > 0 ? Infinity : mostSteps(this.#alive, Math.max(...look.walls))
-    const told = starts.filter((job) => job.lives.length === 0 && (!look.disturbed || isWhole(job)))
+    const told = starts.filter((job) => !job.mayBeBack && (!look.disturbed || isWhole(job)))
     for (const [index, late] of told.entries()) {
       for (const first of [...told, ...waiting]) {
         if (first === late || !this.#comesFirst(first, late, steps)) continue
@@ -103,8 +105,8 @@ export class StartOrder {
 }
 
 /** It waits for its first attempt. */
-function isWaiting({ seen, runs, lives, absent, pruned }: ModelJob): boolean {
-  return seen?.state === 'available' && seen.attempts.length === 0 && runs.length + lives.length === 0 && !absent && !pruned
+function isWaiting({ seen, runs, mayBeBack, absent, pruned }: ModelJob): boolean {
+  return seen?.state === 'available' && seen.attempts.length === 0 && runs.length === 0 && !mayBeBack && !absent && !pruned
 }
 
 /** Every attempt was told of by its handler: none was ended before that. */

@@ -141,6 +141,7 @@ export class World {
       const retried = this.byId.get(job.id)
       if (hears.on && retried?.told !== undefined) {
         if (!retried.retryAsked) this.problems.push(`job ${retried.input.key} was ${retried.told}, and is retried`)
+        retried.revived(retried.told)
         retried.forget()
       }
       this.stir()
@@ -184,10 +185,16 @@ export class World {
       const job = this.byId.get(id)
       const by = this.jobs[(input as { readonly key?: number }).key ?? -1]
       if (job === undefined || by === undefined || job === by || !by.mayReplace || nameOf(job) !== nameOf(by)) continue
-      by.replace(job, this.clock.now())
-      by.id = id
-      this.byId.set(id, by)
-      onReplaced(job, by)
+      // Others whose calls were made before may have taken it first, and have left it their time.
+      const before = this.jobs.slice(0, by.input.key).filter(({ mayReplace, heldBy }) => mayReplace && heldBy === id)
+      let last = job
+      for (const each of [...before, by]) {
+        each.replace(last, this.clock.now())
+        each.id = id
+        this.byId.set(id, each)
+        onReplaced(last, each)
+        last = each
+      }
     }
   }
 
