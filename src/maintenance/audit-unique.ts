@@ -3,7 +3,9 @@
  *
  * - A job that waits for its first run, or waits at all and holds its key until it is over, is the holder of the key that it names. One
  *   that a dead process had handed to a thread may have given it up; a finished one may have been outlived by its key's next holder.
- * - A holder is a job that names the key, or one that is over and whose time is not.
+ * - A holder is a job that names the key, or one that is over and whose time is not. Its record says what the job says; of a job that is
+ *   gone nobody else knows the number, the queue and the rank, so that only their bounds are looked at: a queue that there is, and a
+ *   number that was given out.
  * - A holder with a time has its record in the order of times, and there are no others.
  */
 import { metaKey } from '../codec/keys.js'
@@ -38,7 +40,8 @@ export class UniqueAudit {
   readonly #keepsAll: boolean
   readonly #names = new Map<number, string>()
   readonly #jobs = new Map<string, KeyedJob[]>()
-  readonly #holders = new Map<string, KeyHolder>()
+  /** With the bytes of its record, in which there may be more than a holder says. */
+  readonly #holders = new Map<string, { readonly holder: KeyHolder; readonly stored: Buffer }>()
   readonly #expiries = new Map<string, number[]>()
   /** Records in the order of times that hold something. */
   readonly #filled: { readonly expiresAt: number; readonly hash: string; readonly bytes: number }[] = []
@@ -63,7 +66,7 @@ export class UniqueAudit {
   }
 
   readHolder({ key, value }: Entry): void {
-    this.#holders.set(key.toString('latin1', 1), readHolder(value))
+    this.#holders.set(key.toString('latin1', 1), { holder: readHolder(value), stored: value })
   }
 
   readExpiry({ key, value }: Entry): void {
@@ -72,8 +75,16 @@ export class UniqueAudit {
     this.#expiries.set(hash, [...(this.#expiries.get(hash) ?? []), expiresAt])
   }
 
-  check(tell: Tell): void {
-    for (const [hash, holder] of this.#holders) this.#checkHolder(hash, holder, tell)
+  /**
+   * @param queues - the queues that the store knows
+   * @param highest - raised to the numbers of holders whose jobs are gone: they were given out
+   */
+  check(queues: ReadonlySet<number>, highest: { seq: number }, tell: Tell): void {
+    for (const [hash, { holder, stored }] of this.#holders) {
+      if (!this.#checkHolder(hash, holder, stored, tell)) continue
+      highest.seq = Math.max(highest.seq, holder.seq)
+      if (!queues.has(holder.queueId)) tell(`index unique of job ${holder.seq} is of the unknown queue ${holder.queueId}`)
+    }
     for (const [hash, jobs] of this.#jobs) for (const job of jobs) this.#checkJob(hash, job, tell)
     for (const { expiresAt, hash, bytes } of this.#filled) {
       const text = `index unique expiry ${expiresAt} holds ${bytes} bytes that say nothing`
@@ -81,14 +92,15 @@ export class UniqueAudit {
     }
     for (const [hash, expiries] of this.#expiries) {
       for (const expiresAt of expiries) {
-        if (this.#holders.get(hash)?.expiresAt === expiresAt) continue
+        if (this.#holders.get(hash)?.holder.expiresAt === expiresAt) continue
         const text = `index unique expiry ${expiresAt} is stray: no key is held until then`
         tell(text, (batch) => batch.remove('index', uniqueExpiryKey(expiresAt, hash)))
       }
     }
   }
 
-  #checkHolder(hash: string, holder: KeyHolder, tell: Tell): void {
+  /** Returns whether it is there by right, of a job that is gone. */
+  #checkHolder(hash: string, holder: KeyHolder, stored: Buffer, tell: Tell): boolean {
     const { seq, expiresAt } = holder
     const job = this.#jobs.get(hash)?.find((each) => each.seq === seq)
     const waitsForTime = expiresAt !== 0 && holder.released
@@ -96,23 +108,23 @@ export class UniqueAudit {
     if (job === undefined ? !(waitsForTime && holder.over) : isReleased(job) && !waitsForTime) {
       const what = job === undefined ? 'no such job names its key' : 'the job has let go of its key'
       tell(`${name} is stray: ${what}`, (batch) => batch.remove('index', uniqueIndexKey(hash)))
-      return
+      return false
     }
     if (expiresAt !== 0 && this.#expiries.get(hash)?.includes(expiresAt) !== true) {
       const text = `index unique expiry of job ${seq} is missing: nothing tells when its key is free`
       tell(text, (batch) => batch.put('index', uniqueExpiryKey(expiresAt, hash), Buffer.alloc(0)))
     }
-    if (job === undefined) return
-    const expected = writeHolder(holderOf(job, expiresAt))
-    if (expected.equals(writeHolder(holder))) return
-    tell(`${name} says something else than the job`, (batch) => batch.put('index', uniqueIndexKey(hash), expected))
+    const expected = writeHolder(job === undefined ? holder : holderOf(job, expiresAt))
+    const what = job === undefined ? 'something that no holder says' : 'something else than the job'
+    if (!expected.equals(stored)) tell(`${name} says ${what}`, (batch) => batch.put('index', uniqueIndexKey(hash), expected))
+    return job === undefined
   }
 
   /** Whether a job that must hold its key does. */
   #checkJob(hash: string, job: KeyedJob, tell: Tell): void {
     const { seq, unique, over } = job
     const mayHaveLost = over ? !this.#keepsAll : this.#claimed.some(({ from, to }) => seq >= from && seq < to)
-    const holder = this.#holders.get(hash)
+    const holder = this.#holders.get(hash)?.holder
     if (mayHaveLost || isReleased(job) || holder?.seq === seq) return
     const text = `job ${seq} does not hold its unique key ${JSON.stringify(unique.key)}`
     // A holder that is astray goes first, and then nobody holds the key.

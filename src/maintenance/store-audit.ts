@@ -371,7 +371,7 @@ class StoreAudit {
       else this.#index.check(entry, tell)
     }
     this.#index.checkMissing(tell)
-    this.#unique.check(tell)
+    this.#unique.check(this.#names.queue, this.#highest, tell)
   }
 
   #checkPayloads(): void {

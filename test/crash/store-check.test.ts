@@ -77,6 +77,16 @@ function holder(change: Partial<KeyHolder>): Buffer {
   return writeHolder({ ...plain, ...change })
 }
 
+/** Held by its time alone, by a job that is gone. */
+const TIMED: Partial<KeyHolder> = { seq: 9, released: true, over: true, expiresAt: 80 }
+
+/** With a flag that no holder has. */
+function flagged(change: Partial<KeyHolder>): Buffer {
+  const bytes = holder(change)
+  bytes.writeUInt8(bytes.readUInt8(10) | 0x40, 10)
+  return bytes
+}
+
 const counters = {
   nextSeq: 13,
   nextBatch: 4,
@@ -143,6 +153,12 @@ function block(
   }
   builder.add({ ...job, ...rest }, overrides && { overrides }, nothing, 0, 0, output, 0, output.length)
   return builder.seal(BEGUN_AT)
+}
+
+function withBit(bytes: Buffer, bit: number): Buffer {
+  const changed = Buffer.from(bytes)
+  changed.writeUInt8(changed.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3)
+  return changed
 }
 
 function leadTo(table: 0 | 1, key: Buffer): Buffer {
@@ -240,8 +256,7 @@ async function goodStore(): Promise<Engine> {
   batch.put('index', uniqueExpiryKey(70, hashes.waiting), Buffer.alloc(0))
   batch.put('index', uniqueIndexKey(hashes.retry), holder({ seq: 8, while: 'kept' }))
   batch.put('index', uniqueIndexKey(hashes.kept), holder({ seq: 11, while: 'kept', over: true }))
-  // Held by its time alone, by a job that is gone.
-  batch.put('index', uniqueIndexKey(hashes.timed), holder({ seq: 9, released: true, over: true, expiresAt: 80 }))
+  batch.put('index', uniqueIndexKey(hashes.timed), holder(TIMED))
   batch.put('index', uniqueExpiryKey(80, hashes.timed), Buffer.alloc(0))
   batch.put('meta', scheduleKey('hourly'), nightly({ seq: 2, queueId: QUEUE, rank: RANK }))
   await engine.commit(batch)
@@ -369,6 +384,22 @@ const faults: Readonly<Record<string, Fault>> = {
   'a holder that says something else than its job': {
     plant: (batch) => batch.put('index', uniqueIndexKey(hashes.retry), holder({ seq: 8, while: 'kept', rank: 3 })),
     sees: /index unique of job 8 says something else/,
+  },
+  'a holder with a flag that no holder has': {
+    plant: (batch) => batch.put('index', uniqueIndexKey(hashes.retry), flagged({ seq: 8, while: 'kept' })),
+    sees: /index unique of job 8 says something else/,
+  },
+  'a holder without a job, and with a flag that no holder has': {
+    plant: (batch) => batch.put('index', uniqueIndexKey(hashes.timed), flagged(TIMED)),
+    sees: /index unique of job 9 says something that no holder says/,
+  },
+  'a holder without a job, of an unknown queue': {
+    plant: (batch) => batch.put('index', uniqueIndexKey(hashes.timed), holder({ ...TIMED, queueId: 7 })),
+    sees: /index unique of job 9 is of the unknown queue 7/,
+  },
+  'a holder without a job, whose number was not given out': {
+    plant: (batch) => batch.put('index', uniqueIndexKey(hashes.timed), holder({ ...TIMED, seq: 13 })),
+    sees: /counter nextSeq is 13, and 13 is in use/,
   },
   'a holder that cannot be read': {
     plant: (batch) => batch.put('index', uniqueIndexKey(hashes.retry), Buffer.of(1)),
@@ -566,12 +597,29 @@ describe('checkStore', () => {
     assert.deepEqual(checkStore(engine, { crashed: true }), [])
   })
 
+  it('sees each bit of the index that is another, and each byte too few or too many', async () => {
+    const engine = await goodStore()
+    for (const { key, value } of engine.range('index', { start: Buffer.of(0), limit: 100 })) {
+      // Whose number, queue, rank and rule nobody else knows.
+      const from = key.equals(uniqueIndexKey(hashes.timed)) ? 10 : 0
+      const changed = Array.from({ length: 8 * (value.length - from) }, (_, bit) => withBit(value, 8 * from + bit))
+      changed.push(Buffer.concat([value, Buffer.of(0)]), ...(value.length > 0 ? [value.subarray(0, -1)] : []))
+      for (const bytes of changed) {
+        const problems = await problemsOf((batch) => batch.put('index', key, bytes))
+        assert.notEqual(problems, '', `${key.toString('hex')}: ${value.toString('hex')}, now ${bytes.toString('hex')}`)
+      }
+    }
+  })
+
   it('puts right what follows from the jobs: keys that are astray, missing, or lead elsewhere', async () => {
     for (const plant of [
       (batch: WriteBatch) => batch.remove('index', uniqueIndexKey(hashes.retry)),
       (batch: WriteBatch) => batch.put('index', uniqueIndexKey(hashes.retry), holder({ seq: 3 })),
       (batch: WriteBatch) => batch.put('index', uniqueIndexKey(hashes.retry), holder({ seq: 8 })),
       (batch: WriteBatch) => batch.put('index', uniqueIndexKey(uniqueHash('job', 'x')), holder({ seq: 2, expiresAt: 90 })),
+      (batch: WriteBatch) => batch.put('index', uniqueIndexKey(hashes.retry), flagged({ seq: 8, while: 'kept' })),
+      (batch: WriteBatch) => batch.put('index', uniqueIndexKey(hashes.timed), flagged(TIMED)),
+      (batch: WriteBatch) => batch.put('index', uniqueExpiryKey(80, hashes.timed), Buffer.of(1)),
       (batch: WriteBatch) => batch.remove('index', uniqueExpiryKey(80, hashes.timed)),
       (batch: WriteBatch) => batch.put('index', uniqueExpiryKey(81, hashes.timed), Buffer.alloc(0)),
     ]) {

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock } from '../../../src/base/clock.js'
 import { metaKey } from '../../../src/codec/keys.js'
-import { type Table, TABLES, WriteBatch } from '../../../src/store/engine.js'
+import { type Engine, type Table, TABLES, WriteBatch } from '../../../src/store/engine.js'
 import { openLmdbEngine } from '../../../src/store/lmdb/lmdb-engine.js'
 import { DATA_FILE } from '../../../src/store/lmdb/store-directory.js'
 import type { Prng } from '../../support/prng.js'
@@ -35,20 +35,35 @@ function flip(file: Buffer, offset: number, prng: Prng): string {
 
 const pageOf = (file: Buffer, prng: Prng, from = 2): number => from + prng.below(file.length / PAGE - from)
 
+type Change = (value: Buffer, prng: Prng) => Buffer | undefined
+
 /** Changes one record through the engine, so that the file around it is whole: of any table that has one, unless told of which. */
-function record(change: (value: Buffer, prng: Prng) => Buffer | undefined, of?: Table): Damage {
+function record(change: Change, of?: Table): Damage {
   return async (good, directory, prng) => {
     await put(directory, good)
     const engine = await openLmdbEngine(directory, { durability: 'process', clock: systemClock })
-    const table = of ?? prng.pick(TABLES.filter((each) => engine.range(each, { limit: 1 }).length > 0))
-    const { key, value } = prng.pick(engine.range(table, { limit: 1000 }))
+    const { table, key, changed } = changedRecord(engine, change, of, prng)
     const batch = new WriteBatch()
-    const changed = change(Buffer.from(value), prng)
     if (changed === undefined) batch.remove(table, key)
     else batch.put(table, key, changed)
     await engine.commit(batch)
     await engine.close()
     return `${table} ${key.toString('hex')}`
+  }
+}
+
+/** One that stays as it is would be no damage: an empty record (the time of a unique key) has no bit to change. */
+function changedRecord(
+  engine: Engine,
+  change: Change,
+  of: Table | undefined,
+  prng: Prng,
+): { readonly table: Table; readonly key: Buffer; readonly changed: Buffer | undefined } {
+  for (;;) {
+    const table = of ?? prng.pick(TABLES.filter((each) => engine.range(each, { limit: 1 }).length > 0))
+    const { key, value } = prng.pick(engine.range(table, { limit: 1000 }))
+    const changed = change(Buffer.from(value), prng)
+    if (changed?.equals(value) !== true) return { table, key, changed }
   }
 }
 

@@ -179,7 +179,7 @@ function mustBeTold(kind: string, what: string): boolean {
   if (!kind.includes('record')) return false
   const [table = ''] = what.split(' ')
   if (kind.includes('gone')) return TOLD_WHEN_GONE.has(table)
-  // The index says nothing that is not said elsewhere.
+  // The index says nothing that is not said elsewhere: in these stores each holder of a unique key has its job, too.
   return table === 'index' || (kind.includes('longer') && !isFree(what))
 }
 

@@ -33,6 +33,8 @@ export interface Played {
   readonly syncs: number
   readonly acknowledged: number
   readonly refused: number
+  /** lmdb-js had a message that was too long for its memory. */
+  readonly overrun: boolean
   /** The process died in a way that is known of lmdb-js. */
   readonly died: boolean
   readonly violations: readonly string[]
@@ -66,6 +68,7 @@ export function judged(scenario: Scenario, course: Course, starts: Starts | unde
     syncs: events.filter(({ kind }) => kind === 'synced').length,
     acknowledged,
     refused: before.filter(({ is }) => is === 'refused').length,
+    overrun: find(notes, 'overrun') !== undefined,
     died: died && problems.length === 0,
     violations: varied(found)
       .slice(0, PROBLEMS_MAX)

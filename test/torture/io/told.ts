@@ -36,6 +36,7 @@ export function linesOf(notes: readonly Told[]): Line[] {
     'chore',
     'count',
     'fault',
+    'overrun',
   ])
   return notes.filter((note): note is Line => !others.has(note.is))
 }

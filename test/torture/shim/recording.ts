@@ -5,7 +5,7 @@
 import type { Line } from '../../fixtures/crash/journal-line.js'
 
 /** What the shim adds to the lines of a program. */
-type ShimNote = { readonly is: 'count'; readonly steps: number } | { readonly is: 'fault' }
+type ShimNote = { readonly is: 'count'; readonly steps: number } | { readonly is: 'fault' } | { readonly is: 'overrun' }
 
 /** `More`: lines of a program of its own. */
 export type Note<More = never> = Line | ShimNote | More

@@ -18,13 +18,19 @@
  * MILLRACE_SHIM_ORDER is an order (without the `!`) for a process that has something else at descriptor 3: it is in force from the
  * beginning, nothing is taken from there, and how many writes and syncs there were is logged at the end.
  *
+ * lmdb-js puts the message of a refused write into memory that is too short for some of these. Each that is too long is told in the log;
+ * with MILLRACE_SHIM_MENDS=1 it is cut to what fits, so that it does no harm.
+ *
  * MILLRACE_SHIM_LIE=data: syncs of the file answer 0, are not done, and are not recorded. MILLRACE_SHIM_LIE=names: the same for
  * directories.
  */
 #define _GNU_SOURCE
+/* With it some compilers have a `sprintf` of their own. */
+#undef _FORTIFY_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -73,6 +79,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int log_fd = -1;
 static const char *name;
 static const char *lie;
+static int mends;
 static uint32_t calls;
 
 /* The order in force. */
@@ -102,6 +109,7 @@ __attribute__((constructor)) static void start(void) {
   find(&real_mmap, "mmap64", "mmap");
   name = getenv("MILLRACE_SHIM_NAME");
   lie = getenv("MILLRACE_SHIM_LIE");
+  mends = getenv("MILLRACE_SHIM_MENDS") != NULL;
   const char *path = getenv("MILLRACE_SHIM_LOG");
   if (path == NULL) return;
   int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -344,6 +352,29 @@ VISIBLE int rename(const char *from, const char *to) {
   int result = real_rename(from, to);
   if (result == 0 && kind_of_path(to) == DATA) record_text('R', from);
   return result;
+}
+
+/* ---- messages that are too long ---- */
+
+/* That of mdb.c, which has 100 bytes for it. */
+static const char refused_write[] = "Attempting to write page";
+
+VISIBLE int sprintf(char *text, const char *format, ...) {
+  start();
+  va_list parts;
+  int is_refused_write = strncmp(format, refused_write, sizeof refused_write - 1) == 0;
+  size_t room = is_refused_write ? malloc_usable_size(text) : SIZE_MAX;
+  if (is_refused_write) {
+    va_start(parts, format);
+    int length = vsnprintf(NULL, 0, format, parts);
+    va_end(parts);
+    if (length < 0 || (size_t)length < room) room = SIZE_MAX;
+    else record_text('A', "{\"is\":\"overrun\"}");
+  }
+  va_start(parts, format);
+  int length = mends && room != SIZE_MAX ? vsnprintf(text, room, format, parts) : vsprintf(text, format, parts);
+  va_end(parts);
+  return length;
 }
 
 /* ---- what cannot be followed ---- */

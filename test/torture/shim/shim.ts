@@ -18,6 +18,8 @@ export interface ShimOptions {
   readonly log: string
   /** Syncs that answer without being done: of the data file, or of directories. */
   readonly lie?: 'data' | 'names'
+  /** Messages of lmdb-js that are too long for their memory are cut. @defaultValue false */
+  readonly mends?: boolean
 }
 
 /** Why the shim cannot be had here, and how it could; undefined when it can. For the `skip` of a test. */
@@ -33,13 +35,14 @@ export function shimMissing(): string | undefined {
 }
 
 /** The environment of a process that has the shim. */
-export function shimEnvironment({ log, lie }: ShimOptions): NodeJS.ProcessEnv {
+export function shimEnvironment({ log, lie, mends = false }: ShimOptions): NodeJS.ProcessEnv {
   return {
     ...process.env,
     LD_PRELOAD: shimLibrary(),
     MILLRACE_SHIM_NAME: DATA_FILE,
     MILLRACE_SHIM_LOG: log,
     ...(lie !== undefined && { MILLRACE_SHIM_LIE: lie }),
+    ...(mends && { MILLRACE_SHIM_MENDS: '1' }),
   }
 }
 
