@@ -102,7 +102,7 @@ export async function audit(world: World, history: History, window: Window): Pro
   const held = infos.filter(({ state }) => state === 'running')
   problems.push(...limitProblems(held, history.threads, world.isRebounded))
   const own = infos.filter((info) => jobOf(info, world)?.unique === undefined)
-  if (!world.hasJumped) problems.push(...rateProblems(own))
+  if (!world.hasJumped) problems.push(...rateProblems(own, (info) => jobOf(info, world)?.isTold === true))
   problems.push(...(await countsAndGets(infos, world)))
   if (history.retain === 'all' && !world.purged && !world.hasUnseenEnds)
     problems.push(...statisticsProblems(world.executor, infos, atWork(infos, world), (info) => jobOf(info, world)?.ends ?? []))

@@ -227,6 +227,12 @@ export class ModelJob {
     return this.settings.timeoutMs < SHORT_MS || this.input.act === 'exit'
   }
 
+  /** Every attempt was told of by its handler: none was ended before that, and none is of a job that a dead process held unbegun. */
+  get isTold(): boolean {
+    const { seen, runs } = this
+    return seen !== undefined && runs.length === seen.attempts.length + (seen.state === 'running' ? 1 : 0)
+  }
+
   /** How many attempts it had when it was brought back, each time. */
   get lives(): number[] {
     return this.ends.map(({ attempts }) => attempts)

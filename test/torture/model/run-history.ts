@@ -266,7 +266,7 @@ class Performer {
   #checkPurged(queue: QueueName, before: ReadonlyMap<ModelJob, string | undefined>): void {
     for (const job of this.#world.jobs) {
       const was = before.get(job)
-      if (job.settings.queue === queue && was !== undefined && was !== 'running' && !job.pruned)
+      if (job.settings.queue === queue && was !== undefined && was !== 'running' && !job.pruned && !job.absent)
         this.#problems.push(`job ${job.input.key} was ${was}, its queue is purged, and it is ${job.seen?.state}`)
     }
   }
