@@ -5,7 +5,7 @@
  */
 import { inspect, isDeepStrictEqual } from 'node:util'
 import type { Attempt, JobInfo, JobState } from '../../../src/index.js'
-import type { Enqueue, ModelBackoff, ModelUnique } from './history.js'
+import type { Enqueue, ModelBackoff, ModelUnique, QueueName } from './history.js'
 import type { Input } from '../../fixtures/torture/model-jobs.js'
 import { LIMITS, type LimitName } from './limits.js'
 import { outputOf, singleKey } from '../../fixtures/torture/model-jobs.js'
@@ -33,7 +33,7 @@ export interface Window {
   /** Queues that were purged, also without an answer. */
   readonly purges: Set<string>
   /** What queues may be set to, as far as it was touched. */
-  readonly settings: Map<string, QueueSetting[]>
+  readonly settings: Map<QueueName, QueueSetting[]>
 }
 
 /** What an operator has set of a queue. */

@@ -249,4 +249,15 @@ export const REGRESSIONS: readonly Regression[] = [
       ],
     },
   },
+  {
+    found: 'a job that a pause interrupted, and whose interruption was stored before the process died',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [
+        { ...gate, act: 'heed' },
+        { do: 'kill', calls: [{ do: 'pause', queue: 'default', interrupt: true }], commit: 6, durable: false },
+      ],
+    },
+  },
 ]
