@@ -15,7 +15,7 @@ const STILL = 2
 /**
  * Waits until nothing moves: each running job waits at its gate, and no job waits that could run. Gives the jobs, or what hangs.
  */
-export async function settle(world: World, { threads }: History, window: Window): Promise<JobInfo[] | string> {
+async function settle(world: World, { threads }: History, window: Window): Promise<JobInfo[] | string> {
   const startedMs = performance.now()
   let still = 0
   let before: JobInfo[] = []
@@ -102,7 +102,7 @@ export async function audit(world: World, history: History, window: Window): Pro
   const held = infos.filter(({ state }) => state === 'running')
   problems.push(...limitProblems(held, history.threads, world.isRebounded))
   const own = infos.filter((info) => jobOf(info, world)?.unique === undefined)
-  if (!world.hasJumped) problems.push(...rateProblems(own))
+  if (!world.hasJumped) problems.push(...rateProblems(own, (info) => jobOf(info, world)?.isTold === true))
   problems.push(...(await countsAndGets(infos, world)))
   if (history.retain === 'all' && !world.purged && !world.hasUnseenEnds)
     problems.push(...statisticsProblems(world.executor, infos, atWork(infos, world), (info) => jobOf(info, world)?.ends ?? []))
@@ -124,15 +124,29 @@ function atWork(infos: readonly JobInfo[], world: World): Set<string> {
 async function lookAtQueues(world: World, window: Window): Promise<string[]> {
   const problems: string[] = []
   for (const queue of QUEUES) {
-    const { paused, concurrency } = await world.executor.queue(queue).info()
-    const allowed = window.settings.get(queue) ?? [world.settings.get(queue) ?? configured(queue)]
+    const before = world.settings.get(queue) ?? configured(queue)
+    const { paused, concurrency } = await readQueue(world, queue)
+    const allowed = window.settings.get(queue) ?? [before]
     if (!allowed.some((setting) => isDeepStrictEqual(setting, { paused, concurrency })))
       problems.push(
         `queue ${queue} is ${JSON.stringify({ paused, concurrency: String(concurrency) })}, and may be ${JSON.stringify(allowed)}`,
       )
-    world.settings.set(queue, { paused, concurrency })
   }
   return problems
+}
+
+/** Whoever looks at what moves knows from now on what is set of the queue. */
+async function readQueue(world: World, queue: QueueName): Promise<QueueSetting> {
+  const { paused, concurrency } = await world.executor.queue(queue).info()
+  world.settings.set(queue, { paused, concurrency })
+  return { paused, concurrency }
+}
+
+/** The calls of the command have been answered, and it goes on. Waits until nothing moves. Gives what hangs. */
+export async function settleAmid(world: World, history: History, window: Window): Promise<string[]> {
+  for (const queue of window.settings.keys()) await readQueue(world, queue)
+  const infos = await settle(world, history, window)
+  return typeof infos === 'string' ? [infos] : []
 }
 
 /** A job over whose end a process may have died. */

@@ -10,6 +10,8 @@ interface ModelLimit {
   readonly rate?: { readonly max: number; readonly per: number }
 }
 
+const CUT_OFF: readonly string[] = ['interrupted', 'crashed']
+
 /** Long beside what a run takes on a slow machine: runs are timed by a clock that is not turned. */
 const SPAN_MS = 1_800_000
 const SLACK_MS = 600_000
@@ -42,14 +44,19 @@ export function limitProblems(held: readonly JobInfo[], threads: number, isRebou
   return problems
 }
 
-/** Whether more jobs have begun than their rate lets. @param infos - of which it is known that they had their limit all the time */
-export function rateProblems(infos: readonly JobInfo[]): string[] {
+/**
+ * Whether more jobs have begun than their rate lets.
+ * @param infos - of which it is known that they had their limit all the time
+ * @param isTold - whether all attempts of a job are known to have begun; of others those that a death or a thread's end cut off may not
+ */
+export function rateProblems(infos: readonly JobInfo[], isTold: (info: JobInfo) => boolean): string[] {
   const problems: string[] = []
   for (const [key, limited] of byKey(infos)) {
     const limit: ModelLimit = LIMITS[limited[0]?.limitKey as LimitName]
     if (limit.rate === undefined) continue
     const starts = limited
-      .flatMap(({ attempts }) => attempts.map(({ startedAt }) => startedAt))
+      .flatMap((info) => info.attempts.filter(({ outcome }) => !CUT_OFF.includes(outcome) || isTold(info)))
+      .map(({ startedAt }) => startedAt)
       .sort((left, right) => left - right)
     for (const [index, from] of starts.entries()) {
       const next = starts[index + limit.rate.max]

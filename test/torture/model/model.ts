@@ -5,7 +5,7 @@
  */
 import { inspect, isDeepStrictEqual } from 'node:util'
 import type { Attempt, JobInfo, JobState } from '../../../src/index.js'
-import type { Enqueue, ModelBackoff, ModelUnique } from './history.js'
+import type { Enqueue, ModelBackoff, ModelUnique, QueueName } from './history.js'
 import type { Input } from '../../fixtures/torture/model-jobs.js'
 import { LIMITS, type LimitName } from './limits.js'
 import { outputOf, singleKey } from '../../fixtures/torture/model-jobs.js'
@@ -33,7 +33,7 @@ export interface Window {
   /** Queues that were purged, also without an answer. */
   readonly purges: Set<string>
   /** What queues may be set to, as far as it was touched. */
-  readonly settings: Map<string, QueueSetting[]>
+  readonly settings: Map<QueueName, QueueSetting[]>
 }
 
 /** What an operator has set of a queue. */
@@ -225,6 +225,12 @@ export class ModelJob {
   /** Its thread may be ended for its sake. */
   get disturbs(): boolean {
     return this.settings.timeoutMs < SHORT_MS || this.input.act === 'exit'
+  }
+
+  /** Every attempt was told of by its handler: none was ended before that, and none is of a job that a dead process held unbegun. */
+  get isTold(): boolean {
+    const { seen, runs } = this
+    return seen !== undefined && runs.length === seen.attempts.length + (seen.state === 'running' ? 1 : 0)
   }
 
   /** How many attempts it had when it was brought back, each time. */

@@ -214,4 +214,50 @@ export const REGRESSIONS: readonly Regression[] = [
       commands: [gate, { do: 'kill', calls: [{ do: 'pause', queue: 'default', interrupt: true }], commit: 1, durable: true }],
     },
   },
+  {
+    found: 'a purge of the queue of a job whose place another one has taken',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [
+        {
+          ...gate,
+          definition: 'brief',
+          act: 'return',
+          queue: 'narrow',
+          delay: 10_000,
+          unique: { key: 'y', while: 'waiting', within: undefined, onConflict: 'return' },
+        },
+        {
+          ...gate,
+          definition: 'brief',
+          act: 'return',
+          unique: { key: 'y', while: 'waiting', within: undefined, onConflict: 'replace' },
+        },
+        { do: 'purge', queue: 'narrow' },
+      ],
+    },
+  },
+  {
+    found: 'a job that a thread gave back unbegun, and that counts as in flight when the process dies, under a rate',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [
+        { ...gate, act: 'heed', jobs: 3, limit: 'paced' },
+        { do: 'kill', calls: [], commit: 1, durable: false },
+      ],
+    },
+  },
+  {
+    found: 'a job that a pause interrupted, and whose interruption was stored before the process died',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [
+        { ...gate, act: 'heed' },
+        { do: 'kill', calls: [{ do: 'pause', queue: 'default', interrupt: true }], commit: 6, durable: false },
+      ],
+    },
+  },
 ]

@@ -2,7 +2,7 @@
 import type { DuplicateJobError, EnqueueOptions, JobDefinition, JobHandle, UniqueOptions } from '../../../src/index.js'
 import { isMillraceError } from '../../../src/index.js'
 import { checkStore } from '../../support/store-check.js'
-import { audit, settle } from './audit.js'
+import { audit, settleAmid } from './audit.js'
 import { QUEUES, type Call, type Command, type Enqueue, type History, type ModelUnique, type QueueName } from './history.js'
 import type { Input } from '../../fixtures/torture/model-jobs.js'
 import { DEFINITIONS } from '../../fixtures/torture/model-jobs.js'
@@ -266,7 +266,7 @@ class Performer {
   #checkPurged(queue: QueueName, before: ReadonlyMap<ModelJob, string | undefined>): void {
     for (const job of this.#world.jobs) {
       const was = before.get(job)
-      if (job.settings.queue === queue && was !== undefined && was !== 'running' && !job.pruned)
+      if (job.settings.queue === queue && was !== undefined && was !== 'running' && !job.pruned && !job.absent)
         this.#problems.push(`job ${job.input.key} was ${was}, its queue is purged, and it is ${job.seen?.state}`)
     }
   }
@@ -515,7 +515,8 @@ class Performer {
     const died = world.doom(commit, durable)
     const known = world.jobs.length
     const called = Promise.all(calls.map((call) => this.#call(call)))
-    await Promise.race([died, called.then(() => settle(world, this.#history, this.#window)).catch(() => undefined)])
+    const settled = called.then(() => settleAmid(world, this.#history, this.#window)).catch(() => [])
+    this.#problems.push(...((await Promise.race([died, settled])) ?? []))
     this.kills++
     if (await world.bury()) this.killsAtCommit++
     await called
@@ -529,7 +530,9 @@ class Performer {
     await world.open()
     const { rescued, quarantined } = world.executor.recovery
     for (const job of held) {
-      if (this.#window.cancels.has(job) || job.released || job.id === undefined) continue
+      // Its run may have come to its end before, by what these calls ask for.
+      const isInterrupted = calls.some((call) => call.do === 'pause' && call.interrupt && call.queue === job.settings.queue)
+      if (isInterrupted || this.#window.cancels.has(job) || job.released || job.id === undefined) continue
       if (![...rescued, ...quarantined].includes(job.id))
         this.#problems.push(`job ${job.input.key} was running when the process died, and is not rescued`)
     }
