@@ -26,7 +26,7 @@ import type { JobOverrides } from '../job/job-overrides.js'
 import { MillraceError } from '../base/errors.js'
 import { ByteWriter } from './byte-writer.js'
 import { corrupt } from './corrupt.js'
-import { revivedOverrides, storableOverrides } from './page.js'
+import { checkedError, checkedLedger, revivedOverrides, storableOverrides } from './job-facts.js'
 
 const VERSION = 1
 const BLOCK_HEADER_BYTES = 32
@@ -199,14 +199,16 @@ function writeDetails({ overrides, ...rest }: FinishedDetails): string {
 }
 
 function readDetails(text: string): FinishedDetails {
-  let stored: FinishedDetails
   try {
-    stored = JSON.parse(text) as FinishedDetails
+    const { ledger, overrides, error } = JSON.parse(text) as FinishedDetails
+    return {
+      ...(ledger !== undefined && { ledger: checkedLedger(ledger) }),
+      ...(overrides !== undefined && { overrides: revivedOverrides(overrides) }),
+      ...(error !== undefined && { error: checkedError(error) }),
+    }
   } catch (error) {
     throw corrupt('What is kept of a finished job', error)
   }
-  const { overrides, ...rest } = stored
-  return overrides === undefined ? rest : { ...rest, overrides: revivedOverrides(overrides) }
 }
 
 /** Fills one block. Made for a commit, sealed with it. */

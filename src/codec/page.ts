@@ -29,6 +29,7 @@ import { MillraceError } from '../base/errors.js'
 import { PAGE_BYTES, PAGE_JOBS } from '../base/limits.js'
 import { ByteWriter } from './byte-writer.js'
 import { corrupt } from './corrupt.js'
+import { checkedLedger, revivedOverrides, storableOverrides } from './job-facts.js'
 
 const PAGE_VERSION = 1
 export const PAGE_HEADER_BYTES = 40
@@ -76,19 +77,10 @@ export function readOverrides(bytes: Buffer): JobOverrides[] {
   const offset = bytes.readUInt32LE(4)
   if (offset === 0) return []
   try {
-    return (JSON.parse(bytes.toString('utf8', offset)) as JobOverrides[]).map(revivedOverrides)
+    return (JSON.parse(bytes.toString('utf8', offset)) as unknown[]).map(revivedOverrides)
   } catch (error) {
     throw corrupt('The overrides of a page of jobs', error)
   }
-}
-
-/** JSON has no Infinity; a text that no override uses stands for it. */
-export function storableOverrides(overrides: JobOverrides): JobOverrides {
-  return Object.fromEntries(Object.entries(overrides).map(([name, value]) => [name, value === Infinity ? '∞' : value]))
-}
-
-export function revivedOverrides(stored: JobOverrides): JobOverrides {
-  return Object.fromEntries(Object.entries(stored).map(([name, value]) => [name, value === '∞' ? Infinity : value]))
 }
 
 /** What an entry says apart from its payload. Offsets are into the page. */
@@ -137,7 +129,7 @@ function cutShort(offset: number, end: number, bytes: Buffer): MillraceError {
 export function readHistory(bytes: Buffer, entry: EntryView): JobLedger | undefined {
   if ((entry.flags & ENTRY_HISTORY) === 0) return undefined
   try {
-    return JSON.parse(bytes.toString('utf8', entry.historyFrom, entry.payloadFrom)) as JobLedger
+    return checkedLedger(JSON.parse(bytes.toString('utf8', entry.historyFrom, entry.payloadFrom)))
   } catch (error) {
     throw corrupt("A job's history", error)
   }

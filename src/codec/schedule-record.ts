@@ -17,7 +17,7 @@ import type { Recurrence } from '../job/recurrence.js'
 import { MISFIRES, type Misfire } from '../job/schedule-plan.js'
 import type { JobOverrides } from '../job/job-overrides.js'
 import { metaKey } from './keys.js'
-import { revivedOverrides, storableOverrides } from './page.js'
+import { revivedOverrides, storableOverrides } from './job-facts.js'
 
 const VERSION = 1
 const PREFIX = 'schedule:'

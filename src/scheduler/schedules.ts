@@ -7,7 +7,7 @@
  * its queue. Such ones do not count for `nextAt`, so that nobody spins on them.
  */
 import { SCHEDULE_RUNS } from '../base/limits.js'
-import { storableOverrides } from '../codec/page.js'
+import { storableOverrides } from '../codec/job-facts.js'
 import type { ScheduleRecord, ScheduleSettings } from '../codec/schedule-record.js'
 import type { JobAddress } from '../job/job-id.js'
 import { isSameRecurrence, nextAfter } from '../job/recurrence.js'
