@@ -193,8 +193,9 @@ export class Claims {
   }
 
   #takenBack(collected: readonly Collected[], writes: WriteBatch): void {
-    for (const { batch } of collected) this.reconsider(batch, writes)
+    // Before anything is let go of: see `Turns`.
     this.#options.ready.putBack(collected.flatMap(({ returned }) => returned))
+    for (const { batch } of collected) this.reconsider(batch, writes)
   }
 
   /** Fills every thread to the same height, or as far as what waits would reach if it were shared out. */

@@ -250,6 +250,11 @@ export class Turns {
     for (const { batch, returned: slices } of news) {
       settlement.collect(batch)
       returned.push(...slices)
+    }
+    returned.sort((left, right) => left.page.ord - right.page.ord || left.page.sub - right.page.sub || left.from - right.from)
+    // First of all: once it is let go of, a key starts level with the others, unless it is known what has come back of it.
+    ready.putBack(returned)
+    for (const { batch } of news) {
       claims.reconsider(batch, writes)
       for (const pending of this.#ends) {
         if (pending.batch !== batch || (batch.collected <= pending.index && batch.end === undefined)) continue
@@ -259,8 +264,6 @@ export class Turns {
         settlement.tidings.add(() => pending.resolve(state))
       }
     }
-    returned.sort((left, right) => left.page.ord - right.page.ord || left.page.sub - right.page.sub || left.from - right.from)
-    ready.putBack(returned)
     const back = settlement.moves.back.map((page) => ({ page, from: 0, to: 1, offset: PAGE_HEADER_BYTES }))
     ready.putBackBegun(back.sort((left, right) => left.page.ord - right.page.ord || left.page.sub - right.page.sub))
   }

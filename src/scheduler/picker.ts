@@ -161,7 +161,7 @@ export class Picker {
     draft.beginKeyTurn(KEY_TURN_MS, Infinity)
     lane.shift(this.#takeFrom(queue, slice, draft))
     draft.endKeyTurn()
-    keyed.shares.charge(keyed.others, draft.estimateMs - before)
+    if (draft.estimateMs > before) keyed.shares.charge(keyed.others, draft.estimateMs - before)
   }
 
   #takeKeyed(queue: ReadyQueue, keyed: KeyedLanes, entry: KeyedLane, draft: Filled): void {

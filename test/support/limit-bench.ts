@@ -179,7 +179,8 @@ export class LimitBench {
     const slot = this.#held.get(filled)
     assert.ok(slot !== undefined)
     this.#held.delete(filled)
-    if (!comesBack) {
+    if (comesBack) this.ready.putBack(filled.slices)
+    else {
       for (const { page, from, to } of filled.slices) {
         for (let index = from; index < to; index++) page.markDone(index)
         this.store.putProgress(this.#writes, page)
@@ -188,7 +189,6 @@ export class LimitBench {
     for (const { page } of filled.slices) page.pins--
     this.ready.releaseKeys(filled, slot, new Map())
     this.ready.release(filled, slot, new Map())
-    if (comesBack) this.ready.putBack(filled.slices)
   }
 }
 

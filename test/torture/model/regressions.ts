@@ -260,4 +260,12 @@ export const REGRESSIONS: readonly Regression[] = [
       ],
     },
   },
+  {
+    found: 'a job that is brought back after its run was cancelled at the gate, and has yet to come to it again',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [gate, { do: 'cancel', jobs: [0] }, { do: 'retry', jobs: [0] }],
+    },
+  },
 ]

@@ -129,14 +129,10 @@ export class World {
     for (const state of ['completed', 'cancelled', 'discarded'] as const)
       executor.on(state, ({ job }) => {
         if (hears.on) this.#told(job.id, state)
-        this.stir()
+        this.#left(job.id)
       })
-    for (const name of ['failed', 'idle'] as const) executor.on(name, () => this.stir())
-    executor.on('interrupted', ({ job }) => {
-      const interrupted = this.byId.get(job.id)
-      if (interrupted !== undefined) this.arrived.delete(interrupted.input.key)
-      this.stir()
-    })
+    for (const name of ['failed', 'interrupted'] as const) executor.on(name, ({ job }) => this.#left(job.id))
+    executor.on('idle', () => this.stir())
     executor.on('retried', ({ job }) => {
       const retried = this.byId.get(job.id)
       if (hears.on && retried?.told !== undefined) {
@@ -149,6 +145,13 @@ export class World {
     executor.on('error', ({ error }) => {
       if (hears.on) this.problems.push(`an error event: ${error.message}`)
     })
+  }
+
+  /** Its run is over: if it runs again, it has yet to come to its gate. */
+  #left(id: string): void {
+    const job = this.byId.get(id)
+    if (job !== undefined) this.arrived.delete(job.input.key)
+    this.stir()
   }
 
   #told(id: string, state: Over): void {

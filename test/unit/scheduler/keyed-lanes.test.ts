@@ -135,6 +135,41 @@ describe('keys of one queue', () => {
       assert.equal(turns.slice(5).filter(Boolean).length, 4, turns.join())
     })
 
+  it('keep their place also when one job of them runs at a time', async () => {
+    const bench = new LimitBench({ jobMs: 4 })
+    for (let count = 0; count < 9; count++) bench.add({ key: 'one', limitMax: 1 })
+    for (let count = 0; count < 100; count++) bench.add({ key: 'many', limitMax: Infinity })
+    await bench.commit()
+    const isOne = (filled: Filled | undefined): boolean => (seqs(filled)[0] ?? 0) < 10
+    // Three jobs of it lie in one thread, behind another one.
+    const behind: Filled[] = []
+    while (behind.length < 3) {
+      const filled = bench.pick(1)
+      assert.ok(filled)
+      if (isOne(filled)) behind.push(filled)
+    }
+    for (let count = 0; count < 10; count++) assert.ok(!isOne(bench.pick(0)))
+    for (const filled of behind) bench.end(filled, { comesBack: true })
+    await bench.commit()
+    const turns = Array.from({ length: 13 }, () => isOne(bench.pick(0)))
+    assert.deepEqual(turns.slice(0, 3), [true, true, true], turns.join())
+  })
+
+  it('that had nothing but jobs of low priority start level with the others when those of high priority are done', async () => {
+    const bench = new LimitBench({ jobMs: 4 })
+    for (let count = 0; count < 20; count++) bench.add({ key: 'low', limitMax: Infinity, rank: 200 })
+    for (let count = 0; count < 50; count++) bench.add({ key: 'high', limitMax: Infinity, rank: 100 })
+    await bench.commit()
+    for (let count = 0; count < 50; count++) {
+      const filled = bench.pick(0)
+      assert.ok((seqs(filled)[0] ?? 0) > 20)
+    }
+    for (let count = 0; count < 20; count++) bench.add({ key: 'new', limitMax: Infinity, rank: 200 })
+    await bench.commit()
+    const turns = Array.from({ length: 20 }, () => (seqs(bench.pick(0))[0] ?? 0) > 70)
+    assert.ok(turns.filter(Boolean).length >= 6, turns.join())
+  })
+
   it('share with the jobs that have none', async () => {
     const bench = new LimitBench()
     bench.add({ jobs: 300 })

@@ -527,6 +527,33 @@ describe('queues', () => {
     assert.ok(Math.abs(time.good - time.bad) <= 8, `${time.good} and ${time.bad} ms`)
   })
 
+  it('are owed no more than a little when others were taken for longer than they ran', async () => {
+    const { ready, runTimes, add, commit } = bench({ queues: { first: Infinity, late: Infinity }, measured: { 0: 60_000 } })
+    for (let index = 0; index < 100; index++) add({ queue: 'first' })
+    await commit()
+    // Each is taken for a minute.
+    const held = Array.from({ length: 8 }, (_, slot) => pick(ready, slot, 8))
+    for (let index = 0; index < 100; index++) add({ queue: 'late' })
+    await commit()
+    const late = pick(ready, 8, 8)
+    assert.ok(late !== undefined)
+    assert.equal(queueOf(late).name, 'late')
+    // They took a moment, and so do those behind them.
+    for (const [slot, filled] of [...held, late].entries()) {
+      assert.ok(filled !== undefined)
+      runTimes.measure(0, 1, 4)
+      release(ready, filled, slot, 4)
+    }
+    const turns = Array.from({ length: 40 }, () => {
+      const filled = ready.fill(0, room(1, 1))
+      assert.ok(filled !== undefined)
+      const { name } = queueOf(filled)
+      release(ready, filled, 0, 4)
+      return name
+    })
+    assert.ok(turns.filter((name) => name === 'late').length >= 15, turns.join())
+  })
+
   it('let go of bytes of many waiting pages, and read them again', async () => {
     const { store, ready, runTimes, commit } = bench({ measured: { 0: 0.001 } })
     const pages: PageRef[] = []
