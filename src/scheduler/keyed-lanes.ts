@@ -219,7 +219,7 @@ export class KeyedLanes {
   /** Begins to choose for a slot: it may have more of what it holds. `hasOthers`: jobs without a key may run, too. */
   beginPick(slot: number, hasOthers: boolean): void {
     this.#choosesFor = slot
-    this.shares.look(this.others, hasOthers)
+    this.shares.look(this.others, hasOthers, hasOthers)
     for (const key of this.#full.at(slot)) this.#place(key)
   }
 
@@ -319,12 +319,11 @@ export class KeyedLanes {
       else this.#resting.remove(key)
     } else if (rests) this.#resting.moved(key)
     const mayRun = (entry: KeyedLane): boolean => entry.lane.isReadable && !rests && this.#admits(entry)
-    this.shares.look(key, key.lanes.some(mayRun))
+    const { hasWork } = key
+    this.shares.look(key, key.lanes.some(mayRun), hasWork)
     let isFull = false
-    let hasWork = false
     for (const entry of key.lanes) {
       const { lane } = entry
-      hasWork ||= lane.hasWork
       isFull ||= lane.hasWork && !rests && key.threads >= entry.max
       this.#rings.place(entry, mayRun(entry))
       this.#ages.place(entry)

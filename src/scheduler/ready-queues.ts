@@ -269,7 +269,7 @@ export class ReadyQueues {
     const ready: ReadyQueue[] = []
     for (const queue of this.#queues.values()) {
       const isReady = queue.hasWorkFor(slot, lastRank)
-      this.#shares.look(queue, isReady)
+      this.#shares.look(queue, isReady, isReady || queue.hasWork)
       if (isReady) ready.push(queue)
     }
     return ready.sort((left, right) => left.virtualMs - right.virtualMs)

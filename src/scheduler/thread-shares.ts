@@ -28,8 +28,10 @@ export class ThreadShares {
   /** Where the last one stood that was chosen. */
   #virtualNow = 0
 
-  /** Whether the sharer has work that may run, now that somebody chooses. */
-  look(sharer: Sharer, isReady: boolean): void {
+  /** Whether the sharer has work that may run, now that somebody chooses; and any at all. */
+  look(sharer: Sharer, isReady: boolean, hasWork: boolean): void {
+    // What came back and was taken away since.
+    if (!hasWork) sharer.returnedMs = 0
     if (isReady && !sharer.isReady) sharer.virtualMs = Math.max(sharer.virtualMs, this.#virtualNow - sharer.returnedMs)
     sharer.isReady = isReady
   }
