@@ -251,7 +251,7 @@ export class Dispatcher {
         const returned = batch.range(batch.control.taken, batch.limit)
         batch.limit = Math.min(batch.limit, batch.control.taken)
         collected.push({ batch, slot, returned })
-      } else if (batch.hasUnbegun && !slot.batches.includes(batch)) {
+      } else if (batch.sentAt > 0 && !slot.batches.includes(batch) && (batch.hasUnbegun || batch.hasNews)) {
         // Native code holds its thread, and another one works in the place of that.
         collected.push({ batch, slot, returned: batch.steal() })
       }

@@ -127,3 +127,48 @@ it(
     letGo()
   },
 )
+
+it('what had ended in a thread that native code holds is told when no turn came before it was replaced', LIMITS, async (t) => {
+  const store = slow()
+  const clock = new StillClock()
+  const { executor } = await setup(t, { engine: store.engine, jobs: [gated, ticket], threads: 1, maxStuckThreads: 1, clock })
+  const chosen = t.mock.method(Dispatcher.prototype, 'prepare')
+  const { send } = ThreadSlot.prototype
+  // The second job begins however long the test keeps the first one.
+  t.mock.method(
+    ThreadSlot.prototype,
+    'send',
+    function patient(this: ThreadSlot, ...[sent, task, transfer]: Parameters<typeof send>) {
+      send.call(this, sent, { ...task, yieldAfterMs: Number.MAX_VALUE }, transfer)
+    },
+  )
+  const [first, second] = [new Gate(t), new Gate(t)]
+  const jobs = [first, second].map((gate) => executor.enqueue(gated, { gate: gate.name, tag: 'x' }))
+  await first.reached(1)
+  store.hold()
+  const other = executor.enqueue(ticket, 1)
+  await store.held
+  first.open()
+  await second.reached(1)
+  const { result: batch, arguments: given } = chosen.mock.calls[0]!
+  const [, , , slot] = given
+  assert.ok(batch?.jobs === 2 && batch.hasNews)
+  let letGo = (): void => undefined
+  const isFree = new Promise<void>((resolve) => (letGo = resolve))
+  const { destroy } = PoolThread.prototype
+  const terminating = t.mock.method(PoolThread.prototype, 'terminate', () => undefined)
+  const destroying = t.mock.method(PoolThread.prototype, 'destroy', async function held(this: PoolThread) {
+    await isFree
+    await destroy.call(this)
+  })
+  assert.equal(slot.terminate('timeout', batch, 1), true)
+  clock.advance(STUCK_AFTER_MS)
+  assert.equal(destroying.mock.callCount(), 1)
+  for (const { mock } of [terminating, destroying]) mock.restore()
+  store.release()
+  await (await other).result()
+  const [ended, held] = await Promise.all(jobs)
+  assert.equal((await executor.get(ended!.id))?.state, 'completed')
+  assert.equal((await executor.get(held!.id))?.state, 'running')
+  letGo()
+})

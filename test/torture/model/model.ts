@@ -443,8 +443,8 @@ export class ModelJob {
     if (attempts.length === 0 || before === undefined || before.attempts.length > 0 || before.state === 'running') return false
     // Who is brought back is not too late.
     if (this.mayBeBack) return false
-    // A thread held it when the process died: nobody knows whether it had begun.
-    if (killed && attempts.every(({ outcome }) => outcome === 'crashed' || outcome === 'interrupted')) return false
+    // A thread held it when the process died: nobody knows whether it had begun, and it may run again at any time.
+    if (killed && ['crashed', 'interrupted'].includes(attempts[0]?.outcome ?? '')) return false
     return Math.min(...walls) >= Math.max(...this.tried) + this.settings.startBeforeMs
   }
 

@@ -268,4 +268,26 @@ export const REGRESSIONS: readonly Regression[] = [
       commands: [gate, { do: 'cancel', jobs: [0] }, { do: 'retry', jobs: [0] }],
     },
   },
+  {
+    found:
+      'a job that a thread had given back unbegun when the process died, and that runs to its end past the time it had to begin by',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [
+        { ...gate, jobs: 3, startBefore: { ms: 60_000, span: false } },
+        { do: 'advance', ms: 60_000 },
+        {
+          do: 'kill',
+          calls: [
+            { do: 'release', job: 0 },
+            { do: 'release', job: 1 },
+            { do: 'release', job: 2 },
+          ],
+          commit: 1,
+          durable: false,
+        },
+      ],
+    },
+  },
 ]
