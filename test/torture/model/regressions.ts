@@ -290,4 +290,22 @@ export const REGRESSIONS: readonly Regression[] = [
       ],
     },
   },
+  {
+    found: 'a job that waited in front of others, and is cancelled and not kept while these begin',
+    history: {
+      threads: 1,
+      retain: 0,
+      commands: [
+        gate,
+        { ...gate, jobs: 2 },
+        {
+          do: 'together',
+          calls: [
+            { do: 'cancel', jobs: [1] },
+            { do: 'release', job: 0 },
+          ],
+        },
+      ],
+    },
+  },
 ]
