@@ -308,4 +308,12 @@ export const REGRESSIONS: readonly Regression[] = [
       ],
     },
   },
+  {
+    found: 'a job that was brought back so often that the attempts of its lives are not kept one by one',
+    history: {
+      threads: 1,
+      retain: 'all',
+      commands: [{ ...gate, act: 'fatal' }, ...Array.from({ length: 22 }, () => ({ do: 'retry' as const, jobs: [0] }))],
+    },
+  },
 ]
