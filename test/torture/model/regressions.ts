@@ -316,4 +316,24 @@ export const REGRESSIONS: readonly Regression[] = [
       commands: [{ ...gate, act: 'fatal' }, ...Array.from({ length: 22 }, () => ({ do: 'retry' as const, jobs: [0] }))],
     },
   },
+  {
+    found: 'a suspect under a rate that waits for threads which start, and have nothing left to do',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [
+        { ...gate, jobs: 2, act: 'fatal' },
+        { ...gate, queue: 'narrow', limit: 'paced' },
+        { do: 'kill', calls: [{ do: 'pause', queue: 'narrow', interrupt: false }], commit: 6, durable: false },
+        {
+          do: 'together',
+          calls: [
+            { do: 'retry', jobs: [0] },
+            { do: 'retry', jobs: [1] },
+            { do: 'purge', queue: 'default' },
+          ],
+        },
+      ],
+    },
+  },
 ]
