@@ -336,4 +336,18 @@ export const REGRESSIONS: readonly Regression[] = [
       ],
     },
   },
+  {
+    found: 'suspects that had not begun before, which come before a job of higher priority when their queue goes on',
+    history: {
+      threads: 1,
+      retain: 'all',
+      commands: [
+        { do: 'together', calls: [gate, { ...gate, jobs: 2, act: 'return' }] },
+        { do: 'kill', calls: [{ do: 'pause', queue: 'default', interrupt: false }], commit: 6, durable: false },
+        { ...gate, act: 'return', priority: 127 },
+        { do: 'release', job: 0 },
+        { do: 'resume', queue: 'default' },
+      ],
+    },
+  },
 ]
