@@ -97,8 +97,9 @@ export async function audit(world: World, history: History, window: Window): Pro
       for (const problem of job.explain(info, window)) problems.push(`job ${job.input.key} ${problem}`)
     }
   }
-  problems.push(...world.order.look(world.jobs, { ...window, threads: history.threads }))
   for (const job of world.jobs) if (!listed.has(job)) problems.push(...missing(job, infos, history, window))
+  // What is gone waits no more.
+  problems.push(...world.order.look(world.jobs, { ...window, threads: history.threads }))
   const held = infos.filter(({ state }) => state === 'running')
   problems.push(...limitProblems(held, history.threads, world.isRebounded))
   const own = infos.filter((info) => jobOf(info, world)?.unique === undefined)

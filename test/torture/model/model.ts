@@ -337,6 +337,12 @@ export class ModelJob {
     return outcome === this.#natural(attempt)
   }
 
+  /** Whether its attempts tell which of them are new, and which are of this life: some are left out of longer histories. */
+  #isLifeKnown(before: JobInfo | undefined, { attempts }: JobInfo): boolean {
+    if (attempts.length < ATTEMPTS_KEPT) return true
+    return this.lives.length === 0 && isDeepStrictEqual(before?.attempts, attempts)
+  }
+
   /** Since it was last brought back. Of one whose attempts are capped nobody can tell. */
   #ofThisLife(attempts: readonly Attempt[]): readonly Attempt[] {
     return attempts.slice(this.lives.at(-1) ?? 0)
@@ -373,8 +379,9 @@ export class ModelJob {
     const { state, attempts, runAt, finishedAt } = info
     const problems: string[] = []
     if (this.#beganLate(before, info, window)) problems.push('began after it had to')
+    const isKnown = this.#isLifeKnown(before, info)
     const allowed = this.#allowed(before, info, window)
-    if (!allowed.includes(state)) problems.push(`is ${show(info)}; allowed: ${allowed.join(', ')}`)
+    if (isKnown && !allowed.includes(state)) problems.push(`is ${show(info)}; allowed: ${allowed.join(', ')}`)
     const over = state === 'completed' || state === 'cancelled' || state === 'discarded'
     if (over !== (finishedAt !== undefined)) problems.push(`is ${state} and finished at ${finishedAt}`)
     if (finishedAt !== undefined && !window.walls.has(finishedAt)) problems.push(`finished at ${finishedAt}`)
@@ -384,7 +391,7 @@ export class ModelJob {
     const output = state === 'completed' ? outputOf(key, bytes) : undefined
     if (!isDeepStrictEqual(info.output, output)) problems.push(`is ${state} with another output`)
     const crashes = this.#ofThisLife(attempts).filter(({ outcome }) => outcome === 'crashed').length
-    if (info.crashes !== crashes) problems.push(`counts ${info.crashes} crashes of ${crashes}`)
+    if (isKnown && info.crashes !== crashes) problems.push(`counts ${info.crashes} crashes of ${crashes}`)
     if (this.cancelled && state !== 'cancelled') problems.push(`is ${state} although its cancellation was acknowledged`)
     if (this.told !== undefined && this.told !== state) problems.push(`is ${state}, and was told to be ${this.told}`)
     return problems

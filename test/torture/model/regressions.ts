@@ -290,4 +290,64 @@ export const REGRESSIONS: readonly Regression[] = [
       ],
     },
   },
+  {
+    found: 'a job that waited in front of others, and is cancelled and not kept while these begin',
+    history: {
+      threads: 1,
+      retain: 0,
+      commands: [
+        gate,
+        { ...gate, jobs: 2 },
+        {
+          do: 'together',
+          calls: [
+            { do: 'cancel', jobs: [1] },
+            { do: 'release', job: 0 },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    found: 'a job that was brought back so often that the attempts of its lives are not kept one by one',
+    history: {
+      threads: 1,
+      retain: 'all',
+      commands: [{ ...gate, act: 'fatal' }, ...Array.from({ length: 22 }, () => ({ do: 'retry' as const, jobs: [0] }))],
+    },
+  },
+  {
+    found: 'a suspect under a rate that waits for threads which start, and have nothing left to do',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [
+        { ...gate, jobs: 2, act: 'fatal' },
+        { ...gate, queue: 'narrow', limit: 'paced' },
+        { do: 'kill', calls: [{ do: 'pause', queue: 'narrow', interrupt: false }], commit: 6, durable: false },
+        {
+          do: 'together',
+          calls: [
+            { do: 'retry', jobs: [0] },
+            { do: 'retry', jobs: [1] },
+            { do: 'purge', queue: 'default' },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    found: 'suspects that had not begun before, which come before a job of higher priority when their queue goes on',
+    history: {
+      threads: 1,
+      retain: 'all',
+      commands: [
+        { do: 'together', calls: [gate, { ...gate, jobs: 2, act: 'return' }] },
+        { do: 'kill', calls: [{ do: 'pause', queue: 'default', interrupt: false }], commit: 6, durable: false },
+        { ...gate, act: 'return', priority: 127 },
+        { do: 'release', job: 0 },
+        { do: 'resume', queue: 'default' },
+      ],
+    },
+  },
 ]

@@ -74,7 +74,7 @@ export class StartOrder {
     const problems: string[] = []
     // Who is brought back may have waited for ever.
     const steps = look.retries.size > 0 ? Infinity : mostSteps(this.#alive, Math.max(...look.walls))
-    const told = starts.filter((job) => !job.mayBeBack && (!look.disturbed || job.isTold))
+    const told = starts.filter((job) => !job.mayBeBack && !wasHeld(job) && (!look.disturbed || job.isTold))
     for (const [index, late] of told.entries()) {
       for (const first of [...told, ...waiting]) {
         if (first === late || !this.#comesFirst(first, late, steps)) continue
@@ -107,6 +107,11 @@ export class StartOrder {
 /** It waits for its first attempt. */
 function isWaiting({ seen, runs, mayBeBack, absent, pruned }: ModelJob): boolean {
   return seen?.state === 'available' && seen.attempts.length === 0 && runs.length === 0 && !mayBeBack && !absent && !pruned
+}
+
+/** A thread held it when its process died. Suspects come before everything, those too that begin for the first time. */
+function wasHeld({ seen }: ModelJob): boolean {
+  return ['crashed', 'interrupted'].includes(seen?.attempts[0]?.outcome ?? '')
 }
 
 /** Steps of priority that any of these may have gained by now. */
