@@ -3,13 +3,32 @@
  * that says something else, so every field that is computed with is looked at when it is read.
  */
 import type { ErrorRecord } from '../base/errors.js'
-import type { Attempt } from '../job/job-info.js'
+import type { Attempt, ScheduledRun } from '../job/job-info.js'
 import type { JobLedger } from '../job/job-state.js'
 import type { JobOverrides } from '../job/job-overrides.js'
+import type { CompiledRate } from '../job/limit.js'
+import type { StoredUnique } from '../job/unique.js'
 import { corrupt } from './corrupt.js'
 
-/** Numbers, as far as they are there. */
-const NUMBERS = ['maxRetries', 'timeoutMs', 'softTimeoutMs', 'weight', 'startBefore', 'startBeforeMs', 'limitMax'] as const
+type Check = (value: unknown) => boolean
+
+/** What each setting has to be, where it is there. A Map: a name out of a damaged record finds nothing else. */
+const SETTINGS = new Map<string, Check>(
+  Object.entries({
+    maxRetries: isNumber,
+    backoff: isBackoff,
+    timeoutMs: isNumber,
+    softTimeoutMs: isNumber,
+    weight: isNumber,
+    startBefore: isNumber,
+    startBeforeMs: isNumber,
+    limitKey: isText,
+    limitMax: isNumber,
+    limitRate: isRate,
+    unique: isUnique,
+    schedule: isScheduledRun,
+  } satisfies { readonly [Name in keyof JobOverrides]-?: Check }),
+)
 
 /** @throws MillraceError `MILLRACE_STORE_CORRUPT` */
 export function checkedLedger(stored: unknown): JobLedger {
@@ -36,22 +55,13 @@ export function storableOverrides(overrides: JobOverrides): JobOverrides {
 
 /** @throws MillraceError `MILLRACE_STORE_CORRUPT` */
 export function revivedOverrides(stored: unknown): JobOverrides {
-  const overrides = Object.fromEntries(
-    Object.entries(fieldsOf(stored)).map(([name, value]) => [name, value === '∞' ? Infinity : value]),
-  ) as JobOverrides
-  const { limitKey } = overrides
-  const unique = fieldsOf<'key' | 'while'>(overrides.unique)
-  const schedule = fieldsOf<'name' | 'plannedAt'>(overrides.schedule)
-  const rate = fieldsOf<'max' | 'perMs'>(overrides.limitRate)
-  const isSound =
-    NUMBERS.every((name) => overrides[name] === undefined || isNumber(overrides[name])) &&
-    (overrides.backoff === undefined || isBackoff(overrides.backoff)) &&
-    (overrides.unique === undefined || (isText(unique.key) && isText(unique.while))) &&
-    (overrides.schedule === undefined || (isText(schedule.name) && isNumber(schedule.plannedAt))) &&
-    (limitKey === undefined || isText(limitKey)) &&
-    (overrides.limitRate === undefined || (isNumber(rate.max) && isNumber(rate.perMs)))
-  if (!isSound) throw corrupt('The settings of a job', 'they are none')
-  return overrides
+  return Object.fromEntries(
+    Object.entries(fieldsOf(stored)).map(([name, value]) => {
+      const revived = value === '∞' ? Infinity : value
+      if (SETTINGS.get(name)?.(revived) === false) throw corrupt(`The setting ${name} of a job`, 'it is none')
+      return [name, revived]
+    }),
+  )
 }
 
 function fieldsOf<Name extends string>(value: unknown): Partial<Record<Name, unknown>> {
@@ -68,6 +78,21 @@ function isNumber(value: unknown): boolean {
 
 function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0
+}
+
+function isRate(stored: unknown): boolean {
+  const { max, perMs } = fieldsOf<keyof CompiledRate>(stored)
+  return isNumber(max) && isNumber(perMs)
+}
+
+function isUnique(stored: unknown): boolean {
+  const { key, while: until } = fieldsOf<keyof StoredUnique>(stored)
+  return isText(key) && isText(until)
+}
+
+function isScheduledRun(stored: unknown): boolean {
+  const { name, plannedAt } = fieldsOf<keyof ScheduledRun>(stored)
+  return isText(name) && isNumber(plannedAt)
 }
 
 function isBackoff(stored: unknown): boolean {

@@ -318,14 +318,16 @@ export class KeyedLanes {
       if (rests) this.#resting.add(key)
       else this.#resting.remove(key)
     } else if (rests) this.#resting.moved(key)
-    const mayRun = (entry: KeyedLane): boolean => entry.lane.isReadable && !rests && this.#admits(entry)
     const { hasWork } = key
-    this.shares.look(key, key.lanes.some(mayRun), hasWork)
+    let isReady = false
     let isFull = false
     for (const entry of key.lanes) {
-      const { lane } = entry
-      isFull ||= lane.hasWork && !rests && key.threads >= entry.max
-      this.#rings.place(entry, mayRun(entry))
+      isReady ||= !rests && entry.lane.isReadable && this.#admits(entry)
+      isFull ||= !rests && entry.lane.hasWork && key.threads >= entry.max
+    }
+    this.shares.look(key, isReady, hasWork)
+    for (const entry of key.lanes) {
+      this.#rings.place(entry, isReady && entry.lane.isReadable && this.#admits(entry))
       this.#ages.place(entry)
     }
     this.#full.place(key, isFull)
