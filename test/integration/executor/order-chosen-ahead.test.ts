@@ -72,6 +72,35 @@ async function numbersOf(tickets: readonly Promise<JobHandle<number>>[]): Promis
   return await Promise.all(handles.map((job) => job.result()))
 }
 
+interface Stuck {
+  readonly slot: ThreadSlot
+  readonly batch: Batch
+  /** Of the job that does not end, in the batch. */
+  readonly index: number
+  readonly clock: FakeClock
+}
+
+/** Native code holds a thread beyond the timeout of a job until `run` has ended, and another one takes its place, with no turn meanwhile. */
+async function whileStuck(t: TestContext, { slot, batch, index, clock }: Stuck, run: () => Promise<void>): Promise<void> {
+  let letGo = (): void => undefined
+  const isFree = new Promise<void>((resolve) => (letGo = resolve))
+  const { destroy } = PoolThread.prototype
+  const terminating = t.mock.method(PoolThread.prototype, 'terminate', () => undefined)
+  const destroying = t.mock.method(PoolThread.prototype, 'destroy', async function held(this: PoolThread) {
+    await isFree
+    await destroy.call(this)
+  })
+  try {
+    assert.equal(slot.terminate('timeout', batch, index), true)
+    clock.advance(STUCK_AFTER_MS)
+    assert.equal(destroying.mock.callCount(), 1)
+    for (const { mock } of [terminating, destroying]) mock.restore()
+    await run()
+  } finally {
+    letGo()
+  }
+}
+
 it('a job that was chosen before a thread died does not begin before those that come back from it', LIMITS, async (t) => {
   const { gate, slot, tickets, release } = await chosenAhead(t, exiting)
   const { threadId } = slot
@@ -108,23 +137,11 @@ it(
   LIMITS,
   async (t) => {
     const { clock, slot, batch, tickets, release } = await chosenAhead(t, gated)
-    let letGo = (): void => undefined
-    const isFree = new Promise<void>((resolve) => (letGo = resolve))
-    const { destroy } = PoolThread.prototype
-    const terminating = t.mock.method(PoolThread.prototype, 'terminate', () => undefined)
-    const destroying = t.mock.method(PoolThread.prototype, 'destroy', async function held(this: PoolThread) {
-      await isFree
-      await destroy.call(this)
+    await whileStuck(t, { slot, batch, index: 0, clock }, async () => {
+      release()
+      assert.deepEqual(await numbersOf(tickets), [1, 2, 3])
+      assert.equal(batch.end, undefined)
     })
-    assert.equal(slot.terminate('timeout', batch, 0), true)
-    // No turn comes meanwhile.
-    clock.advance(STUCK_AFTER_MS)
-    assert.equal(destroying.mock.callCount(), 1)
-    for (const { mock } of [terminating, destroying]) mock.restore()
-    release()
-    assert.deepEqual(await numbersOf(tickets), [1, 2, 3])
-    assert.equal(batch.end, undefined)
-    letGo()
   },
 )
 
@@ -153,22 +170,11 @@ it('what had ended in a thread that native code holds is told when no turn came 
   const { result: batch, arguments: given } = chosen.mock.calls[0]!
   const [, , , slot] = given
   assert.ok(batch?.jobs === 2 && batch.hasNews)
-  let letGo = (): void => undefined
-  const isFree = new Promise<void>((resolve) => (letGo = resolve))
-  const { destroy } = PoolThread.prototype
-  const terminating = t.mock.method(PoolThread.prototype, 'terminate', () => undefined)
-  const destroying = t.mock.method(PoolThread.prototype, 'destroy', async function held(this: PoolThread) {
-    await isFree
-    await destroy.call(this)
+  await whileStuck(t, { slot, batch, index: 1, clock }, async () => {
+    store.release()
+    await (await other).result()
+    const [ended, held] = await Promise.all(jobs)
+    assert.equal((await executor.get(ended!.id))?.state, 'completed')
+    assert.equal((await executor.get(held!.id))?.state, 'running')
   })
-  assert.equal(slot.terminate('timeout', batch, 1), true)
-  clock.advance(STUCK_AFTER_MS)
-  assert.equal(destroying.mock.callCount(), 1)
-  for (const { mock } of [terminating, destroying]) mock.restore()
-  store.release()
-  await (await other).result()
-  const [ended, held] = await Promise.all(jobs)
-  assert.equal((await executor.get(ended!.id))?.state, 'completed')
-  assert.equal((await executor.get(held!.id))?.state, 'running')
-  letGo()
 })

@@ -90,6 +90,18 @@ describe('a limit of a key', () => {
   })
 })
 
+/** Three jobs that lie in one thread, behind others, while another thread gets on with ten of those. */
+function threeBehind(bench: LimitBench, isOfThem: (filled: Filled | undefined) => boolean): Filled[] {
+  const behind: Filled[] = []
+  while (behind.length < 3) {
+    const filled = bench.pick(1)
+    assert.ok(filled)
+    if (isOfThem(filled)) behind.push(filled)
+  }
+  for (let count = 0; count < 10; count++) assert.ok(!isOfThem(bench.pick(0)))
+  return behind
+}
+
 describe('keys of one queue', () => {
   it('share its threads fairly: three jobs are not held back by a thousand', async () => {
     const bench = new LimitBench()
@@ -119,13 +131,7 @@ describe('keys of one queue', () => {
       for (let count = 0; count < 100; count++) bench.add({ key: 'many', limitMax: Infinity })
       await bench.commit()
       const isFew = (filled: Filled | undefined): boolean => (seqs(filled)[0] ?? 0) < 4 || (seqs(filled)[0] ?? 0) > 103
-      const behind: Filled[] = []
-      while (behind.length < 3) {
-        const filled = bench.pick(1)
-        assert.ok(filled)
-        if (isFew(filled)) behind.push(filled)
-      }
-      for (let count = 0; count < 10; count++) assert.ok(!isFew(bench.pick(0)))
+      const behind = threeBehind(bench, isFew)
       for (const filled of behind) bench.end(filled, { comesBack: true })
       for (let count = 0; count < 9; count++) bench.add(few)
       await bench.commit()
@@ -141,14 +147,7 @@ describe('keys of one queue', () => {
     for (let count = 0; count < 100; count++) bench.add({ key: 'many', limitMax: Infinity })
     await bench.commit()
     const isOne = (filled: Filled | undefined): boolean => (seqs(filled)[0] ?? 0) < 10
-    // Three jobs of it lie in one thread, behind another one.
-    const behind: Filled[] = []
-    while (behind.length < 3) {
-      const filled = bench.pick(1)
-      assert.ok(filled)
-      if (isOne(filled)) behind.push(filled)
-    }
-    for (let count = 0; count < 10; count++) assert.ok(!isOne(bench.pick(0)))
+    const behind = threeBehind(bench, isOne)
     for (const filled of behind) bench.end(filled, { comesBack: true })
     await bench.commit()
     const turns = Array.from({ length: 13 }, () => isOne(bench.pick(0)))
