@@ -9,6 +9,7 @@ import { ReadyQueues } from '../../../src/scheduler/ready-queues.js'
 import { exiting, gated, ticket } from '../../fixtures/executor/jobs.js'
 import { setup } from '../../support/executor.js'
 import { Gate } from '../../support/gate.js'
+import { StillClock } from '../../support/still-clock.js'
 
 interface Behind {
   readonly executor: Executor
@@ -20,7 +21,7 @@ interface Behind {
 }
 
 async function behind(t: TestContext, definition: JobDefinition<{ gate: string; tag: string }, unknown>): Promise<Behind> {
-  const { executor } = await setup(t, { jobs: [exiting, gated, ticket], threads: 1 })
+  const { executor } = await setup(t, { jobs: [exiting, gated, ticket], threads: 1, clock: new StillClock() })
   const gate = new Gate(t)
   const atGate = executor.enqueue(definition, { gate: gate.name, tag: 'x' }, { priority: 1 })
   const tickets = [1, 2].map((input) => executor.enqueue(ticket, input, { limit: { key: 'one', max: 1 } }))

@@ -4,7 +4,6 @@
  */
 import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'
-import { systemClock } from '../../../src/base/clock.js'
 import { STUCK_AFTER_MS } from '../../../src/base/limits.js'
 import { BatchControl } from '../../../src/codec/batch-control.js'
 import type { Batch } from '../../../src/dispatcher/batch.js'
@@ -14,18 +13,10 @@ import { ThreadSlot } from '../../../src/dispatcher/thread-slot.js'
 import type { JobDefinition, JobHandle } from '../../../src/index.js'
 import { exiting, gated, ticket } from '../../fixtures/executor/jobs.js'
 import { setup, slow } from '../../support/executor.js'
-import { FakeClock } from '../../support/fake-clock.js'
+import type { FakeClock } from '../../support/fake-clock.js'
 import { Gate } from '../../support/gate.js'
 import { exitOf, LIMITS } from '../../support/open.js'
-
-/** By it no job takes long, so that nothing is taken back for that. */
-class StillClock extends FakeClock {
-  readonly #ms = systemClock.monotonicMs()
-
-  override monotonicMs(): number {
-    return this.#ms
-  }
-}
+import { StillClock } from '../../support/still-clock.js'
 
 interface Ahead {
   readonly clock: FakeClock
