@@ -10,6 +10,8 @@ interface Pending {
   readonly order: number
   readonly callback: () => void
   keepsAlive: boolean
+  /** Once the clock runs freely. */
+  real?: Timer
 }
 
 export class FakeClock implements Clock {
@@ -40,10 +42,12 @@ export class FakeClock implements Clock {
       cancel: () => {
         this.#pending.delete(pending)
         this.#keepAlive()
+        pending.real?.cancel()
       },
       setRef: (keepsAlive) => {
         pending.keepsAlive = keepsAlive
         this.#keepAlive()
+        pending.real?.setRef(keepsAlive)
       },
     }
   }
@@ -80,7 +84,10 @@ export class FakeClock implements Clock {
   /** From now on timers are real ones: for the end of a test, when an executor closes. */
   runFreely(): void {
     this.#isFree = true
-    for (const { callback } of [...this.#pending]) systemClock.after(0, callback)
+    for (const pending of this.#pending) {
+      pending.real = systemClock.after(0, pending.callback)
+      pending.real.setRef(pending.keepsAlive)
+    }
     this.#pending.clear()
     this.#keepAlive()
   }
