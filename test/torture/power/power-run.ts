@@ -12,6 +12,7 @@ import type { ScheduleLine } from '../../fixtures/power/deeds.js'
 import type { ProgramConfig } from '../../fixtures/power/program.js'
 import { judge } from '../../support/crash-judge.js'
 import type { Incarnation } from '../../support/crash-run.js'
+import type { Check, Problem } from '../../support/crash-verdict.js'
 import type { Prng } from '../../support/prng.js'
 import { createPrng } from '../../support/prng.js'
 import type { RecordedEvent } from '../shim/recording.js'
@@ -228,7 +229,7 @@ class PowerRun {
       storeProblems,
     }
     const journal = { seed: this.#options.seed, incarnations: [...lives, reopened], prunes: prunesIn(generation) }
-    const found = judge(journal).problems.map(({ check, text }) => `[${check}] ${text}`)
+    const found = foremost(judge(journal).problems).map(({ check, text }) => `[${check}] ${text}`)
     if (schedules !== undefined) found.push(...scheduleProblems(told, schedules))
     const { seed } = this.#options
     let where = `seed ${seed}, generation ${generation}, cut after event ${cut.at}, ${cut.loss}${cut.unnamed ? ', names lost' : ''}`
@@ -242,6 +243,13 @@ class PowerRun {
     }
     for (const text of found.slice(0, TOLD_MAX)) this.#violations.push(`${where}: ${text}`)
   }
+}
+
+/** The first of each check, then the others: one that speaks often must not hide another. */
+function foremost(problems: readonly Problem[]): Problem[] {
+  const firsts = new Map<Check, Problem>()
+  for (const problem of problems) if (!firsts.has(problem.check)) firsts.set(problem.check, problem)
+  return [...new Set([...firsts.values(), ...problems])]
 }
 
 /** A copy of an image as it was before it was opened. */
