@@ -96,10 +96,15 @@ export function readPageKey(key: Buffer): PageKeyParts {
   }
 }
 
-export function scheduledKey(runAt: number, seq: number): Buffer {
-  const key = Buffer.allocUnsafe(12)
+/**
+ * A page that waits for its instant, by the number of its first job. The page of one that left others behind has a key of its own: it
+ * may become due at the very instant of those, and bear the number of their first. Older stores hold some without the last byte.
+ */
+export function scheduledKey(runAt: number, seq: number, isSolo: boolean): Buffer {
+  const key = Buffer.allocUnsafe(isSolo ? 13 : 12)
   key.writeUIntBE(Math.max(0, Math.min(U48, Math.ceil(runAt))), 0, 6)
   key.writeUIntBE(seq, 6, 6)
+  if (isSolo) key[12] = 1
   return key
 }
 

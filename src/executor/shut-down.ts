@@ -2,8 +2,8 @@
  * How an executor ends, in stages: stop claiming → take back what no thread has started → wait `graceMs` → abort signals → wait
  * `abortGrace` → terminate → settle what was interrupted → teardowns → last commit → files.
  *
- * Each stage has an end, so the whole always resolves: a thread that native code holds beyond its termination is given up, and its
- * job is available again.
+ * Each stage has an end, so the whole resolves whatever threads do: one that native code holds beyond its termination is given up, and
+ * its job is available again. Only a disk is waited for as long as it takes to answer: what is under way there must not meet a closed file.
  */
 import { MillraceError } from '../base/errors.js'
 import { STUCK_AFTER_MS } from '../base/limits.js'
@@ -45,6 +45,8 @@ export async function shutDown(parts: ExecutorParts, graceMs: number): Promise<C
     }
     if (!quiet.reached) {
       dispatcher.giveUp()
+      // The commit under way may take longer than all of this: what has ended meanwhile is settled behind it, and not left to a rescue.
+      await turns.settled()
       turns.poke()
       await quiet.within(STUCK_AFTER_MS)
     }

@@ -89,9 +89,16 @@ export class Lane {
       // What lies behind it is to be read from here on, and this not again.
       if (this.#complete && page.ord > this.#loaded.ord) this.#loaded = { ord: page.ord, sub: LAST_SUB }
     }
-    const known = slices.filter(({ page }) => !this.#isBehindWindow(page))
-    // A suspect that ran before its lane was read: it is stored where it was, and read in its turn.
-    if (known.length < slices.length) this.#hasUnreadable = true
+    const known: Slice[] = []
+    for (const slice of slices) {
+      if (!this.#isBehindWindow(slice.page)) known.push(slice)
+      else {
+        // A suspect that ran before its lane was read. It is stored where it was, and read in its turn; until it is durable, the
+        // record that can be read is the suspect's, which the window leaves out.
+        this.#store.changing(slice.page)
+        this.#hasUnreadable = true
+      }
+    }
     this.#slices = [...known, ...this.#slices].sort(inOrder)
   }
 

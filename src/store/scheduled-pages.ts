@@ -16,7 +16,7 @@ export class ScheduledPages {
 
   /** Stores a page under the instant at which it becomes due. The lane it will go to travels in front of its bytes. */
   put(batch: WriteBatch, runAt: number, queueId: number, rank: number, page: Buffer, firstSeq: number, solo: boolean): void {
-    const key = scheduledKey(runAt, firstSeq)
+    const key = scheduledKey(runAt, firstSeq, solo)
     batch.put('scheduled', key, writeScheduled(queueId, rank, page))
     batch.put('index', indexKey(solo ? INDEX_SOLO : INDEX_GROUP, firstSeq), writeLocation('scheduled', key))
   }
@@ -24,7 +24,7 @@ export class ScheduledPages {
   /** What is due at `now`, in due order. */
   readDue(now: number, limit: number): ScheduledPage[] {
     return this.#engine
-      .range('scheduled', { end: scheduledKey(now + 1, 0), limit })
+      .range('scheduled', { end: scheduledKey(now + 1, 0, false), limit })
       .map(({ key, value }) => readScheduled(key, value))
   }
 

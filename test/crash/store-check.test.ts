@@ -54,9 +54,9 @@ const keys = {
   /** Jobs 4 and 5, once delayed together. */
   promoted: pageKey(QUEUE, RANK, 9, 0),
   /** Jobs 6 and 7, delayed together; the first was cancelled. */
-  delayed: scheduledKey(DUE_AT, 6),
+  delayed: scheduledKey(DUE_AT, 6, false),
   /** Job 8, waiting for its second attempt; it holds a unique key. */
-  retry: scheduledKey(DUE_AT + 1, 8),
+  retry: scheduledKey(DUE_AT + 1, 8, true),
   /** Job 10, alone in its page for the sake of its unique key. */
   unique: pageKey(QUEUE, RANK, 10, 0),
   completed: finishedKey('completed', 1),

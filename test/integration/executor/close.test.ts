@@ -2,13 +2,17 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { describe, it, type TestContext } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { echo, endless, gated, patient, span } from '../../fixtures/executor/jobs.js'
 import { lateChange } from '../../fixtures/executor/schema-jobs.js'
 import { assertConsistent, listed, nextEvent, setup, slow, STORES, withCode, type Setup } from '../../support/executor.js'
+import { FakeClock } from '../../support/fake-clock.js'
 import { Gate } from '../../support/gate.js'
 import { linesOf, startProgram } from '../../support/program.js'
 import { tempDirectory } from '../../support/temp-directory.js'
+
+const HOUR_MS = 3_600_000
 
 const jobs = [echo, endless, gated, patient, span, lateChange]
 
@@ -215,6 +219,29 @@ it('what is claimed by the commit under way does not start any more', async (t) 
   const again = await reopen({ jobs: [] })
   const info = await again.get(id)
   assert.deepEqual([info?.state, info?.attempts], ['available', []])
+})
+
+it('what has ended while a commit takes longer than everything else that close waits for is over, and not rescued', async (t) => {
+  const clock = new FakeClock()
+  const store = slow()
+  const { executor, reopen } = await setup(t, { engine: store.engine, jobs, clock })
+  const gate = new Gate(t)
+  const { id } = await executor.enqueue(gated, { gate: gate.name, tag: 'ended' })
+  await gate.reached(1)
+  store.hold()
+  const enqueued = executor.enqueue(echo, 1)
+  await store.held
+  gate.open()
+  while (executor.stats().threads.some(({ job }) => job?.id === id)) await turn()
+  const closing = executor.close({ grace: 0 })
+  // Its stages come to their ends, one after another.
+  for (; clock.waits.length > 0; await turn()) clock.advance(HOUR_MS)
+  store.release()
+  await enqueued
+  assert.deepEqual(await closing, { interrupted: [] })
+  const again = await reopen()
+  assert.deepEqual(again.recovery.rescued, [])
+  assert.equal((await again.get(id))?.state, 'completed')
 })
 
 it('a second executor of a directory is refused with the process that holds it', async (t) => {

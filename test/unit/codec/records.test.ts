@@ -377,7 +377,7 @@ describe('keys', () => {
         ([queue, rank, lane, ord, sub]) => keys.lanePageKey(queue!, rank!, lane!, ord!, sub!),
         () => [number(15), prng.below(256), 1 + prng.below(2 ** 47), number(48), number(16)],
       ],
-      [([runAt, seq]) => keys.scheduledKey(runAt!, seq!), () => [number(48), number(48)]],
+      [([runAt, seq, solo]) => keys.scheduledKey(runAt!, seq!, solo === 1), () => [number(48), number(48), prng.below(2)]],
       [([kind, seq]) => keys.indexKey(kind!, seq!), () => [prng.below(3), number(48)]],
       [([seq, kind]) => keys.payloadKey(seq!, kind!), () => [number(48), prng.below(2)]],
       [([value]) => keys.numberKey(value!), () => [number(48)]],
@@ -409,9 +409,9 @@ describe('keys', () => {
       ord: 7,
       sub: 65_535,
     })
-    assert.deepEqual(keys.readScheduledKey(keys.scheduledKey(1.2, 5)), { runAt: 2, seq: 5 }, 'never early')
-    assert.deepEqual(keys.readScheduledKey(keys.scheduledKey(8.64e15, 5)), { runAt: 2 ** 48 - 1, seq: 5 })
-    assert.deepEqual(keys.readScheduledKey(keys.scheduledKey(-5, 5)), { runAt: 0, seq: 5 })
+    assert.deepEqual(keys.readScheduledKey(keys.scheduledKey(1.2, 5, false)), { runAt: 2, seq: 5 }, 'never early')
+    assert.deepEqual(keys.readScheduledKey(keys.scheduledKey(8.64e15, 5, true)), { runAt: 2 ** 48 - 1, seq: 5 })
+    assert.deepEqual(keys.readScheduledKey(keys.scheduledKey(-5, 5, false)), { runAt: 0, seq: 5 })
   })
 
   it('of a lane end before the next lane', () => {
