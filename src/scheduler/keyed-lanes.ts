@@ -23,6 +23,7 @@ import { KeySearch } from './key-search.js'
 import { isAtRest, KeyedWindows } from './keyed-windows.js'
 import { Lane } from './lane.js'
 import { KeyedLane, LimitKey, readyAtOf } from './limit-key.js'
+import { liveFront } from './live-front.js'
 import type { RateBook } from './rate-book.js'
 import type { ReturnedJobs } from './returned-jobs.js'
 import { ThreadShares } from './thread-shares.js'
@@ -54,6 +55,8 @@ export class KeyedLanes {
   readonly #search: KeySearch
   /** Lanes to which the commit under way stores something. */
   readonly #appended = new Set<KeyedLane>()
+  /** Lanes that jobs have left, or that hold others, since the last `wake`. */
+  readonly #withdrawn = new Set<KeyedLane>()
   /** Keys without jobs, and keys that have had their turn and give way to others. */
   readonly #leaving = new Set<LimitKey>()
   /** Among keys, and those without one. */
@@ -139,8 +142,7 @@ export class KeyedLanes {
   putBack(slices: readonly Slice[], returned: ReturnedJobs | undefined): void {
     const [first] = slices
     if (first === undefined) return
-    const { rank, lane: number } = first.page
-    const entry = this.#lane(rank, number)
+    const entry = this.#lane(first.page.rank, first.page.lane)
     entry.lane.putBack(slices)
     this.#heedFront(entry)
     this.#appended.add(entry)
@@ -159,14 +161,10 @@ export class KeyedLanes {
     this.others.returnedMs += returned?.ms ?? 0
   }
 
-  /** A page that waits has other numbers than it had. */
-  changed({ rank, lane: number }: PageRef): void {
-    const key = this.#keys.get(number)
-    const entry = key?.lanes.find(({ lane }) => lane.rank === rank)
-    if (key === undefined || entry === undefined) return
-    this.#heedFront(entry)
-    this.#wake(key)
-    this.#place(key)
+  /** A job that waits is over in this turn, or brings other numbers. */
+  withdrawn({ rank, lane: number }: PageRef): void {
+    const entry = this.#keys.get(number)?.lanes.find(({ lane }) => lane.rank === rank)
+    if (entry !== undefined) this.#withdrawn.add(entry)
   }
 
   /** When a job may begin outside of a batch of chosen ones, as far as its key's rate is concerned: epoch ms, 0 for at once. */
@@ -190,9 +188,16 @@ export class KeyedLanes {
     this.#place(key)
   }
 
-  /** Resting keys whose time has come go on. Returns whether there were any. */
+  /** Resting keys whose time has come go on, and those whose front may be another one. Returns whether there were any. */
   wake(now: number): boolean {
-    let woke = false
+    let woke = this.#withdrawn.size > 0
+    for (const entry of this.#withdrawn) {
+      this.front(entry)
+      this.#windows.account(entry)
+      this.#wake(entry.key)
+      this.#place(entry.key)
+    }
+    this.#withdrawn.clear()
     for (let key = this.#resting.first; key !== undefined && key.freeAt <= now; key = this.#resting.first) {
       this.#wake(key)
       this.#place(key)
@@ -242,9 +247,7 @@ export class KeyedLanes {
 
   /** The slice at the front of a lane, with the numbers that its jobs bring. */
   front(entry: KeyedLane): Slice | undefined {
-    let slice = entry.lane.front()
-    // Cancelled as a whole: its bytes may be gone, from memory and from the store.
-    for (; slice?.page.isOver === true; slice = entry.lane.front()) entry.lane.shift(undefined)
+    const slice = liveFront(entry.lane)
     if (slice === undefined) return undefined
     this.#options.store.bytesOf(slice.page)
     entry.heed(slice.page)
@@ -375,9 +378,8 @@ export class KeyedLanes {
     }
     const known = key.lanes.find(({ lane }) => lane.rank === rank)
     if (known !== undefined) return known
-    const { store, queueId } = this.#options
     this.#rings.meet(rank)
-    const entry = new KeyedLane(key, new Lane(store, queueId, rank, isStored ? 1 : 0, number))
+    const entry = new KeyedLane(key, new Lane(this.#options.store, key.queueId, rank, isStored ? 1 : 0, number))
     key.lanes.push(entry)
     return entry
   }
@@ -385,10 +387,7 @@ export class KeyedLanes {
   /** The job that is at the front now may allow more than the one before it, or less. */
   #heedFront(entry: KeyedLane): void {
     const [front] = entry.lane.window
-    if (front?.page.bytes !== undefined && !front.page.isOver) {
-      entry.heed(front.page)
-      return
-    }
+    if (front?.page.bytes !== undefined && !front.page.isOver) return entry.heed(front.page)
     entry.max = Infinity
     if (front !== undefined) entry.since = Math.min(entry.since, readyAtOf(front.page.header))
   }

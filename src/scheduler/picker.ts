@@ -41,6 +41,8 @@ export interface Wanted {
   readonly queue: ReadyQueue
   readonly rank: number
   readonly threads: number
+  /** The number of the job. */
+  readonly seq: number
 }
 
 /** What comes next in a queue. */
@@ -219,7 +221,7 @@ export class Picker {
           const threads = Math.min(weight, draft.room.threadsFor(page.rank).all, queue.concurrency)
           if (threads > 1) {
             draft.end(page, start, index, startOffset)
-            if (!this.#takeHeavy(queue, page.rank, threads, definitionId, draft))
+            if (!this.#takeHeavy(queue, page, index, threads, definitionId, draft))
               return { page, from: index, to: slice.to, offset }
             draft.end(page, index, index + 1, offset)
             return index + 1 < slice.to ? { page, from: index + 1, to: slice.to, offset: end } : undefined
@@ -235,11 +237,12 @@ export class Picker {
   }
 
   /** Takes a job that counts as several threads, if it can begin here. */
-  #takeHeavy(queue: ReadyQueue, rank: number, threads: number, definitionId: number, draft: Filled): boolean {
+  #takeHeavy(queue: ReadyQueue, page: PageRef, index: number, threads: number, definitionId: number, draft: Filled): boolean {
+    const { rank } = page
     this.#isHeld = true
     if (draft.jobs > 0) return false
     if (queue.held.size + queue.lent + threads > queue.concurrency) queue.awaited = threads
-    else if (draft.room.threadsFor(rank).free < threads) this.wanted ??= { queue, rank, threads }
+    else if (draft.room.threadsFor(rank).free < threads) this.wanted ??= { queue, rank, threads, seq: page.seqOf(index) }
     else {
       draft.addHeavy(definitionId, threads)
       if (this.wanted?.queue === queue) this.wanted = undefined

@@ -166,11 +166,14 @@ export class ReadyQueues {
     this.#windows.add(lane.takeLoadedBytes())
   }
 
-  /** A page that waits has other contents than it had. */
-  changed(page: PageRef): void {
-    if (page.lane === 0) return
+  /** A job that waits is over in this turn, elsewhere, or another one: what it held up is looked at again. */
+  withdrawn(page: PageRef, index: number): void {
+    const queue = this.#queues.get(page.queueId)
+    if (queue === undefined) return
     this.changes++
-    this.#queues.get(page.queueId)?.keyed?.changed(page)
+    queue.awaited = 0
+    if (this.wanted?.seq === page.seqOf(index)) this.#picker.wanted = undefined
+    queue.keyed?.withdrawn(page)
   }
 
   /** Puts jobs that were taken back unstarted where they came from. They do not count as started. */
