@@ -3,6 +3,7 @@ import type { QueueState } from '../codec/queue-state.js'
 import type { CompiledRate } from '../job/limit.js'
 import type { KeyedLanes } from './keyed-lanes.js'
 import type { Lane } from './lane.js'
+import { liveFront } from './live-front.js'
 import type { RateLog } from './rate-log.js'
 import type { Sharer } from './thread-shares.js'
 
@@ -92,16 +93,28 @@ export class ReadyQueue implements Sharer {
     const { rate, log } = this
     if (rate === undefined || log === undefined) return Infinity
     const free = log.free(rate, now)
-    if (free === 0) this.freeAt = log.freeAt(rate, now)
+    if (free === 0) this.#waitUntil(log.freeAt(rate, now))
     return free
+  }
+
+  /** Its rate forbids everything until then. What is over is not waited for. */
+  #waitUntil(freeAt: number): void {
+    this.freeAt = freeAt
+    for (const lane of this.lanes) {
+      liveFront(lane)
+      this.keyed?.next(lane.rank)
+    }
   }
 
   /** What rates forbade until `now` may start. Returns whether something had waited for that. */
   wake(now: number): boolean {
     const keysWoke = this.keyed?.wake(now) === true
-    if (this.freeAt === 0 || this.freeAt > now) return keysWoke
-    this.freeAt = 0
-    return true
+    if (this.freeAt > now) this.#waitUntil(this.freeAt)
+    else if (this.freeAt > 0) {
+      this.freeAt = 0
+      return true
+    }
+    return keysWoke
   }
 
   /** When one may start, as far as its rate is concerned: epoch ms, 0 for at once. */

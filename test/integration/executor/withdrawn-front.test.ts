@@ -31,6 +31,19 @@ for (const how of WAYS) {
       assert.equal(await (await executor.enqueue(echo, 'other', { queue: 'b' })).result(), 'other')
       gate.open()
     })
+
+    it('nobody waits for the rate that it waited for', async (t) => {
+      const clock = new FakeClock()
+      const rate = HOURLY
+      const { executor } = await setup(t, { store: 'memory', jobs: JOBS, clock, queues: { a: { rate }, b: {} } })
+      for (const options of [{ queue: 'a' }, { queue: 'b', limit: { key: 'one', max: 1, rate } }]) {
+        await (await executor.enqueue(echo, 1, options)).result()
+        await withdraw(executor, await executor.enqueue(echo, 2, options), how)
+        await executor.drain()
+        await executor.queue(options.queue).drain()
+        assert.equal(clock.keepingAlive, 0, 'the process may end')
+      }
+    })
   })
 }
 
@@ -82,5 +95,21 @@ describe('after a job that is next was withdrawn', () => {
     await withdraw(executor, waiting, 'cancel')
     assert.equal(await behind.result(), 'behind')
     gate.open()
+  })
+
+  it('a rate that the one before it has used up is waited for by nobody', async (t) => {
+    const clock = new FakeClock()
+    const { executor } = await setup(t, { store: 'memory', jobs: JOBS, clock, queues: { default: { rate: HOURLY } } })
+    await (await executor.enqueue(echo, 1)).result()
+    for (const limit of [undefined, { key: 'one', max: 1 }]) {
+      const options = limit === undefined ? {} : { limit }
+      const [next, last] = await executor.enqueueMany(echo, ['next', 'last'], options)
+      assert.ok(next !== undefined && last !== undefined)
+      await withdraw(executor, last, 'cancel')
+      clock.advance(3_600_000)
+      assert.equal(await next.result(), 'next')
+      await executor.drain()
+      assert.equal(clock.keepingAlive, 0, 'the process may end')
+    }
   })
 })
