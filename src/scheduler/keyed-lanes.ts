@@ -11,9 +11,9 @@
  * jobs a key has lies in the store; of few keys some pages are in memory.
  */
 import { KEYS_FOUND, KEYS_KNOWN } from '../base/limits.js'
-import type { CompiledRate } from '../job/limit.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PagePlace, PageRef, Slice } from '../store/page-ref.js'
+import type { Span } from './counted-starts.js'
 import { FrontAges } from './front-ages.js'
 import { FullKeys } from './full-keys.js'
 import { Heap } from './heap.js'
@@ -25,7 +25,6 @@ import { Lane } from './lane.js'
 import { KeyedLane, LimitKey, readyAtOf } from './limit-key.js'
 import { liveFront } from './live-front.js'
 import type { RateBook } from './rate-book.js'
-import type { ReturnedJobs } from './returned-jobs.js'
 import { ThreadShares } from './thread-shares.js'
 
 export interface KeyedLanesOptions {
@@ -138,8 +137,8 @@ export class KeyedLanes {
     return wasIdle && entry.heapAt >= 0
   }
 
-  /** Jobs of one lane come back. `returned`: they did not begin, and do not count as started. */
-  putBack(slices: readonly Slice[], returned: ReturnedJobs | undefined): void {
+  /** Jobs of one lane come back. `returnedMs`: they did not begin, and do not count as started; what they were expected to take. */
+  putBack(slices: readonly Slice[], returnedMs: number | undefined): void {
     const [first] = slices
     if (first === undefined) return
     const entry = this.#lane(first.page.rank, first.page.lane)
@@ -147,18 +146,18 @@ export class KeyedLanes {
     this.#heedFront(entry)
     this.#appended.add(entry)
     const { key } = entry
-    key.returnedMs += returned?.ms ?? 0
-    if (returned !== undefined && key.log !== undefined) {
-      this.#rates.refund(key, returned.jobs)
+    key.returnedMs += returnedMs ?? 0
+    if (returnedMs !== undefined && key.log !== undefined) {
+      this.#rates.refund(key, slices)
       this.#wake(key)
     }
     this.#place(key)
   }
 
-  /** Jobs without a key come back. `returned`: they did not begin. */
-  othersReturned(returned: ReturnedJobs | undefined): void {
-    this.others.virtualMs -= returned?.ms ?? 0
-    this.others.returnedMs += returned?.ms ?? 0
+  /** Jobs without a key come back. `returnedMs`: they did not begin. */
+  othersReturned(returnedMs = 0): void {
+    this.others.virtualMs -= returnedMs
+    this.others.returnedMs += returnedMs
   }
 
   /** A job that waits is over in this turn, or brings other numbers. */
@@ -173,17 +172,18 @@ export class KeyedLanes {
     return rate === undefined ? 0 : this.#rates.mayStartAt(this.#known(page), rate, now)
   }
 
-  /** It begins. */
-  noteStart(page: PageRef, now: number): void {
-    const rate = page.overrides(1)?.limitRate
-    if (rate !== undefined) this.#rates.count(this.#known(page), rate, 1, now)
+  /** Jobs of one key, with the same numbers, begin. */
+  noteStarts(jobs: readonly Span[], now: number): void {
+    const page = jobs[0]?.page
+    const rate = page?.overrides(1)?.limitRate
+    if (page !== undefined && rate !== undefined) this.#rates.count(this.#known(page), rate, jobs, now)
   }
 
   /** It has not begun after all. */
   noteReturn(page: PageRef): void {
     if (page.overrides(1)?.limitRate === undefined) return
     const key = this.#known(page)
-    this.#rates.refund(key, 1)
+    this.#rates.refund(key, [{ page, from: 0, to: 1 }])
     this.#wake(key)
     this.#place(key)
   }
@@ -265,12 +265,11 @@ export class KeyedLanes {
   }
 
   /** Jobs of the lane were chosen, for the first time in this batch or once more. */
-  chosen(entry: KeyedLane, rate: CompiledRate | undefined, jobs: number, tookMs: number, isFirst: boolean, now: number): void {
+  chosen(entry: KeyedLane, jobs: number, tookMs: number, isFirst: boolean): void {
     const { key } = entry
     this.#windows.account(entry)
     if (jobs > 0) {
       if (isFirst) key.hold(this.#choosesFor)
-      if (rate !== undefined) this.#rates.count(key, rate, jobs, now)
       this.shares.charge(key, tookMs)
     }
     this.#heedFront(entry)

@@ -171,7 +171,7 @@ export class Picker {
     const free = keyed.startsFree(entry, now)
     if (free === 0) return
     const { key, lane, max, rate } = entry
-    const before = { jobs: draft.jobs, estimateMs: draft.estimateMs }
+    const before = { jobs: draft.jobs, estimateMs: draft.estimateMs, slices: draft.slices.length }
     draft.beginKeyTurn(KEY_TURN_MS, free)
     while (!this.#isOver(draft)) {
       const slice = keyed.front(entry)
@@ -186,7 +186,8 @@ export class Picker {
     const tookMs = (draft.estimateMs - before.estimateMs) * draft.weight
     const isFirst = jobs > 0 && !draft.keys.has(key)
     if (jobs > 0) draft.keys.set(key, (draft.keys.get(key) ?? 0) + tookMs)
-    keyed.chosen(entry, rate, jobs, tookMs, isFirst, now)
+    if (rate !== undefined) keyed.noteStarts(draft.slices.slice(before.slices), now)
+    keyed.chosen(entry, jobs, tookMs, isFirst)
   }
 
   /** Takes jobs from the front of a slice. Returns what is left of it. */

@@ -23,7 +23,7 @@ import { QueueRates } from './queue-rates.js'
 import { RateBook } from './rate-book.js'
 import { ReadyQueue, type ReadyQueueOptions } from './ready-queue.js'
 import type { RunTimes } from './run-times.js'
-import { returnedJobs } from './returned-jobs.js'
+import { returnedMs } from './returned-ms.js'
 import { storedLanes } from './stored-lanes.js'
 import { SuspectLine } from './suspect-line.js'
 import { ThreadShares } from './thread-shares.js'
@@ -188,7 +188,7 @@ export class ReadyQueues {
     this.changes++
     const queue = this.#queues.get(page.queueId)
     if (queue === undefined) return
-    this.#rates.refund(queue, 1)
+    this.#rates.refund(queue, [{ page, from: 0, to: 1 }])
     if (page.lane !== 0) this.#keyed(queue, true).noteReturn(page)
   }
 
@@ -206,14 +206,14 @@ export class ReadyQueues {
       this.changes++
       queue.awaited = 0
       const lane = this.#lane(queue, page.rank, 0)
-      const returned = isUnstarted ? returnedJobs(list, store, runTimes) : undefined
+      const returned = isUnstarted ? returnedMs(list, store, runTimes) : undefined
       if (page.lane === 0) {
         lane.putBack(list)
         queue.keyed?.othersReturned(returned)
       } else this.#keyed(queue, false).putBack(list, returned)
       if (returned === undefined) continue
-      queue.returnedMs += returned.ms
-      this.#rates.refund(queue, returned.jobs)
+      queue.returnedMs += returned
+      this.#rates.refund(queue, list)
     }
   }
 
@@ -242,7 +242,7 @@ export class ReadyQueues {
     while (!draft.isFull) {
       const queue = candidates.shift()
       if (queue === undefined) break
-      const before = { jobs: draft.jobs, estimateMs: draft.estimateMs }
+      const before = { jobs: draft.jobs, estimateMs: draft.estimateMs, slices: draft.slices.length }
       const free = queue.startsFree(room.now)
       if (free === 0) continue
       draft.beginTurn(candidates.length === 0 ? Infinity : QUEUE_TURN_MS, free)
@@ -252,7 +252,7 @@ export class ReadyQueues {
       const taken = (draft.estimateMs - before.estimateMs) * draft.weight
       this.#shares.charge(queue, taken)
       draft.shares.set(queue, (draft.shares.get(queue) ?? 0) + taken)
-      this.#rates.count(queue, draft.jobs - before.jobs, room.now)
+      if (queue.rate !== undefined) this.#rates.count(queue, draft.slices.slice(before.slices), room.now)
       // It has ended its turn before its time: it has nothing more for this batch.
       if (!draft.turnIsOver || !queue.hasWorkFor(slot, room.lastRank)) continue
       const behind = candidates.findIndex(({ virtualMs }) => virtualMs > queue.virtualMs)
@@ -325,8 +325,9 @@ export class ReadyQueues {
   noteStart(page: PageRef, now: number): void {
     const queue = this.#queues.get(page.queueId)
     if (queue === undefined) return
-    this.#rates.count(queue, 1, now)
-    if (page.lane !== 0) this.#keyed(queue, true).noteStart(page, now)
+    const jobs = [{ page, from: 0, to: 1 }]
+    this.#rates.count(queue, jobs, now)
+    if (page.lane !== 0) this.#keyed(queue, true).noteStarts(jobs, now)
   }
 
   /** Adds what was started, and what came back unstarted, to the commit under way. */
