@@ -261,7 +261,7 @@ export class ReadyQueues {
     if (draft.jobs === 0) return undefined
     this.changes++
     for (const queue of draft.shares.keys()) {
-      queue.held.set(slot, (queue.held.get(slot) ?? 0) + 1)
+      queue.hold(slot)
       queue.lent += draft.weight - 1
     }
     return draft
@@ -278,17 +278,12 @@ export class ReadyQueues {
     return ready.sort((left, right) => left.virtualMs - right.virtualMs)
   }
 
-  /**
-   * Jobs of a batch have left its slot: all of them, or all but those of the queues `left`. `usedMs` is the thread time that they took,
-   * by queue, to put right what was estimated.
-   */
+  /** Jobs of a batch have left its slot: all, or all but those of the queues `left`. `usedMs`: thread time they took, by queue. */
   release(filled: Filled, slot: number, usedMs: ReadonlyMap<number, number>, left?: ReadonlySet<number>): void {
     for (const [queue, estimateMs] of filled.shares) {
       if (left?.has(queue.id) === true) continue
       filled.shares.delete(queue)
-      const batches = (queue.held.get(slot) ?? 1) - 1
-      if (batches === 0) queue.held.delete(slot)
-      else queue.held.set(slot, batches)
+      queue.letGo(slot)
       queue.lent -= filled.weight - 1
       queue.awaited = 0
       queue.virtualMs += (usedMs.get(queue.id) ?? 0) * filled.weight - estimateMs
@@ -304,6 +299,11 @@ export class ReadyQueues {
       this.#queues.get(key.queueId)?.keyed?.release(key, slot, (usedMs.get(key.name) ?? 0) * filled.weight - estimateMs)
       this.changes++
     }
+  }
+
+  /** The slot's thread has been replaced, and goes on with the batch: `holder` has its jobs from now on. */
+  leftBehind({ shares, keys }: Filled, slot: number, holder: number): void {
+    for (const queue of shares.keys()) queue.passOn(keys.keys(), slot, holder)
   }
 
   /** Whether other slots could do any of a batch's jobs that its slot has not begun. */
@@ -384,8 +384,7 @@ export class ReadyQueues {
     if (queue.keyed !== undefined) return queue.keyed
     const { store, keysKnown } = this.#options
     const onRank = (rank: number): unknown => this.#lane(queue, rank, 0)
-    queue.keyed = new KeyedLanes({ store, book: this.#book, queueId: queue.id, isStored, onRank, known: keysKnown })
-    return queue.keyed
+    return (queue.keyed = new KeyedLanes({ store, book: this.#book, queueId: queue.id, isStored, onRank, known: keysKnown }))
   }
 
   #lane(queue: ReadyQueue, rank: number, lastOrd: number): Lane {
