@@ -39,6 +39,8 @@ interface Held {
   readonly alone: boolean
   /** Undefined for a suspect. */
   readonly filled: Filled | undefined
+  /** What its jobs count as for limits: the slot, or a number of its own when native code goes on with it in a thread that was replaced. */
+  holder: number
 }
 
 export class Claims {
@@ -101,7 +103,10 @@ export class Claims {
   make(writes: WriteBatch, now: number): (() => void)[] {
     const { dispatcher, ready } = this.#options
     // What calls of this turn have withdrawn, or a lack of memory.
-    for (const { batch } of this.#held.values()) if (batch.hasLostJobs) this.reconsider(batch, writes)
+    for (const held of this.#held.values()) {
+      if (held.batch.hasLostJobs) this.reconsider(held.batch, writes)
+      if (isLeftBehind(held)) this.#leaveBehind(held)
+    }
     ready.wake(now)
     if (this.#suspectRuns) return []
     if (ready.suspects.isWaiting) return this.#makeAlone(writes, now)
@@ -131,19 +136,27 @@ export class Claims {
     batch.hasLostJobs = false
     const { dispatcher, ready, store } = this.#options
     // A queue counts as at work in a thread only while one of its jobs is there: it may have a bound, and others of them wait.
-    const { filled, slot } = held
+    const { filled, holder } = held
     if (filled !== undefined && filled.shares.size > 0) {
       const isOver = batch.end !== undefined
       if (filled.keys.size > 0) {
-        ready.releaseKeys(filled, slot.index, batch.usedByKeyMs, isOver ? undefined : batch.keysLeft())
+        ready.releaseKeys(filled, holder, batch.usedByKeyMs, isOver ? undefined : batch.keysLeft())
       }
-      ready.release(filled, slot.index, batch.usedMs, isOver ? undefined : batch.queuesLeft())
+      ready.release(filled, holder, batch.usedMs, isOver ? undefined : batch.queuesLeft())
     }
     if (batch.end === undefined) return
     this.#held.delete(batch.id)
     store.removeClaim(writes, batch.id)
     for (const { page } of batch.slices) page.pins--
     dispatcher.settled(batch)
+  }
+
+  /** The thread that works in the place of its own may have no more of the same queues and limit keys than any other. */
+  #leaveBehind(held: Held): void {
+    const { batch, filled, slot } = held
+    if (filled === undefined || held.holder !== slot.index) return
+    held.holder = -1 - batch.id
+    this.#options.ready.leftBehind(filled, slot.index, held.holder)
   }
 
   /** Takes back what no thread has begun of a queue, and what would be run behind it in the same thread. */
@@ -292,7 +305,7 @@ export class Claims {
     const { dispatcher, store, registry, events, payloadBytes } = this.#options
     const batch = dispatcher.prepare(store.counters.nextBatch++, slices, estimateMs, slot)
     for (const { page } of slices) page.pins++
-    this.#held.set(batch.id, { batch, slot, alone, filled })
+    this.#held.set(batch.id, { batch, slot, alone, filled, holder: slot.index })
     store.putClaim(writes, {
       batchId: batch.id,
       claimedAt: now,
@@ -301,6 +314,11 @@ export class Claims {
     })
     return () => dispatcher.send(batch, pack(batch, events.has('started'), { store, registry, payloadBytes }))
   }
+}
+
+/** Native code holds its thread, and another one works in the place of that. */
+function isLeftBehind({ batch, slot }: Held): boolean {
+  return batch.end === undefined && batch.sentAt > 0 && !slot.batches.includes(batch)
 }
 
 function wholePage(page: PageRef): Slice {

@@ -210,7 +210,6 @@ class Admission {
       page.rewrite(seal(header, content, key, kept, ledger))
       this.#options.store.putPage(this.#writes, page)
       this.#options.store.changing(page)
-      this.#options.ready.changed(page)
       this.#settlement.moves.places.set(header.firstSeq, { ...place, offset: PAGE_HEADER_BYTES })
       return
     }

@@ -1,12 +1,14 @@
 /** What the rates of a queue's limit keys allow. A key's log is read when the first of its jobs brings a rate. */
 import type { CompiledRate } from '../job/limit.js'
 import { rateName } from '../store/rates.js'
+import { CountedStarts, type Span } from './counted-starts.js'
 import type { LimitKey } from './limit-key.js'
 import type { RateBook } from './rate-book.js'
 import type { RateLog } from './rate-log.js'
 
 export class KeyRates {
   readonly #book: RateBook
+  readonly #counted = new CountedStarts()
 
   constructor(book: RateBook) {
     this.#book = book
@@ -27,16 +29,17 @@ export class KeyRates {
     return this.#logOf(key).mayStartAt(rate, now)
   }
 
-  count(key: LimitKey, rate: CompiledRate, starts: number, now: number): void {
+  /** Jobs are handed out. */
+  count(key: LimitKey, rate: CompiledRate, jobs: readonly Span[], now: number): void {
     const log = this.#logOf(key)
-    log.add(rate, starts, now)
+    log.add(rate, this.#counted.note(jobs, now), now)
     this.#book.changed(nameOf(key), log)
   }
 
-  /** They did not come to be. */
-  refund(key: LimitKey, starts: number): void {
+  /** They come back unstarted. */
+  refund(key: LimitKey, jobs: readonly Span[]): void {
     const log = this.#logOf(key)
-    log.refund(starts)
+    for (const [at, starts] of this.#counted.takeBack(jobs)) log.refund(starts, at)
     this.#book.changed(nameOf(key), log)
   }
 

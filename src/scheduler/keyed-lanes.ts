@@ -11,9 +11,9 @@
  * jobs a key has lies in the store; of few keys some pages are in memory.
  */
 import { KEYS_FOUND, KEYS_KNOWN } from '../base/limits.js'
-import type { CompiledRate } from '../job/limit.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PagePlace, PageRef, Slice } from '../store/page-ref.js'
+import type { Span } from './counted-starts.js'
 import { FrontAges } from './front-ages.js'
 import { FullKeys } from './full-keys.js'
 import { Heap } from './heap.js'
@@ -23,8 +23,8 @@ import { KeySearch } from './key-search.js'
 import { isAtRest, KeyedWindows } from './keyed-windows.js'
 import { Lane } from './lane.js'
 import { KeyedLane, LimitKey, readyAtOf } from './limit-key.js'
+import { liveFront } from './live-front.js'
 import type { RateBook } from './rate-book.js'
-import type { ReturnedJobs } from './returned-jobs.js'
 import { ThreadShares } from './thread-shares.js'
 
 export interface KeyedLanesOptions {
@@ -54,6 +54,8 @@ export class KeyedLanes {
   readonly #search: KeySearch
   /** Lanes to which the commit under way stores something. */
   readonly #appended = new Set<KeyedLane>()
+  /** Lanes that jobs have left, or that hold others, since the last `wake`. */
+  readonly #withdrawn = new Set<KeyedLane>()
   /** Keys without jobs, and keys that have had their turn and give way to others. */
   readonly #leaving = new Set<LimitKey>()
   /** Among keys, and those without one. */
@@ -135,38 +137,33 @@ export class KeyedLanes {
     return wasIdle && entry.heapAt >= 0
   }
 
-  /** Jobs of one lane come back. `returned`: they did not begin, and do not count as started. */
-  putBack(slices: readonly Slice[], returned: ReturnedJobs | undefined): void {
+  /** Jobs of one lane come back. `returnedMs`: they did not begin, and do not count as started; what they were expected to take. */
+  putBack(slices: readonly Slice[], returnedMs: number | undefined): void {
     const [first] = slices
     if (first === undefined) return
-    const { rank, lane: number } = first.page
-    const entry = this.#lane(rank, number)
+    const entry = this.#lane(first.page.rank, first.page.lane)
     entry.lane.putBack(slices)
     this.#heedFront(entry)
     this.#appended.add(entry)
     const { key } = entry
-    key.returnedMs += returned?.ms ?? 0
-    if (returned !== undefined && key.log !== undefined) {
-      this.#rates.refund(key, returned.jobs)
+    key.returnedMs += returnedMs ?? 0
+    if (returnedMs !== undefined && key.log !== undefined) {
+      this.#rates.refund(key, slices)
       this.#wake(key)
     }
     this.#place(key)
   }
 
-  /** Jobs without a key come back. `returned`: they did not begin. */
-  othersReturned(returned: ReturnedJobs | undefined): void {
-    this.others.virtualMs -= returned?.ms ?? 0
-    this.others.returnedMs += returned?.ms ?? 0
+  /** Jobs without a key come back. `returnedMs`: they did not begin. */
+  othersReturned(returnedMs = 0): void {
+    this.others.virtualMs -= returnedMs
+    this.others.returnedMs += returnedMs
   }
 
-  /** A page that waits has other numbers than it had. */
-  changed({ rank, lane: number }: PageRef): void {
-    const key = this.#keys.get(number)
-    const entry = key?.lanes.find(({ lane }) => lane.rank === rank)
-    if (key === undefined || entry === undefined) return
-    this.#heedFront(entry)
-    this.#wake(key)
-    this.#place(key)
+  /** A job that waits is over in this turn, or brings other numbers. */
+  withdrawn({ rank, lane: number }: PageRef): void {
+    const entry = this.#keys.get(number)?.lanes.find(({ lane }) => lane.rank === rank)
+    if (entry !== undefined) this.#withdrawn.add(entry)
   }
 
   /** When a job may begin outside of a batch of chosen ones, as far as its key's rate is concerned: epoch ms, 0 for at once. */
@@ -175,24 +172,32 @@ export class KeyedLanes {
     return rate === undefined ? 0 : this.#rates.mayStartAt(this.#known(page), rate, now)
   }
 
-  /** It begins. */
-  noteStart(page: PageRef, now: number): void {
-    const rate = page.overrides(1)?.limitRate
-    if (rate !== undefined) this.#rates.count(this.#known(page), rate, 1, now)
+  /** Jobs of one key, with the same numbers, begin. */
+  noteStarts(jobs: readonly Span[], now: number): void {
+    const page = jobs[0]?.page
+    const rate = page?.overrides(1)?.limitRate
+    if (page !== undefined && rate !== undefined) this.#rates.count(this.#known(page), rate, jobs, now)
   }
 
   /** It has not begun after all. */
   noteReturn(page: PageRef): void {
     if (page.overrides(1)?.limitRate === undefined) return
     const key = this.#known(page)
-    this.#rates.refund(key, 1)
+    this.#rates.refund(key, [{ page, from: 0, to: 1 }])
     this.#wake(key)
     this.#place(key)
   }
 
-  /** Resting keys whose time has come go on. Returns whether there were any. */
+  /** Resting keys whose time has come go on, and those whose front may be another one. Returns whether there were any. */
   wake(now: number): boolean {
-    let woke = false
+    let woke = this.#withdrawn.size > 0
+    for (const entry of this.#withdrawn) {
+      this.front(entry)
+      this.#windows.account(entry)
+      this.#wake(entry.key)
+      this.#place(entry.key)
+    }
+    this.#withdrawn.clear()
     for (let key = this.#resting.first; key !== undefined && key.freeAt <= now; key = this.#resting.first) {
       this.#wake(key)
       this.#place(key)
@@ -242,9 +247,7 @@ export class KeyedLanes {
 
   /** The slice at the front of a lane, with the numbers that its jobs bring. */
   front(entry: KeyedLane): Slice | undefined {
-    let slice = entry.lane.front()
-    // Cancelled as a whole: its bytes may be gone, from memory and from the store.
-    for (; slice?.page.isOver === true; slice = entry.lane.front()) entry.lane.shift(undefined)
+    const slice = liveFront(entry.lane)
     if (slice === undefined) return undefined
     this.#options.store.bytesOf(slice.page)
     entry.heed(slice.page)
@@ -262,12 +265,11 @@ export class KeyedLanes {
   }
 
   /** Jobs of the lane were chosen, for the first time in this batch or once more. */
-  chosen(entry: KeyedLane, rate: CompiledRate | undefined, jobs: number, tookMs: number, isFirst: boolean, now: number): void {
+  chosen(entry: KeyedLane, jobs: number, tookMs: number, isFirst: boolean): void {
     const { key } = entry
     this.#windows.account(entry)
     if (jobs > 0) {
       if (isFirst) key.hold(this.#choosesFor)
-      if (rate !== undefined) this.#rates.count(key, rate, jobs, now)
       this.shares.charge(key, tookMs)
     }
     this.#heedFront(entry)
@@ -375,9 +377,8 @@ export class KeyedLanes {
     }
     const known = key.lanes.find(({ lane }) => lane.rank === rank)
     if (known !== undefined) return known
-    const { store, queueId } = this.#options
     this.#rings.meet(rank)
-    const entry = new KeyedLane(key, new Lane(store, queueId, rank, isStored ? 1 : 0, number))
+    const entry = new KeyedLane(key, new Lane(this.#options.store, key.queueId, rank, isStored ? 1 : 0, number))
     key.lanes.push(entry)
     return entry
   }
@@ -385,10 +386,7 @@ export class KeyedLanes {
   /** The job that is at the front now may allow more than the one before it, or less. */
   #heedFront(entry: KeyedLane): void {
     const [front] = entry.lane.window
-    if (front?.page.bytes !== undefined && !front.page.isOver) {
-      entry.heed(front.page)
-      return
-    }
+    if (front?.page.bytes !== undefined && !front.page.isOver) return entry.heed(front.page)
     entry.max = Infinity
     if (front !== undefined) entry.since = Math.min(entry.since, readyAtOf(front.page.header))
   }

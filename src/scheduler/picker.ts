@@ -41,6 +41,8 @@ export interface Wanted {
   readonly queue: ReadyQueue
   readonly rank: number
   readonly threads: number
+  /** The number of the job. */
+  readonly seq: number
 }
 
 /** What comes next in a queue. */
@@ -169,7 +171,7 @@ export class Picker {
     const free = keyed.startsFree(entry, now)
     if (free === 0) return
     const { key, lane, max, rate } = entry
-    const before = { jobs: draft.jobs, estimateMs: draft.estimateMs }
+    const before = { jobs: draft.jobs, estimateMs: draft.estimateMs, slices: draft.slices.length }
     draft.beginKeyTurn(KEY_TURN_MS, free)
     while (!this.#isOver(draft)) {
       const slice = keyed.front(entry)
@@ -184,7 +186,8 @@ export class Picker {
     const tookMs = (draft.estimateMs - before.estimateMs) * draft.weight
     const isFirst = jobs > 0 && !draft.keys.has(key)
     if (jobs > 0) draft.keys.set(key, (draft.keys.get(key) ?? 0) + tookMs)
-    keyed.chosen(entry, rate, jobs, tookMs, isFirst, now)
+    if (rate !== undefined) keyed.noteStarts(draft.slices.slice(before.slices), now)
+    keyed.chosen(entry, jobs, tookMs, isFirst)
   }
 
   /** Takes jobs from the front of a slice. Returns what is left of it. */
@@ -219,7 +222,7 @@ export class Picker {
           const threads = Math.min(weight, draft.room.threadsFor(page.rank).all, queue.concurrency)
           if (threads > 1) {
             draft.end(page, start, index, startOffset)
-            if (!this.#takeHeavy(queue, page.rank, threads, definitionId, draft))
+            if (!this.#takeHeavy(queue, page, index, threads, definitionId, draft))
               return { page, from: index, to: slice.to, offset }
             draft.end(page, index, index + 1, offset)
             return index + 1 < slice.to ? { page, from: index + 1, to: slice.to, offset: end } : undefined
@@ -235,11 +238,12 @@ export class Picker {
   }
 
   /** Takes a job that counts as several threads, if it can begin here. */
-  #takeHeavy(queue: ReadyQueue, rank: number, threads: number, definitionId: number, draft: Filled): boolean {
+  #takeHeavy(queue: ReadyQueue, page: PageRef, index: number, threads: number, definitionId: number, draft: Filled): boolean {
+    const { rank } = page
     this.#isHeld = true
     if (draft.jobs > 0) return false
     if (queue.held.size + queue.lent + threads > queue.concurrency) queue.awaited = threads
-    else if (draft.room.threadsFor(rank).free < threads) this.wanted ??= { queue, rank, threads }
+    else if (draft.room.threadsFor(rank).free < threads) this.wanted ??= { queue, rank, threads, seq: page.seqOf(index) }
     else {
       draft.addHeavy(definitionId, threads)
       if (this.wanted?.queue === queue) this.wanted = undefined

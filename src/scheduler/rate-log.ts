@@ -64,15 +64,12 @@ export class RateLog {
     }
   }
 
-  /** Gives back starts that did not come to be. From the oldest moments: what remains is remembered for longer, never too short. */
-  refund(starts: number): void {
-    let left = starts
-    for (const moment of this.#moments) {
-      const given = Math.min(left, moment.starts)
-      moment.starts -= given
-      left -= given
-    }
-    this.#moments = this.#moments.filter((moment) => moment.starts > 0)
+  /** Gives back starts that were added at `at` and did not come to be. Those that are forgotten, or moved by a clock, count for nothing. */
+  refund(starts: number, at: number): void {
+    const moment = this.#moments.find((candidate) => candidate.from <= at && at <= candidate.at)
+    if (moment === undefined) return
+    moment.starts -= Math.min(starts, moment.starts)
+    if (moment.starts === 0) this.#moments.splice(this.#moments.indexOf(moment), 1)
   }
 
   /** As stored: the span in ms, and moments with their starts. */

@@ -3,6 +3,8 @@ import type { QueueState } from '../codec/queue-state.js'
 import type { CompiledRate } from '../job/limit.js'
 import type { KeyedLanes } from './keyed-lanes.js'
 import type { Lane } from './lane.js'
+import type { LimitKey } from './limit-key.js'
+import { liveFront } from './live-front.js'
 import type { RateLog } from './rate-log.js'
 import type { Sharer } from './thread-shares.js'
 
@@ -29,7 +31,7 @@ export class ReadyQueue implements Sharer {
   readonly lanes: Lane[] = []
   /** Undefined as long as no job with a limit key was met. */
   keyed: KeyedLanes | undefined
-  /** Batches that each thread slot holds of this queue. */
+  /** Batches that each holder has of this queue: a thread slot, or a thread that was left behind and replaced. */
   readonly held = new Map<number, number>()
   /** Threads that its heavy jobs count as beyond the ones they are in. */
   lent = 0
@@ -92,21 +94,54 @@ export class ReadyQueue implements Sharer {
     const { rate, log } = this
     if (rate === undefined || log === undefined) return Infinity
     const free = log.free(rate, now)
-    if (free === 0) this.freeAt = log.freeAt(rate, now)
+    if (free === 0) this.#waitUntil(log.freeAt(rate, now))
     return free
+  }
+
+  /** Its rate forbids everything until then. What is over is not waited for. */
+  #waitUntil(freeAt: number): void {
+    this.freeAt = freeAt
+    for (const lane of this.lanes) {
+      liveFront(lane)
+      this.keyed?.next(lane.rank)
+    }
   }
 
   /** What rates forbade until `now` may start. Returns whether something had waited for that. */
   wake(now: number): boolean {
     const keysWoke = this.keyed?.wake(now) === true
-    if (this.freeAt === 0 || this.freeAt > now) return keysWoke
-    this.freeAt = 0
-    return true
+    if (this.freeAt > now) this.#waitUntil(this.freeAt)
+    else if (this.freeAt > 0) {
+      this.freeAt = 0
+      return true
+    }
+    return keysWoke
   }
 
   /** When one may start, as far as its rate is concerned: epoch ms, 0 for at once. */
   mayStartAt(now: number): number {
     return this.rate === undefined ? 0 : (this.log?.mayStartAt(this.rate, now) ?? 0)
+  }
+
+  hold(slot: number): void {
+    this.held.set(slot, (this.held.get(slot) ?? 0) + 1)
+  }
+
+  letGo(slot: number): void {
+    const batches = (this.held.get(slot) ?? 1) - 1
+    if (batches === 0) this.held.delete(slot)
+    else this.held.set(slot, batches)
+  }
+
+  /** A thread goes on with a batch although another one has replaced it: what it has does not count as the slot's any more. */
+  passOn(keys: Iterable<LimitKey>, slot: number, holder: number): void {
+    this.hold(holder)
+    this.letGo(slot)
+    for (const key of keys) {
+      if (key.queueId !== this.id) continue
+      key.hold(holder)
+      this.keyed?.release(key, slot, 0)
+    }
   }
 
   /** Whether a slot may find a job there of such a priority or a higher one. */

@@ -23,7 +23,7 @@ import { QueueRates } from './queue-rates.js'
 import { RateBook } from './rate-book.js'
 import { ReadyQueue, type ReadyQueueOptions } from './ready-queue.js'
 import type { RunTimes } from './run-times.js'
-import { returnedJobs } from './returned-jobs.js'
+import { returnedMs } from './returned-ms.js'
 import { storedLanes } from './stored-lanes.js'
 import { SuspectLine } from './suspect-line.js'
 import { ThreadShares } from './thread-shares.js'
@@ -166,11 +166,14 @@ export class ReadyQueues {
     this.#windows.add(lane.takeLoadedBytes())
   }
 
-  /** A page that waits has other contents than it had. */
-  changed(page: PageRef): void {
-    if (page.lane === 0) return
+  /** A job that waits is over in this turn, elsewhere, or another one: what it held up is looked at again. */
+  withdrawn(page: PageRef, index: number): void {
+    const queue = this.#queues.get(page.queueId)
+    if (queue === undefined) return
     this.changes++
-    this.#queues.get(page.queueId)?.keyed?.changed(page)
+    queue.awaited = 0
+    if (this.wanted?.seq === page.seqOf(index)) this.#picker.wanted = undefined
+    queue.keyed?.withdrawn(page)
   }
 
   /** Puts jobs that were taken back unstarted where they came from. They do not count as started. */
@@ -185,7 +188,7 @@ export class ReadyQueues {
     this.changes++
     const queue = this.#queues.get(page.queueId)
     if (queue === undefined) return
-    this.#rates.refund(queue, 1)
+    this.#rates.refund(queue, [{ page, from: 0, to: 1 }])
     if (page.lane !== 0) this.#keyed(queue, true).noteReturn(page)
   }
 
@@ -203,14 +206,14 @@ export class ReadyQueues {
       this.changes++
       queue.awaited = 0
       const lane = this.#lane(queue, page.rank, 0)
-      const returned = isUnstarted ? returnedJobs(list, store, runTimes) : undefined
+      const returned = isUnstarted ? returnedMs(list, store, runTimes) : undefined
       if (page.lane === 0) {
         lane.putBack(list)
         queue.keyed?.othersReturned(returned)
       } else this.#keyed(queue, false).putBack(list, returned)
       if (returned === undefined) continue
-      queue.returnedMs += returned.ms
-      this.#rates.refund(queue, returned.jobs)
+      queue.returnedMs += returned
+      this.#rates.refund(queue, list)
     }
   }
 
@@ -239,7 +242,7 @@ export class ReadyQueues {
     while (!draft.isFull) {
       const queue = candidates.shift()
       if (queue === undefined) break
-      const before = { jobs: draft.jobs, estimateMs: draft.estimateMs }
+      const before = { jobs: draft.jobs, estimateMs: draft.estimateMs, slices: draft.slices.length }
       const free = queue.startsFree(room.now)
       if (free === 0) continue
       draft.beginTurn(candidates.length === 0 ? Infinity : QUEUE_TURN_MS, free)
@@ -249,7 +252,7 @@ export class ReadyQueues {
       const taken = (draft.estimateMs - before.estimateMs) * draft.weight
       this.#shares.charge(queue, taken)
       draft.shares.set(queue, (draft.shares.get(queue) ?? 0) + taken)
-      this.#rates.count(queue, draft.jobs - before.jobs, room.now)
+      if (queue.rate !== undefined) this.#rates.count(queue, draft.slices.slice(before.slices), room.now)
       // It has ended its turn before its time: it has nothing more for this batch.
       if (!draft.turnIsOver || !queue.hasWorkFor(slot, room.lastRank)) continue
       const behind = candidates.findIndex(({ virtualMs }) => virtualMs > queue.virtualMs)
@@ -258,7 +261,7 @@ export class ReadyQueues {
     if (draft.jobs === 0) return undefined
     this.changes++
     for (const queue of draft.shares.keys()) {
-      queue.held.set(slot, (queue.held.get(slot) ?? 0) + 1)
+      queue.hold(slot)
       queue.lent += draft.weight - 1
     }
     return draft
@@ -275,17 +278,12 @@ export class ReadyQueues {
     return ready.sort((left, right) => left.virtualMs - right.virtualMs)
   }
 
-  /**
-   * Jobs of a batch have left its slot: all of them, or all but those of the queues `left`. `usedMs` is the thread time that they took,
-   * by queue, to put right what was estimated.
-   */
+  /** Jobs of a batch have left its slot: all, or all but those of the queues `left`. `usedMs`: thread time they took, by queue. */
   release(filled: Filled, slot: number, usedMs: ReadonlyMap<number, number>, left?: ReadonlySet<number>): void {
     for (const [queue, estimateMs] of filled.shares) {
       if (left?.has(queue.id) === true) continue
       filled.shares.delete(queue)
-      const batches = (queue.held.get(slot) ?? 1) - 1
-      if (batches === 0) queue.held.delete(slot)
-      else queue.held.set(slot, batches)
+      queue.letGo(slot)
       queue.lent -= filled.weight - 1
       queue.awaited = 0
       queue.virtualMs += (usedMs.get(queue.id) ?? 0) * filled.weight - estimateMs
@@ -301,6 +299,11 @@ export class ReadyQueues {
       this.#queues.get(key.queueId)?.keyed?.release(key, slot, (usedMs.get(key.name) ?? 0) * filled.weight - estimateMs)
       this.changes++
     }
+  }
+
+  /** The slot's thread has been replaced, and goes on with the batch: `holder` has its jobs from now on. */
+  leftBehind({ shares, keys }: Filled, slot: number, holder: number): void {
+    for (const queue of shares.keys()) queue.passOn(keys.keys(), slot, holder)
   }
 
   /** Whether other slots could do any of a batch's jobs that its slot has not begun. */
@@ -322,8 +325,9 @@ export class ReadyQueues {
   noteStart(page: PageRef, now: number): void {
     const queue = this.#queues.get(page.queueId)
     if (queue === undefined) return
-    this.#rates.count(queue, 1, now)
-    if (page.lane !== 0) this.#keyed(queue, true).noteStart(page, now)
+    const jobs = [{ page, from: 0, to: 1 }]
+    this.#rates.count(queue, jobs, now)
+    if (page.lane !== 0) this.#keyed(queue, true).noteStarts(jobs, now)
   }
 
   /** Adds what was started, and what came back unstarted, to the commit under way. */
@@ -380,8 +384,7 @@ export class ReadyQueues {
     if (queue.keyed !== undefined) return queue.keyed
     const { store, keysKnown } = this.#options
     const onRank = (rank: number): unknown => this.#lane(queue, rank, 0)
-    queue.keyed = new KeyedLanes({ store, book: this.#book, queueId: queue.id, isStored, onRank, known: keysKnown })
-    return queue.keyed
+    return (queue.keyed = new KeyedLanes({ store, book: this.#book, queueId: queue.id, isStored, onRank, known: keysKnown }))
   }
 
   #lane(queue: ReadyQueue, rank: number, lastOrd: number): Lane {

@@ -114,7 +114,8 @@ export class LimitBench {
   change(page: PageRef, changed: Added): void {
     page.rewrite(builderOf({ ...changed, jobs: page.header.count }).seal(page.header))
     this.store.putPage(this.#writes, page)
-    this.ready.changed(page)
+    this.ready.withdrawn(page, 0)
+    this.ready.wake(this.now)
   }
 
   /** A job that was in flight when a process died, as recovery leaves it; for `reopen` to find. */

@@ -168,6 +168,33 @@ test('promise 3: what waits behind a job that native code holds is for the threa
   await exitOf(threadId)
 })
 
+for (const of of ['queue', 'limit key'] as const) {
+  test(
+    `promise 3: what native code holds counts for the ${of}, also beside the thread that replaces its own`,
+    LIMITS,
+    async (t) => {
+      const { executor, directory, until } = await open(t, {
+        jobs: JOBS,
+        maxStuckThreads: 1,
+        queues: { default: {}, narrow: of === 'queue' ? { concurrency: 1 } : {} },
+        listen: LISTEN,
+      })
+      const file = join(directory, 'trace')
+      const options = { queue: 'narrow', ...(of === 'limit key' && { limit: { key: 'one', max: 1 } }) }
+      const held = await executor.enqueue(native, { file, tag: 'a', iterations: ITERATIONS }, { ...options, maxRetries: 0 })
+      held.result().catch(() => undefined)
+      const waiting = await executor.enqueue(where, undefined, options)
+      const { threadId } = await until('stuck')
+      const others = of === 'queue' ? { queue: 'default' } : { queue: 'narrow', limit: { key: 'other', max: 1 } }
+      for (let count = 0; count < 3; count++) await (await executor.enqueue(where, undefined, others)).result()
+      assert.equal((await executor.get(waiting.id))?.state, 'available')
+      assert.equal(lifeOf(threadId).exitMs, undefined, 'native code ended too early for this test')
+      await waiting.result()
+      assert.notEqual(lifeOf(threadId).exitMs, undefined, 'two ran at a time')
+    },
+  )
+}
+
 test('promise 3: a cancel of a job that native code holds leaves the thread alone that replaced its own', LIMITS, async (t) => {
   const { executor, directory, until, told } = await open(t, {
     jobs: [native, gated],

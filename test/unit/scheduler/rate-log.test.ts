@@ -22,13 +22,16 @@ describe('a rate', () => {
   it('takes back starts that did not come to be, and is then never too generous', () => {
     const log = new RateLog()
     log.add(RATE, 3, 0)
-    log.refund(3)
+    log.refund(3, 0)
     assert.equal(log.free(RATE, 1), 3)
     log.add(RATE, 2, 100)
     log.add(RATE, 1, 900)
-    log.refund(2)
-    // Nobody says which of them it was: the later one is remembered.
+    log.refund(2, 100)
     assert.equal(log.freeAt({ max: 1, perMs: 1000 }, 950), 1900)
+    assert.equal(log.free(RATE, 1100), 2)
+    log.add(RATE, 2, 1100)
+    log.refund(2, 100)
+    assert.equal(log.free(RATE, 1110), 0, 'what is forgotten leaves nothing to be given back')
   })
 
   it('counts what a clock that was set back shows in the future as of now', () => {
@@ -67,6 +70,9 @@ describe('a rate', () => {
         const taken = prng.below(free + 1)
         if (taken > 0) log.add(rate, taken, now)
         for (let count = 0; count < taken; count++) starts.push(now)
+        // It does not matter how long ago, and what was started since.
+        const [back] = prng.below(8) === 0 ? starts.splice(prng.below(Math.max(1, starts.length)), 1) : []
+        if (back !== undefined) log.refund(1, back)
         if (prng.below(30) === 0) log = RateLog.of(log.record())
         assert.ok(log.record().moments.length <= 70, `seed ${seed}: ${log.record().moments.length} moments`)
       }

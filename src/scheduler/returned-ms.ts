@@ -4,17 +4,10 @@ import type { JobStore } from '../store/job-store.js'
 import type { Slice } from '../store/page-ref.js'
 import type { RunTimes } from './run-times.js'
 
-export interface ReturnedJobs {
-  readonly jobs: number
-  /** Estimated thread time. */
-  readonly ms: number
-}
-
-export function returnedJobs(slices: readonly Slice[], store: JobStore, runTimes: RunTimes): ReturnedJobs {
-  let jobs = 0
+/** Estimated thread time. */
+export function returnedMs(slices: readonly Slice[], store: JobStore, runTimes: RunTimes): number {
   let ms = 0
   for (const { page, from, to, offset } of slices) {
-    jobs += to - from
     if (page.uniformDefinition >= 0) {
       ms += (to - from) * runTimes.estimateMs(page.uniformDefinition)
       continue
@@ -23,5 +16,5 @@ export function returnedJobs(slices: readonly Slice[], store: JobStore, runTimes
     for (let index = from, at = offset; index < to; index++, at = entryEnd(bytes, at))
       ms += runTimes.estimateMs(bytes.readUInt16LE(at + 4))
   }
-  return { jobs, ms }
+  return ms
 }
