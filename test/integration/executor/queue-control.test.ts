@@ -318,6 +318,23 @@ it('a pause that interrupts what runs, and whose commit fails, rejects once: not
   assert.deepEqual(unheard, [])
 })
 
+it('whoever asks in steps is told, also when the turn of one of them fails before it has an end', async (t) => {
+  const remains = lasting(createMemoryEngine())
+  let isBroken = false
+  const engine: Engine = {
+    ...remains,
+    commit: (batch) => {
+      if (isBroken) throw new Error('nothing can be committed')
+      return remains.commit(batch)
+    },
+  }
+  const { executor } = await setup(t, { engine, jobs, queues })
+  executor.on('error', () => undefined)
+  isBroken = true
+  const answers = await Promise.allSettled([executor.queue('images').info(), executor.queue('images').pause()])
+  for (const answer of answers) assert.match(String(answer.status === 'rejected' && answer.reason), /nothing can be committed/)
+})
+
 it('a setting is there after a death as it was acknowledged, or not at all, and never by half', async (t) => {
   for (const isDurable of [false, true]) {
     const remains = lasting(createMemoryEngine())
