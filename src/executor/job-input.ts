@@ -10,5 +10,5 @@ export function inputOf({ page, index, entry }: OpenedJob, store: JobStore, regi
   const apart = (entry.flags & ENTRY_EXTERNAL) !== 0 ? store.readPayload(page.seqOf(index), PAYLOAD_INPUT) : undefined
   const raw = readPayload(apart ?? page.data.subarray(entry.payloadFrom, entry.end))
   const parsed = registry.parse(entry.definitionId, raw)
-  return parsed instanceof Promise || parsed.issues !== undefined ? raw : parsed.value
+  return parsed instanceof Promise || parsed.problem !== undefined ? raw : parsed.value
 }

@@ -44,7 +44,7 @@ import { inspect } from './inspect.js'
 import { parseJobId } from '../job/job-id.js'
 import { ThreadMessages } from './thread-messages.js'
 import { Turns } from './turns.js'
-import { outputOf } from './stored-job.js'
+import { resultOf } from './stored-job.js'
 
 /** What tests put in the place of the system. */
 export interface Surroundings {
@@ -329,16 +329,19 @@ function onFailure(error: Error, parts: ExecutorParts): void {
 async function fromStore(id: string, parts: ExecutorParts): Promise<unknown> {
   const address = parseJobId(id, parts.store.mark)
   parts.assertOpen()
-  return await new Promise<unknown>((resolve, reject) => {
-    const run = (): void => {
-      try {
-        resolve(outputOf(id, inspect(address, parts)))
-      } catch (error) {
-        reject(error)
+  const inTurn = <T>(read: () => T): Promise<T> =>
+    new Promise((resolve, reject) => {
+      const run = (): void => {
+        try {
+          resolve(read())
+        } catch (error) {
+          reject(error)
+        }
       }
-    }
-    parts.turns.read({ run, reject })
-  })
+      parts.turns.read({ run, reject })
+    })
+  // It was over once; since then it may have been brought back.
+  return await resultOf(id, address.seq, { inTurn, read: () => inspect(address, parts), results: parts.results })
 }
 
 function warnOfSchedules(schedules: Schedules, warn: (what: string) => void): void {

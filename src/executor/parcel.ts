@@ -23,7 +23,6 @@ import {
 import { readPayload, writePayload } from '../codec/payload.js'
 import type { Batch } from '../dispatcher/batch.js'
 import type { Parcel } from '../dispatcher/dispatcher.js'
-import { formatIssues, toInputIssues } from '../job/input-issues.js'
 import { nextAttempt } from '../job/job-state.js'
 import type { DefinitionRef, ScheduledIndex } from '../protocol/messages.js'
 import type { JobStore } from '../store/job-store.js'
@@ -177,9 +176,9 @@ class Packer {
     const writer = new ByteWriter(1024)
     writer.position = ENTRY_HEADER_BYTES
     writer.reserve(0)
-    let problem = parsed.issues === undefined ? undefined : formatIssues(toInputIssues(parsed.issues))
+    let { problem } = parsed
     try {
-      if (parsed.issues === undefined) writePayload(writer, parsed.value, payloadBytes, 'input')
+      if (parsed.problem === undefined) writePayload(writer, parsed.value, payloadBytes, 'input')
     } catch (error) {
       // What the schema makes of the input cannot travel: the job's fault, and no reason to stop the executor.
       problem = describeThrown(error)

@@ -14,6 +14,7 @@ import type { Intake } from './intake.js'
 import { scheduledPageRef, type LocateOptions } from './locate.js'
 import { isRetry } from './promotion.js'
 import type { Recurring } from './recurring.js'
+import { runningJobs } from './running-jobs.js'
 import type { Settlement } from './settlement.js'
 import { stopRun, type StopRunOptions } from './stop-run.js'
 
@@ -119,10 +120,7 @@ export class QueueControl {
   #interrupt(queueId: number): Promise<unknown>[] {
     const { dispatcher } = this.#options
     const ended: Promise<unknown>[] = []
-    for (const slot of dispatcher.slots) {
-      const [batch] = slot.batches
-      const index = batch?.running ?? -1
-      if (batch === undefined || index < 0 || index >= batch.limit) continue
+    for (const { batch, slot, index } of runningJobs(dispatcher)) {
       const { page, index: at } = batch.job(index)
       if (page.queueId !== queueId) continue
       batch.interrupted.add(index)

@@ -55,7 +55,7 @@ export class Queue {
 
   /**
    * No job of the queue is begun any more until `resume()`. Enqueues are taken as before. Resolves when it is durable and every job
-   * that no thread has begun waits again; with `interrupt` when nothing of the queue runs any more.
+   * that no thread has begun waits again; with `interrupt` when nothing of the queue runs any more; what native code holds does.
    *
    * Jobs of a paused queue are not waited for: neither by `drain()` nor by the event `idle`, and they do not keep the process alive.
    *

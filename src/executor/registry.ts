@@ -1,7 +1,6 @@
 /** The executor's definitions, by the numbers under which the store knows them. */
 import { assert } from '../base/assert.js'
 import { describeThrown } from '../base/problems.js'
-import type { StandardResult } from '../base/standard-schema.js'
 import { DEFAULT_WEIGHT } from '../job/job-settings.js'
 import { ENTRY_HISTORY, readEntry, readHistory } from '../codec/page.js'
 import type { CompiledDefinition } from '../job/define-job.js'
@@ -9,8 +8,10 @@ import { hasBehindIt } from '../job/job-state.js'
 import type { EffectiveSettings } from '../job/effective-settings.js'
 import type { JobOverrides } from '../job/job-overrides.js'
 import { effectiveSettings, startBeforeOf } from '../job/effective-settings.js'
+import { formatIssues, toInputIssues } from '../job/input-issues.js'
 import type { JobStore } from '../store/job-store.js'
 import type { PageRef } from '../store/page-ref.js'
+import { runSchema } from './check-input.js'
 
 export class Registry {
   readonly #store: JobStore
@@ -76,17 +77,22 @@ export class Registry {
     return definition !== undefined && definition.apart && definition.schema !== undefined
   }
 
-  /** What the schema makes of a stored input. A schema that throws finds it unfit. */
-  parse(id: number, value: unknown): StandardResult<unknown> | Promise<StandardResult<unknown>> {
+  /**
+   * What the schema makes of a stored input. One that throws, or whose answer cannot be read, finds it unfit. A promise never rejects, so
+   * that whoever cannot wait for it may leave it.
+   */
+  parse(id: number, value: unknown): Parsed | Promise<unknown> {
     const schema = this.#byId[id]?.schema
     if (schema === undefined) return { value }
     try {
-      const parsed = schema['~standard'].validate(value)
-      // Whoever cannot wait for it leaves it: its rejection must not be one that nobody heard.
-      if (parsed instanceof Promise) parsed.catch(() => undefined)
-      return parsed
+      const result = runSchema(schema, value)
+      if (result instanceof Promise) return result
+      return result.issues === undefined ? { value: result.value } : { problem: formatIssues(toInputIssues(result.issues)) }
     } catch (error) {
-      return { issues: [{ message: `the schema threw ${describeThrown(error)}` }] }
+      return { problem: `the answer of the schema threw ${describeThrown(error)}` }
     }
   }
 }
+
+/** `problem`: why the input does not fit. */
+export type Parsed = { readonly value: unknown; readonly problem?: undefined } | { readonly problem: string }

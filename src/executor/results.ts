@@ -140,7 +140,7 @@ function errorOf(outcome: Exclude<Outcome, { state: 'completed' }>, id: string, 
 }
 
 export interface ResultSource {
-  /** The output of a job that is over, by id, from the store. Rejects when there is none, or the record was pruned. */
+  /** The output of a job that was over, by id, from the store, or when it is over again. Rejects when there is none, or the record was pruned. */
   fromStore(id: string): Promise<unknown>
   /** Throws when the executor is closed. */
   assertOpen(): void

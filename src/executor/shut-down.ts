@@ -9,6 +9,7 @@ import { MillraceError } from '../base/errors.js'
 import { STUCK_AFTER_MS } from '../base/limits.js'
 import type { Clock, Timer } from '../base/clock.js'
 import type { ExecutorParts } from './parts.js'
+import { runningJobs } from './running-jobs.js'
 
 /** What `close` had to do. */
 export interface CloseReport {
@@ -31,11 +32,9 @@ export async function shutDown(parts: ExecutorParts, graceMs: number): Promise<C
     turns.poke()
     await quiet.within(graceMs)
     if (!quiet.reached) {
-      for (const slot of dispatcher.slots) {
-        const [batch] = slot.batches
-        if (batch === undefined || batch.running < 0) continue
-        batch.interrupted.add(batch.running)
-        slot.abort(batch, batch.running, 'The executor is closing.')
+      for (const { batch, slot, index } of runningJobs(dispatcher)) {
+        batch.interrupted.add(index)
+        slot.abort(batch, index, 'The executor is closing.')
       }
       await quiet.within(parts.abortGraceMs)
     }

@@ -44,18 +44,25 @@ export class StoredJob<Output> {
    * @throws MillraceError `MILLRACE_JOB_CANCELLED`, `MILLRACE_JOB_PRUNED`, `MILLRACE_RESULT_PENDING`
    */
   async result(): Promise<Output> {
-    const { inTurn, read, results } = this.#source
-    // Looked up and registered within one turn: an outcome cannot slip through between the two.
-    const found = await inTurn(() => {
-      const info = read()
-      if (info === undefined || isOver(info)) return { info, waiting: undefined }
-      const waiting = results.wait(this.#address.seq, this.id, info.name)
-      waiting.catch(() => undefined)
-      return { info, waiting }
-    })
-    if (found.waiting !== undefined) return (await found.waiting) as Output
-    return outputOf(this.id, found.info) as Output
+    return (await resultOf(this.id, this.#address.seq, this.#source)) as Output
   }
+}
+
+/** How a job ends, or ended, as the store says. */
+export async function resultOf(
+  id: string,
+  seq: number,
+  { inTurn, read, results }: Pick<StoredJobSource, 'inTurn' | 'read' | 'results'>,
+): Promise<unknown> {
+  // Looked up and registered within one turn: an outcome cannot slip through between the two.
+  const found = await inTurn(() => {
+    const info = read()
+    if (info === undefined || isOver(info)) return { info, waiting: undefined }
+    const waiting = results.wait(seq, id, info.name)
+    waiting.catch(() => undefined)
+    return { info, waiting }
+  })
+  return found.waiting === undefined ? outputOf(id, found.info) : await found.waiting
 }
 
 function isOver({ state }: JobInfo): boolean {
@@ -63,7 +70,7 @@ function isOver({ state }: JobInfo): boolean {
 }
 
 /** The output of a job that is over, or the error that stands for it. */
-export function outputOf(id: string, info: JobInfo | undefined): unknown {
+function outputOf(id: string, info: JobInfo | undefined): unknown {
   if (info === undefined) {
     throw new MillraceError(
       'MILLRACE_JOB_PRUNED',

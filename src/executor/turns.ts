@@ -65,7 +65,7 @@ export class Turns {
   #failure: Error | undefined
   #dueAt: number
   #dueIsStale = false
-  #stopped = false
+  #stopped: Error | undefined
   #wasQuiet = false
   /** When the latest turn began, and the timer of the next one if nothing calls for it sooner. */
   #lastTurnMs = 0
@@ -127,24 +127,24 @@ export class Turns {
   /** No turn follows any more. Resolves when the commit under way has settled. */
   async stop(): Promise<void> {
     await this.#committing
-    this.#stopped = true
+    this.#stopped = new MillraceError('MILLRACE_CLOSED', 'The executor closed before it could answer.')
     this.#pace?.cancel()
     this.#options.due.stop()
     this.#rates.stop()
     for (const pending of this.#ends) pending.resolve(undefined)
     this.#ends.clear()
-    this.#refuse(new MillraceError('MILLRACE_CLOSED', 'The executor closed before it could answer.'))
+    this.#refuse(this.#stopped)
   }
 
   /** Runs `request` in the next turn. */
   request(request: TurnRequest): void {
-    this.#requests.push(request)
+    if (!this.#refuses(request)) this.#requests.push(request)
     this.poke()
   }
 
   /** Runs `read` at the beginning of the next turn, before anything changes. */
   read(read: TurnRead): void {
-    this.#reads.push(read)
+    if (!this.#refuses(read)) this.#reads.push(read)
     this.poke()
   }
 
@@ -155,17 +155,17 @@ export class Turns {
 
   /** Something has come up. The turn follows when the event loop turns, so that it takes in everything of this one. */
   poke(): void {
-    if (this.#stopped || this.#scheduled || this.#committing !== undefined || this.#failure !== undefined) return
+    if (this.#stopped !== undefined || this.#scheduled || this.#committing !== undefined || this.#failure !== undefined) return
     this.#scheduled = true
     setImmediate(() => {
       this.#scheduled = false
-      if (this.#committing === undefined && this.#failure === undefined && !this.#stopped) this.#turn()
+      if (this.#committing === undefined && this.#failure === undefined && this.#stopped === undefined) this.#turn()
     })
   }
 
   /** Something has happened in a thread. While all of them are busy it may wait for more of its kind: see `dispatcher/pace`. */
   news(): void {
-    if (this.#stopped || this.#scheduled || this.#committing !== undefined || this.#failure !== undefined) return
+    if (this.#stopped !== undefined || this.#scheduled || this.#committing !== undefined || this.#failure !== undefined) return
     const slackMs = this.draining || this.#ends.size > 0 ? 0 : this.#options.claims.slackMs(this.#lastTurnMs)
     if (slackMs < 1 || slackMs === Infinity) this.poke()
     else this.#pokeIn(slackMs)
@@ -381,6 +381,13 @@ export class Turns {
     for (const timer of [this.#options.due, this.#rates]) timer.stop()
     this.#options.onFailure(error)
     for (const listener of this.#turnListeners) listener()
+  }
+
+  /** No turn follows any more. Whoever asks in several steps may have begun when one did. */
+  #refuses(asked: TurnRead | TurnRequest): boolean {
+    const error = this.#failure ?? this.#stopped
+    if (error !== undefined) asked.reject(error)
+    return error !== undefined
   }
 
   /** Rejects everything that waits for an answer. */

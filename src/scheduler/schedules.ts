@@ -18,7 +18,7 @@ import { putSchedule, removeSchedule } from '../store/schedule-records.js'
 export class Schedule {
   record: ScheduleRecord
   /** Its definition and its queue are here. */
-  readonly canRun: boolean
+  canRun: boolean
   /** Planned instants that were found to be run, and go in later turns: a turn enqueues few, and without overlap one goes at a time. */
   backlog: number[] = []
   /** The planned instant behind the backlog. */
@@ -153,9 +153,13 @@ export class Schedules {
     const nextRunAt = isPlanned ? before.record.nextRunAt : nextAfter(settings.rule, now, now)
     const seenAt = isPlanned ? before.record.seenAt : now
     const record = { name, ...settings, nextRunAt, seenAt, lastRunAt, last, skippedAt }
-    const schedule = new Schedule(record, this.#canRun(settings))
-    schedule.lastIsOver = before?.lastIsOver
-    if (before !== undefined) this.#forget(before)
+    const canRun = this.#canRun(settings)
+    // Changed in place: this turn may have decided about a run already, whose job is the last one then.
+    const schedule = before ?? new Schedule(record, canRun)
+    schedule.record = record
+    schedule.canRun = canRun
+    schedule.backlog = []
+    schedule.isHeld = false
     this.#byName.set(name, schedule)
     this.#changed.add(schedule)
     this.#nextAt = undefined
@@ -167,7 +171,8 @@ export class Schedules {
     const schedule = this.#byName.get(name)
     if (schedule === undefined) return false
     this.#byName.delete(name)
-    this.#forget(schedule)
+    this.#changed.delete(schedule)
+    this.#toPlanAnew.delete(schedule)
     this.#nextAt = undefined
     removeSchedule(writes, name)
     return true
@@ -177,11 +182,6 @@ export class Schedules {
   write(writes: WriteBatch): void {
     for (const { record } of this.#changed) putSchedule(writes, record)
     this.#changed.clear()
-  }
-
-  #forget(schedule: Schedule): void {
-    this.#changed.delete(schedule)
-    this.#toPlanAnew.delete(schedule)
   }
 
   #planAnew(now: number): void {

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setImmediate as turnOfLoop } from 'node:timers/promises'
+import { BroadcastChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { systemClock, type Clock } from '../../../src/base/clock.js'
 import type { Executor } from '../../../src/index.js'
 import type { Engine } from '../../../src/store/engine.js'
 import { createMemoryEngine } from '../../../src/store/memory-engine.js'
 import { echo, endless, gated, nothing, obedient, patient } from '../../fixtures/executor/jobs.js'
-import { assertConsistent, lasting, listed, mortal, nextEvent, setup, STORES, withCode } from '../../support/executor.js'
+import { assertConsistent, inState, lasting, listed, mortal, nextEvent, setup, STORES, withCode } from '../../support/executor.js'
 import { FakeClock } from '../../support/fake-clock.js'
 import { Gate } from '../../support/gate.js'
 import { checkStore } from '../../support/store-check.js'
@@ -114,6 +115,32 @@ for (const store of STORES) {
       assert.equal((await images.info()).running, 0)
       await images.drain()
       await assertConsistent(executor)
+    })
+
+    it('interrupts what runs also when its thread has gone on to the next batch, and the first one is not back yet', async (t) => {
+      const { executor } = await setup(t, { store, jobs, queues, threads: 1, abortGrace: 0, clock: stopped() })
+      const measured = new Gate(t)
+      measured.open()
+      for (const tag of ['1', '2', '3']) await (await executor.enqueue(gated, { gate: measured.name, tag })).result()
+      const gate = new Gate(t)
+      const first = await executor.enqueue(gated, { gate: gate.name, tag: 'first' })
+      await gate.reached(1)
+      const second = await executor.enqueue(gated, { gate: gate.name, tag: 'second' })
+      await inState(executor, second.id, 'running')
+      // What is left of that turn is over then.
+      for (let turns = 0; turns < 5; turns++) await turnOfLoop()
+      const heard = new BroadcastChannel(gate.name)
+      t.after(() => heard.close())
+      // Right before the turn that pauses, and with no message from the thread heard in between.
+      setImmediate(() => {
+        gate.let('first')
+        for (let arrived: unknown; arrived !== 'second';)
+          arrived = (receiveMessageOnPort(heard as unknown as MessagePort)?.message as { arrived?: string } | undefined)?.arrived
+      })
+      await executor.queue('default').pause({ interrupt: true })
+      assert.equal(await first.result(), 'first')
+      const info = await executor.get(second.id)
+      assert.deepEqual([info?.state, info?.attempts.map(({ outcome }) => outcome)], ['available', ['interrupted']])
     })
 
     it('says again after a restart what was said before, whatever the options say', async (t) => {
@@ -289,6 +316,23 @@ it('a pause that interrupts what runs, and whose commit fails, rejects once: not
   await assert.rejects(executor.queue('images').pause({ interrupt: true }), /the process is dead/)
   await turnOfLoop()
   assert.deepEqual(unheard, [])
+})
+
+it('whoever asks in steps is told, also when the turn of one of them fails before it has an end', async (t) => {
+  const remains = lasting(createMemoryEngine())
+  let isBroken = false
+  const engine: Engine = {
+    ...remains,
+    commit: (batch) => {
+      if (isBroken) throw new Error('nothing can be committed')
+      return remains.commit(batch)
+    },
+  }
+  const { executor } = await setup(t, { engine, jobs, queues })
+  executor.on('error', () => undefined)
+  isBroken = true
+  const answers = await Promise.allSettled([executor.queue('images').info(), executor.queue('images').pause()])
+  for (const answer of answers) assert.match(String(answer.status === 'rejected' && answer.reason), /nothing can be committed/)
 })
 
 it('a setting is there after a death as it was acknowledged, or not at all, and never by half', async (t) => {

@@ -143,6 +143,29 @@ for (const store of STORES) {
       assert.equal((await executor.schedules()).length, 1)
     })
 
+    it('changed in the turn of a run, as at a start that has missed one, waits for the end of that', async (t) => {
+      const { executor: before, clock, reopen } = await open(t)
+      const gate = new Gate(t)
+      await before.schedule('name', { every: '1h' }, held, { gate: gate.name })
+      await before.close()
+      clock.jump(HOUR)
+      const executor = await reopen()
+      await executor.schedule('name', { every: '1h' }, held, { gate: gate.name }, { maxRetries: 1 })
+      await gate.reached(1)
+      const [run] = await listed(executor)
+      assert.ok(run !== undefined)
+      const { lastJobId, lastRunAt, nextRunAt } = await only(executor)
+      assert.deepEqual([lastJobId, lastRunAt, nextRunAt], [run.id, START + HOUR, START + 2 * HOUR])
+      clock.advance(HOUR)
+      // Asked at the beginning of the turn that decides, and in the one behind it.
+      await only(executor)
+      assert.equal((await only(executor)).waitsFor, 'lastRun')
+      assert.deepEqual(await hoursOf(executor), [1])
+      gate.open()
+      await executor.drain()
+      assert.deepEqual(await hoursOf(executor), [1, 2])
+    })
+
     it('is removed, and its jobs stay', async (t) => {
       const { executor, clock, reopen } = await open(t)
       await executor.schedule('name', { every: '1h' }, told)

@@ -52,6 +52,39 @@ for (const store of STORES) {
       })
     }
 
+    it('the handle of a job that was over tells how it ends once it was brought back', async (t) => {
+      const { executor } = await open(t, { store })
+      const gate = new Gate(t)
+      const ends = [
+        { key: 'a', end: () => gate.let('a'), code: undefined },
+        { key: 'b', end: (id: string) => executor.cancel(id), code: 'MILLRACE_JOB_CANCELLED' },
+      ] as const
+      for (const [index, { key, end, code }] of ends.entries()) {
+        await executor.queue('default').pause()
+        const input = { key, value: 1, gate: gate.name }
+        const options = unique(key, { while: 'kept' })
+        const { id } = await executor.enqueue(loose, input, options)
+        assert.equal(await executor.discard(id), true)
+        const handle = await executor.enqueue(loose, input, options)
+        assert.deepEqual([handle.isNew, handle.id], [false, id])
+        await assert.rejects(handle.result(), withCode('MILLRACE_JOB_FAILED'))
+        assert.equal(await executor.retry(id), true)
+        const waiting = handle.result()
+        waiting.catch(() => undefined)
+        await executor.queue('default').resume()
+        await gate.reached(index + 1)
+        const running = handle.result()
+        running.catch(() => undefined)
+        // Both are asked for by the turn that this one waits for.
+        assert.equal((await executor.get(id))?.state, 'running')
+        await end(id)
+        for (const result of [waiting, running, handle.result()]) {
+          if (code === undefined) assert.equal(await result, 1)
+          else await assert.rejects(result, withCode(code))
+        }
+      }
+    })
+
     it('a job whose key another one holds is not brought back, and counts as not changed', async (t) => {
       const all = await open(t, { store })
       const { executor } = all

@@ -6,6 +6,10 @@ import { where } from '../../fixtures/threads/jobs.js'
 import {
   apart,
   inline,
+  ODD_ANSWERS,
+  ODD_PROMISES,
+  oddApart,
+  oddBackoff,
   throwingApart,
   throwingAtOnceApart,
   throwingBackoff,
@@ -111,5 +115,42 @@ test('promise 4: a schema that throws when a custom backoff is asked does not st
   // Threads are not told: there the schema is as it was, and the attempt fails by itself.
   const executor = await opened.reopen({ env: { ...process.env, MILLRACE_TEST_STRICT: '0' } })
   assert.equal(await executor.job(handle!.id).result(), 2)
+  assert.equal(typeof (await (await executor.enqueue(where, undefined)).result()), 'number')
+})
+
+test(
+  'promise 4: a schema whose answer is none, or cannot be read, when the turn of a job comes fails that job alone',
+  LIMITS,
+  async (t) => {
+    const opened = await open(t, { jobs: [oddApart, where] })
+    const inputs = Array.from({ length: ODD_ANSWERS.length + ODD_PROMISES.length }, (_, n) => ({ n }))
+    await opened.executor.queue('default').pause()
+    const handles = await opened.executor.enqueueMany(oddApart, inputs)
+    tighten(t)
+    const executor = await opened.reopen({ env: { ...process.env } })
+    await executor.queue('default').resume()
+    for (const [index, { id }] of handles.entries()) {
+      if (index >= ODD_ANSWERS.length) {
+        await executor.job(id).result()
+        continue
+      }
+      const error = await rejection(executor.job(id).result())
+      assert(error instanceof JobFailedError, error.stack)
+      assert.equal(error.error.code, 'MILLRACE_INPUT_MISMATCH', String(index))
+      assert.match(error.error.message, /\S/)
+    }
+    assert.equal(typeof (await (await executor.enqueue(where, undefined)).result()), 'number')
+  },
+)
+
+test('promise 4: such a schema does not stop the executor when a custom backoff is asked', LIMITS, async (t) => {
+  const opened = await open(t, { jobs: [oddBackoff, where] })
+  const inputs = Array.from({ length: ODD_ANSWERS.length + ODD_PROMISES.length }, (_, n) => ({ n }))
+  await opened.executor.queue('default').pause()
+  const handles = await opened.executor.enqueueMany(oddBackoff, inputs)
+  tighten(t)
+  const executor = await opened.reopen({ env: { ...process.env, MILLRACE_TEST_STRICT: '0' } })
+  await executor.queue('default').resume()
+  for (const { id } of handles) assert.equal(await executor.job(id).result(), 2)
   assert.equal(typeof (await (await executor.enqueue(where, undefined)).result()), 'number')
 })

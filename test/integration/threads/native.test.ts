@@ -217,6 +217,20 @@ test('promise 3: a cancel of a job that native code holds leaves the thread alon
   assert.equal(told.filter(({ name }) => name === 'stuck').length, 1)
 })
 
+test(
+  'promise 3: a pause that interrupts waits for a job that native code holds in a thread that was replaced',
+  LIMITS,
+  async (t) => {
+    const { executor, directory, until } = await open(t, { jobs: JOBS, maxStuckThreads: 1, abortGrace: 0, listen: LISTEN })
+    const file = join(directory, 'trace')
+    const job = await executor.enqueue(native, { file, tag: 'a', iterations: ITERATIONS })
+    const { threadId } = await until('stuck')
+    await executor.queue('default').pause({ interrupt: true })
+    assert.notEqual(lifeOf(threadId).exitMs, undefined, 'it did not wait')
+    assert.deepEqual(await attemptsOf(executor, job), ['1 timedOut'])
+  },
+)
+
 test('promise 3: a job to be run alone does not wait for one that native code holds beyond its end', LIMITS, async (t) => {
   const gate = new Gate(t)
   const { engine, remains, crash } = mortal()

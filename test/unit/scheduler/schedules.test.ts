@@ -169,6 +169,48 @@ it('a change in the turn of a run, or a removal, is what is stored', () => {
   assert.deepEqual(batch.keys.map(String), ['schedule:removed'])
 })
 
+it('a run that was decided about before its schedule was changed, in one turn, is its last one', () => {
+  const { schedules, stored } = bench()
+  const kinds = ['input', 'rule', 'removed', 'anew']
+  for (const name of kinds) schedules.set(name, settings(), 0)
+  stored()
+  const runs = schedules.due(MINUTE, () => false)
+  assert.equal(runs.length, kinds.length)
+  const others = settings({ input: Buffer.from('2') })
+  schedules.set('input', others, MINUTE)
+  schedules.set('rule', settings({ rule: { everyMs: 7 * MINUTE } }), MINUTE)
+  for (const name of ['removed', 'anew']) assert.equal(schedules.remove(name, new WriteBatch()), true)
+  schedules.set('anew', others, MINUTE)
+  for (const [seq, run] of runs.entries()) schedules.ran(run, { seq, queueId: 0, rank: 127 })
+  const told = stored().map(({ name, input, lastRunAt, last }) => [name, input.toString(), lastRunAt, last?.seq])
+  assert.deepEqual(told, [
+    ['input', '2', MINUTE, 0],
+    ['rule', '1', MINUTE, 1],
+    // One that was made after another of its name was removed has had no run.
+    ['anew', '2', undefined, undefined],
+  ])
+  assert.deepEqual(
+    schedules.due(2 * MINUTE, () => false).map(({ schedule }) => schedule.record.name),
+    ['anew'],
+  )
+  schedules.over('input', 0)
+  assert.deepEqual(
+    schedules.due(2 * MINUTE, () => false).map(({ schedule }) => schedule.record.name),
+    ['input'],
+  )
+})
+
+it('a change does not keep one from being planned anew that was planned by a clock that was ahead', () => {
+  const { schedules, turn } = bench()
+  const names = Array.from({ length: SCHEDULE_RUNS + 1 }, (_, index) => `s${index}`)
+  for (const name of names) schedules.set(name, settings(), 100 * MINUTE)
+  schedules.look(100 * MINUTE)
+  assert.deepEqual(turn(10 * MINUTE), [])
+  for (const name of names) schedules.set(name, settings({ input: Buffer.from('2') }), 10 * MINUTE)
+  assert.deepEqual(turn(10 * MINUTE), [])
+  for (const name of names) assert.equal(schedules.find(name)?.record.nextRunAt, 11 * MINUTE, name)
+})
+
 it('records come back as they were, and what is none is refused', async () => {
   const full: ScheduleRecord = {
     ...settings({
