@@ -145,9 +145,8 @@ export class Dispatcher {
     return this.#stuckThreads
   }
 
-  /** Threads that can take work, now or when they have done what they hold: all but those that native code holds for good. */
   get usableThreads(): number {
-    return Math.max(1, this.threads - this.#stuckThreads + this.#replacedThreads)
+    return Math.max(1, this.slots.filter(isUsable).length)
   }
 
   /** Batches claimed and not settled, those of stuck threads included. */
@@ -343,6 +342,11 @@ export class Dispatcher {
     this.#replacedThreads++
     return true
   }
+}
+
+/** Whether a thread can take work, now or when it has done what it holds: all but those that are to end, or that native code holds for good. */
+export function isUsable({ isRetiring, isStuck }: ThreadSlot): boolean {
+  return !isRetiring && !isStuck
 }
 
 function orUndefined<T>(list: readonly T[]): readonly T[] | undefined {

@@ -6,7 +6,7 @@
  * that are soonest done with what they hold are given nothing more until there are enough.
  */
 import { rankOf } from '../codec/keys.js'
-import type { Dispatcher } from '../dispatcher/dispatcher.js'
+import { type Dispatcher, isUsable } from '../dispatcher/dispatcher.js'
 import type { ThreadSlot } from '../dispatcher/thread-slot.js'
 import type { Filled, Wanted } from '../scheduler/picker.js'
 
@@ -140,14 +140,15 @@ export function lastRankOf(dispatcher: Dispatcher, reserve: Reserve, slot: Threa
 }
 
 /**
- * So many of the threads that stay and hold nothing of low priority; one at least is left for everybody. After a change of their number more
- * may be at work of low priority than are left for it: then none is given more of it until enough of them have ended.
+ * So many of the threads that stay and hold nothing of low priority; one at least is left for everybody, so none where a single one takes
+ * batches. After a change of their number more may be at work of low priority than are left for it: then none is given more of it until
+ * enough of them have ended. Those that native code holds for good are of no use to anybody.
  */
-function reservedOf({ slots, threads }: Dispatcher, { threads: wanted, priority }: Reserve): ReadonlySet<ThreadSlot> {
-  if (wanted === 0) return NO_SLOTS
+function reservedOf({ slots, admission }: Dispatcher, { threads: wanted, priority }: Reserve): ReadonlySet<ThreadSlot> {
+  if (wanted === 0 || admission === 'one') return NO_SLOTS
   const rank = rankOf(priority)
-  const count = Math.min(wanted, threads - 1)
-  const staying = slots.filter(({ isRetiring }) => !isRetiring)
+  const staying = slots.filter(isUsable)
+  const count = Math.min(wanted, staying.length - 1)
   const others = staying.filter(({ batches }) => !batches.some((batch) => batch.hasWorkBelow(rank)))
   return new Set(others.length < count ? staying : others.slice(0, count))
 }
