@@ -375,7 +375,8 @@ export class ThreadSlot {
     const batch = this.#termination?.batch
     if (!this.#events.stuck(this, batch)) {
       this.#isStuck = true
-      return
+      // Who waited for this thread goes on without it.
+      return this.#events.news(this)
     }
     const left = this.#thread
     const batches = this.batches

@@ -29,7 +29,7 @@ export class ThreadBudget {
   /** Threads that stay idle for heavy jobs: for all of them, and for those of low priority. */
   #lent = 0
   #lentLow = 0
-  /** Slots that have work, or have been given some in this turn. Counted when a heavy job makes it matter. */
+  /** Usable slots that have work, or have been given some in this turn. Counted when a heavy job makes it matter. */
   #atWork: Set<ThreadSlot> | undefined
   readonly #taken: ThreadSlot[] = []
   #wanted: Wanted | undefined
@@ -70,7 +70,7 @@ export class ThreadBudget {
     this.#withheld.clear()
     if (wanted === undefined) return
     const isLow = wanted.rank > this.#reservedRank
-    const pool = this.#dispatcher.slots.filter((slot) => !slot.isRetiring && !(isLow && this.#isReserved(slot)))
+    const pool = this.#dispatcher.slots.filter((slot) => isUsable(slot) && !(isLow && this.#isReserved(slot)))
     const { all } = this.threadsFor(pool[0] as ThreadSlot, wanted.rank)
     const mayGoOn = Math.max(0, all - (isLow ? this.#lentLow : this.#lent) - wanted.threads)
     const byEnd = pool.toSorted((left, right) => this.#endsIn(right) - this.#endsIn(left))
@@ -111,7 +111,7 @@ export class ThreadBudget {
 
   get #working(): Set<ThreadSlot> {
     return (this.#atWork ??= new Set([
-      ...this.#dispatcher.slots.filter(({ isIdle, isRetiring }) => !isIdle && !isRetiring),
+      ...this.#dispatcher.slots.filter((slot) => !slot.isIdle && isUsable(slot)),
       ...this.#taken,
     ]))
   }

@@ -1,0 +1,31 @@
+/** What goes on beside a thread that native code holds and that is not replaced. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { where } from '../../fixtures/threads/jobs.js'
+import { piped, wide } from '../../fixtures/threads/piped.js'
+import { NativeHold } from '../../support/native-hold.js'
+import { LIMITS, liveThreads, open } from '../../support/open.js'
+
+const JOBS = [piped, wide, where]
+const LISTEN = ['stuck'] as const
+
+test('a heavy job takes the threads that are left', LIMITS, async (t) => {
+  const hold = new NativeHold(t)
+  const queues = { held: {}, heavy: {}, light: {} }
+  const { executor, until } = await open(t, { jobs: JOBS, threads: 3, maxStuckThreads: 0, queues, listen: LISTEN })
+  await executor.enqueue(piped, hold.pipe, { queue: 'held' })
+  const { threadId } = await until('stuck')
+  const heavy = await executor.enqueue(wide, undefined, { queue: 'heavy' })
+  const light = await executor.enqueue(where, undefined, { queue: 'light' })
+  await Promise.all([heavy.result(), light.result()])
+  assert.ok(liveThreads().includes(threadId), 'they waited for the native code')
+})
+
+test('a heavy job that waits for a thread begins without it when native code keeps it', LIMITS, async (t) => {
+  const hold = new NativeHold(t)
+  const { executor } = await open(t, { jobs: JOBS, threads: 3, maxStuckThreads: 0, queues: { held: {}, heavy: {} } })
+  const held = await executor.enqueue(piped, hold.pipe, { queue: 'held' })
+  const heavy = await executor.enqueue(wide, undefined, { queue: 'heavy' })
+  await heavy.result()
+  assert.equal((await executor.get(held.id))?.state, 'running')
+})
