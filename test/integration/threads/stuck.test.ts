@@ -7,7 +7,7 @@ import { NativeHold } from '../../support/native-hold.js'
 import { LIMITS, liveThreads, open } from '../../support/open.js'
 
 const JOBS = [piped, wide, where]
-const LISTEN = ['stuck'] as const
+const LISTEN = ['stuck', 'memory'] as const
 
 test('a heavy job takes the threads that are left', LIMITS, async (t) => {
   const hold = new NativeHold(t)
@@ -28,4 +28,23 @@ test('a heavy job that waits for a thread begins without it when native code kee
   const heavy = await executor.enqueue(wide, undefined, { queue: 'heavy' })
   await heavy.result()
   assert.equal((await executor.get(held.id))?.state, 'running')
+})
+
+test('a pause for the sake of memory ends', LIMITS, async (t) => {
+  const hold = new NativeHold(t)
+  const memory = { bytes: 1 }
+  const { executor, until } = await open(t, {
+    jobs: JOBS,
+    threads: 2,
+    maxStuckThreads: 0,
+    limits: { memoryBytes: 100 },
+    surroundings: { rssBytes: () => memory.bytes },
+    listen: LISTEN,
+  })
+  await executor.enqueue(piped, hold.pipe)
+  const { threadId } = await until('stuck')
+  memory.bytes = 1000
+  await until('memory', ({ action }) => action === 'slowed')
+  await (await executor.enqueue(where, undefined)).result()
+  assert.ok(liveThreads().includes(threadId), 'it waited for the native code')
 })
