@@ -94,6 +94,8 @@ export class Dispatcher {
     for (const slot of this.slots) if (staying.length < threads && slot.reprieve()) staying.push(slot)
     for (let count = staying.length; count < threads; count++) this.slots.push(this.#newSlot())
     staying.sort((left, right) => left.leftMs(nowMs) - right.leftMs(nowMs) || left.jobsDone - right.jobsDone)
+    // Before all others those that native code holds for good, whatever they have left to do.
+    staying.sort((left, right) => Number(right.isStuck) - Number(left.isStuck))
     const surplus = staying.slice(0, Math.max(0, staying.length - threads))
     for (const slot of surplus) slot.retire()
     return surplus

@@ -4,10 +4,10 @@ import { test } from 'node:test'
 import { where } from '../../fixtures/threads/jobs.js'
 import { piped, wide } from '../../fixtures/threads/piped.js'
 import { NativeHold } from '../../support/native-hold.js'
-import { LIMITS, liveThreads, open } from '../../support/open.js'
+import { exitOf, LIMITS, liveThreads, open } from '../../support/open.js'
 
 const JOBS = [piped, wide, where]
-const LISTEN = ['stuck', 'memory'] as const
+const LISTEN = ['stuck', 'discarded', 'memory'] as const
 
 test('a heavy job takes the threads that are left', LIMITS, async (t) => {
   const hold = new NativeHold(t)
@@ -47,4 +47,19 @@ test('a pause for the sake of memory ends', LIMITS, async (t) => {
   await until('memory', ({ action }) => action === 'slowed')
   await (await executor.enqueue(where, undefined)).result()
   assert.ok(liveThreads().includes(threadId), 'it waited for the native code')
+})
+
+test('of surplus threads the one that is held ends first', LIMITS, async (t) => {
+  const hold = new NativeHold(t)
+  const { executor, until } = await open(t, { jobs: JOBS, threads: 2, maxStuckThreads: 0, listen: LISTEN })
+  const held = await executor.enqueue(piped, hold.pipe)
+  const { threadId } = await until('stuck')
+  await executor.setThreads(1)
+  const other = await (await executor.enqueue(where, undefined)).result()
+  assert.ok(liveThreads().includes(threadId), 'it waited for the native code')
+  hold.release()
+  await until('discarded', ({ job }) => job.id === held.id)
+  await exitOf(threadId)
+  assert.equal(executor.stats().stuckThreads, 0)
+  assert.equal(await (await executor.enqueue(where, undefined)).result(), other)
 })
