@@ -119,6 +119,7 @@ export class Dispatcher {
         unstuck: (wasReplaced) => {
           this.#stuckThreads--
           if (wasReplaced) this.#replacedThreads--
+          this.#replaceStuck()
           this.#tell()
         },
         retired: (slot) => {
@@ -337,12 +338,18 @@ export class Dispatcher {
     this.#events.news()
   }
 
-  #onStuck(slot: ThreadSlot, batch: Batch | undefined): boolean {
+  #onStuck(slot: ThreadSlot, batch: Batch | undefined): void {
     this.#stuckThreads++
     this.#events.stuck(slot, batch)
-    if (this.#replacedThreads >= this.#options.maxStuckThreads) return false
-    this.#replacedThreads++
-    return true
+    this.#replaceStuck()
+  }
+
+  /** Replaces as many as may be at a time: also one that has waited until another one was gone. */
+  #replaceStuck(): void {
+    for (const slot of this.slots) {
+      if (this.isClosing || this.#replacedThreads >= this.#options.maxStuckThreads) return
+      if (slot.leaveBehind()) this.#replacedThreads++
+    }
   }
 }
 

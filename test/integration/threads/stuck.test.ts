@@ -30,6 +30,24 @@ test('a heavy job that waits for a thread begins without it when native code kee
   assert.equal((await executor.get(held.id))?.state, 'running')
 })
 
+test('a thread is replaced as soon as another one that was ends', LIMITS, async (t) => {
+  const [first, second] = [new NativeHold(t), new NativeHold(t)]
+  const { executor, until } = await open(t, { jobs: JOBS, threads: 1, maxStuckThreads: 1, listen: LISTEN })
+  const a = await executor.enqueue(piped, first.pipe)
+  await until('stuck', ({ job }) => job?.id === a.id)
+  const b = await executor.enqueue(piped, second.pipe)
+  const { threadId } = await until('stuck', ({ job }) => job?.id === b.id)
+  assert.deepEqual([executor.stats().stuckThreads, liveThreads().length], [2, 2])
+  const other = await executor.enqueue(where, undefined)
+  first.release()
+  await until('discarded', ({ job }) => job.id === a.id)
+  assert.notEqual(await other.result(), threadId)
+  assert.deepEqual([executor.stats().stuckThreads, liveThreads().length], [1, 2])
+  second.release()
+  await until('discarded', ({ job }) => job.id === b.id)
+  assert.deepEqual([executor.stats().stuckThreads, liveThreads().length], [0, 1])
+})
+
 test('a pause for the sake of memory ends', LIMITS, async (t) => {
   const hold = new NativeHold(t)
   const memory = { bytes: 1 }
