@@ -94,6 +94,8 @@ export class Dispatcher {
     for (const slot of this.slots) if (staying.length < threads && slot.reprieve()) staying.push(slot)
     for (let count = staying.length; count < threads; count++) this.slots.push(this.#newSlot())
     staying.sort((left, right) => left.leftMs(nowMs) - right.leftMs(nowMs) || left.jobsDone - right.jobsDone)
+    // Before all others those that native code holds for good, whatever they have left to do.
+    staying.sort((left, right) => Number(right.isStuck) - Number(left.isStuck))
     const surplus = staying.slice(0, Math.max(0, staying.length - threads))
     for (const slot of surplus) slot.retire()
     return surplus
@@ -117,6 +119,7 @@ export class Dispatcher {
         unstuck: (wasReplaced) => {
           this.#stuckThreads--
           if (wasReplaced) this.#replacedThreads--
+          this.#replaceStuck()
           this.#tell()
         },
         retired: (slot) => {
@@ -145,9 +148,8 @@ export class Dispatcher {
     return this.#stuckThreads
   }
 
-  /** Threads that can take work, now or when they have done what they hold: all but those that native code holds for good. */
   get usableThreads(): number {
-    return Math.max(1, this.threads - this.#stuckThreads + this.#replacedThreads)
+    return Math.max(1, this.slots.filter(isUsable).length)
   }
 
   /** Batches claimed and not settled, those of stuck threads included. */
@@ -336,13 +338,24 @@ export class Dispatcher {
     this.#events.news()
   }
 
-  #onStuck(slot: ThreadSlot, batch: Batch | undefined): boolean {
+  #onStuck(slot: ThreadSlot, batch: Batch | undefined): void {
     this.#stuckThreads++
     this.#events.stuck(slot, batch)
-    if (this.#replacedThreads >= this.#options.maxStuckThreads) return false
-    this.#replacedThreads++
-    return true
+    this.#replaceStuck()
   }
+
+  /** Replaces as many as may be at a time: also one that has waited until another one was gone. */
+  #replaceStuck(): void {
+    for (const slot of this.slots) {
+      if (this.isClosing || this.#replacedThreads >= this.#options.maxStuckThreads) return
+      if (slot.leaveBehind()) this.#replacedThreads++
+    }
+  }
+}
+
+/** Whether a thread can take work, now or when it has done what it holds: all but those that are to end, or that native code holds for good. */
+export function isUsable({ isRetiring, isStuck }: ThreadSlot): boolean {
+  return !isRetiring && !isStuck
 }
 
 function orUndefined<T>(list: readonly T[]): readonly T[] | undefined {

@@ -7,8 +7,8 @@ export interface SlotEvents<Slot> {
   /** Outcomes can be read, jobs have come back, or a batch has ended. */
   news(slot: Slot): void
   message(slot: Slot, message: ThreadToMain): void
-  /** The worker does not end although it was told to. True if it may be left behind and replaced. */
-  stuck(slot: Slot, batch: Batch | undefined): boolean
+  /** The worker does not end although it was told to. It may be left behind and replaced, now or later. */
+  stuck(slot: Slot, batch: Batch | undefined): void
   /** A stuck worker has ended after all. `wasReplaced`: it had been left behind, and its batches have their end now. */
   unstuck(wasReplaced: boolean): void
   /** It has ended for good, as `retire` asked for. */

@@ -372,27 +372,29 @@ export class ThreadSlot {
   /** The worker was told to end and has not: native code holds it. */
   #tooLong(): void {
     if (this.#mode !== 'terminating') return
-    const batch = this.#termination?.batch
-    if (!this.#events.stuck(this, batch)) {
-      this.#isStuck = true
-      return
-    }
+    this.#isStuck = true
+    this.#events.stuck(this, this.#termination?.batch)
+    // Who waited for this thread goes on without it.
+    this.#events.news(this)
+  }
+
+  /** Leaves a stuck worker behind and starts another one in its place; `unstuck` tells of its end. False if there is none to replace. */
+  leaveBehind(): boolean {
+    if (!this.#isStuck || this.#mode !== 'terminating' || this.#isRetiring) return false
     const left = this.#thread
     const batches = this.batches
     const termination = this.#termination
     this.batches = []
+    this.#isStuck = false
     this.#isCornered = false
     this.#termination = undefined
-    const gone = this.#isRetiring ? this.close() : left.destroy()
-    if (this.#isRetiring) this.#end()
-    else {
-      this.#become('open')
-      this.#thread = this.#startThread()
-    }
+    const gone = left.destroy()
+    this.#become('open')
+    this.#thread = this.#startThread()
     void gone.then(() => {
       endBatches(batches, termination, 1, left.error)
       this.#events.unstuck(true)
     })
-    this.#events.news(this)
+    return true
   }
 }

@@ -29,7 +29,7 @@ export function guardMemory(options: MemoryGuardOptions): MemoryWatch | undefine
     limitBytes,
     rssBytes,
     threads: () => threadsOf(dispatcher, messages),
-    isRecycling: () => dispatcher.slots.some(({ mode }) => mode === 'recycling' || mode === 'terminating'),
+    isRecycling: () => dispatcher.slots.some(({ mode, isStuck }) => mode === 'recycling' || (mode === 'terminating' && !isStuck)),
     isIdle: () => dispatcher.isIdle,
     onChange: (action, bytes, threadId) => {
       dispatcher.admission = ADMISSIONS[watch.mode]

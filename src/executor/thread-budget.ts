@@ -6,7 +6,7 @@
  * that are soonest done with what they hold are given nothing more until there are enough.
  */
 import { rankOf } from '../codec/keys.js'
-import type { Dispatcher } from '../dispatcher/dispatcher.js'
+import { type Dispatcher, isUsable } from '../dispatcher/dispatcher.js'
 import type { ThreadSlot } from '../dispatcher/thread-slot.js'
 import type { Filled, Wanted } from '../scheduler/picker.js'
 
@@ -29,7 +29,7 @@ export class ThreadBudget {
   /** Threads that stay idle for heavy jobs: for all of them, and for those of low priority. */
   #lent = 0
   #lentLow = 0
-  /** Slots that have work, or have been given some in this turn. Counted when a heavy job makes it matter. */
+  /** Usable slots that have work, or have been given some in this turn. Counted when a heavy job makes it matter. */
   #atWork: Set<ThreadSlot> | undefined
   readonly #taken: ThreadSlot[] = []
   #wanted: Wanted | undefined
@@ -70,7 +70,7 @@ export class ThreadBudget {
     this.#withheld.clear()
     if (wanted === undefined) return
     const isLow = wanted.rank > this.#reservedRank
-    const pool = this.#dispatcher.slots.filter((slot) => !slot.isRetiring && !(isLow && this.#isReserved(slot)))
+    const pool = this.#dispatcher.slots.filter((slot) => isUsable(slot) && !(isLow && this.#isReserved(slot)))
     const { all } = this.threadsFor(pool[0] as ThreadSlot, wanted.rank)
     const mayGoOn = Math.max(0, all - (isLow ? this.#lentLow : this.#lent) - wanted.threads)
     const byEnd = pool.toSorted((left, right) => this.#endsIn(right) - this.#endsIn(left))
@@ -111,7 +111,7 @@ export class ThreadBudget {
 
   get #working(): Set<ThreadSlot> {
     return (this.#atWork ??= new Set([
-      ...this.#dispatcher.slots.filter(({ isIdle, isRetiring }) => !isIdle && !isRetiring),
+      ...this.#dispatcher.slots.filter((slot) => !slot.isIdle && isUsable(slot)),
       ...this.#taken,
     ]))
   }
@@ -140,14 +140,15 @@ export function lastRankOf(dispatcher: Dispatcher, reserve: Reserve, slot: Threa
 }
 
 /**
- * So many of the threads that stay and hold nothing of low priority; one at least is left for everybody. After a change of their number more
- * may be at work of low priority than are left for it: then none is given more of it until enough of them have ended.
+ * So many of the threads that stay and hold nothing of low priority; one at least is left for everybody, so none where a single one takes
+ * batches. After a change of their number more may be at work of low priority than are left for it: then none is given more of it until
+ * enough of them have ended. Those that native code holds for good are of no use to anybody.
  */
-function reservedOf({ slots, threads }: Dispatcher, { threads: wanted, priority }: Reserve): ReadonlySet<ThreadSlot> {
-  if (wanted === 0) return NO_SLOTS
+function reservedOf({ slots, admission }: Dispatcher, { threads: wanted, priority }: Reserve): ReadonlySet<ThreadSlot> {
+  if (wanted === 0 || admission === 'one') return NO_SLOTS
   const rank = rankOf(priority)
-  const count = Math.min(wanted, threads - 1)
-  const staying = slots.filter(({ isRetiring }) => !isRetiring)
+  const staying = slots.filter(isUsable)
+  const count = Math.min(wanted, staying.length - 1)
   const others = staying.filter(({ batches }) => !batches.some((batch) => batch.hasWorkBelow(rank)))
   return new Set(others.length < count ? staying : others.slice(0, count))
 }

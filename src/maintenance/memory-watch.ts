@@ -34,9 +34,9 @@ export interface MemoryWatchOptions {
   /** The resident set of the process. */
   readonly rssBytes: () => number
   readonly threads: () => readonly MemoryThread[]
-  /** A thread is being replaced. */
+  /** A thread is being replaced, and native code does not keep it. */
   readonly isRecycling: () => boolean
-  /** No thread holds a job. */
+  /** No thread holds a job, but those that native code keeps. */
   readonly isIdle: () => boolean
   /** Called after every change of `mode`, and when a thread is told to go. */
   readonly onChange: (action: MemoryAction, rssBytes: number, threadId: number | undefined) => void

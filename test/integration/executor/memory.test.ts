@@ -107,6 +107,17 @@ it('a host that is too large for its limit runs one job at a time, and all of th
   await assertConsistent(executor)
 })
 
+it('a host that is too large for its limit runs jobs of every priority also where threads are reserved', LIMITS, async (t) => {
+  stayAlive(t)
+  const reserve = { threads: 1, priority: 10 }
+  const { executor } = await setup(t, { jobs: [span], reserve, limits: { memoryBytes: 100 }, rssBytes: () => 1000 })
+  await nextEvent(executor, 'memory', ({ action }) => action === 'slowed')
+  const low = await executor.enqueue(span, {})
+  await low.result()
+  const high = await executor.enqueue(span, {}, { priority: 10 })
+  await high.result()
+})
+
 it('without a listener a warning tells that jobs run one at a time', LIMITS, async (t) => {
   stayAlive(t)
   const warned = new Promise<Error>((resolve) => {

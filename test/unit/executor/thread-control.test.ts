@@ -15,6 +15,7 @@ function slot(index: number, leftMs = 0, rank = 127): ThreadSlot {
   const fake = {
     index,
     isRetiring: false,
+    isStuck: false,
     isIdle: leftMs === 0,
     batches,
     leftMs: () => leftMs,
@@ -23,11 +24,17 @@ function slot(index: number, leftMs = 0, rank = 127): ThreadSlot {
   return fake as unknown as ThreadSlot
 }
 
+/** A thread that native code holds at a job of a priority, turned round. */
+function stuck(index: number, rank: number): ThreadSlot {
+  return Object.assign(slot(index, 5, rank), { isStuck: true })
+}
+
 class Threads {
   readonly bench = new LimitBench()
   slots: readonly ThreadSlot[]
   /** Threads from which was taken back what they had not begun. */
   readonly takenBack: number[] = []
+  admission: Dispatcher['admission'] = 'all'
   readonly #reserve: Reserve
 
   constructor(slots: readonly ThreadSlot[], reserve: Reserve = { threads: 0, priority: 0 }) {
@@ -37,7 +44,7 @@ class Threads {
 
   get #dispatcher(): Dispatcher {
     const { length } = this.slots
-    return { slots: this.slots, threads: length, usableThreads: length } as unknown as Dispatcher
+    return { slots: this.slots, threads: length, usableThreads: length, admission: this.admission } as unknown as Dispatcher
   }
 
   get budget(): ThreadBudget {
@@ -115,8 +122,10 @@ describe('what no thread has begun', () => {
 
 describe('a reserve', () => {
   const reserve = { threads: 2, priority: 10 }
-  const lastRanks = (slots: readonly ThreadSlot[]): number[] => {
-    const { budget } = new Threads(slots, reserve)
+  const lastRanks = (slots: readonly ThreadSlot[], admission: Dispatcher['admission'] = 'all'): number[] => {
+    const threads = new Threads(slots, reserve)
+    threads.admission = admission
+    const { budget } = threads
     return slots.map((each) => budget.lastRank(each))
   }
 
@@ -133,5 +142,16 @@ describe('a reserve', () => {
   it('holds when more are at work of low priority than are left for it: none is given more', () => {
     assert.deepEqual(lastRanks([slot(4, 5), slot(5, 5), slot(6)]), [117, 117, 117])
     assert.deepEqual(lastRanks([slot(4, 5), slot(5, 5, 110), slot(6)]), [255, 117, 117])
+  })
+
+  it('is none while a single thread takes batches: the one that does may be any of them', () => {
+    assert.deepEqual(lastRanks([slot(0), slot(1), slot(2)], 'one'), [255, 255, 255])
+    assert.deepEqual(lastRanks([slot(0), slot(1, 5), slot(2)], 'one'), [255, 255, 255])
+  })
+
+  it('is not of threads that native code holds for good, and leaves one of the others for everybody', () => {
+    assert.deepEqual(lastRanks([stuck(0, 117), slot(1), slot(2), slot(3)]), [255, 117, 117, 255])
+    assert.deepEqual(lastRanks([stuck(0, 127), slot(1), slot(2)]), [255, 117, 255])
+    assert.deepEqual(lastRanks([stuck(0, 127), slot(1)]), [255, 255])
   })
 })
