@@ -124,10 +124,15 @@ test('half a request is waited for, for a time', async (t) => {
   const { raw } = await start(t, clock)
   const socket = await raw()
   const said = untilClosed(socket)
-  socket.write('{"id":1,')
-  await new Promise((resolve) => setImmediate(resolve))
+  const answered = new Promise<void>((resolve) => socket.on('data', (text: string) => text.includes('"id":1') && resolve()))
+  // The half that is read together with a whole one: a connection that is closed before all is read is reset.
+  socket.write('{"id":1,"call":"echo","with":"whole"}\n{"id":2,')
+  await answered
+  while (clock.waits.length !== 1) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(socket.destroyed, false)
   clock.advance(60_000)
-  assert.equal((await said).split('\n').length, 2, 'the hello alone')
+  const lines = (await said).split('\n')
+  assert.deepEqual([lines.length, JSON.parse(lines[1] ?? '')], [3, { id: 1, result: 'whole' }], 'the hello and an answer')
 })
 
 test('many clients, and calls of clients that have gone: the number is bounded, and it is said', async (t) => {

@@ -110,7 +110,14 @@ export async function audit(world: World, history: History, window: Window): Pro
   problems.push(...checkStore(world.engine, { crashed: true, keepsAll: history.retain === 'all' && !world.purged }))
   for (const job of world.jobs) job.retryAsked = false
   for (const job of world.jobs)
-    if (job.seen?.finishedAt !== undefined && job.told === undefined && !window.killed && !crashed(job))
+    // One that another has taken the place of has no end of its own; it may have had one before it was brought back.
+    if (
+      job.seen?.finishedAt !== undefined &&
+      job.told === undefined &&
+      job.replacedBy === undefined &&
+      !window.killed &&
+      !crashed(job)
+    )
       problems.push(`job ${job.input.key} is ${job.seen.state}, and nobody was told`)
   return problems
 }

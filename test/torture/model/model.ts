@@ -268,8 +268,11 @@ export class ModelJob {
     this.seen = info
     if (before?.finishedAt !== undefined) {
       const isSame = isDeepStrictEqual(before, info)
-      if (isSame && window.retried.has(this) && !window.cancels.has(this)) return [`was brought back, and is over as before`]
-      if (isSame) return []
+      const isBack = window.retried.has(this) && !window.cancels.has(this)
+      // Of a history that is full, under a clock that stands, a run more may look the same.
+      const mayHaveRun = isBack && before.attempts.length >= ATTEMPTS_KEPT
+      if (isSame && isBack && !mayHaveRun) return [`was brought back, and is over as before`]
+      if (isSame && !mayHaveRun) return []
       if (!(window.retries.has(this) || this.retryAsked) || before.state === 'completed')
         return [`was over as ${show(before)}, and is ${show(info)}`]
       this.ends.push({ state: before.state, attempts: before.attempts.length })

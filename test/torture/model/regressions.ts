@@ -350,4 +350,21 @@ export const REGRESSIONS: readonly Regression[] = [
       ],
     },
   },
+  {
+    found: 'the end of a job before it was brought back, and replaced by two others in the same turn (the model looked for it)',
+    history: {
+      threads: 2,
+      retain: 'all',
+      commands: [
+        { ...gate, definition: 'brief', act: 'retry', times: 2, unique: { key: 'x', while: 'incomplete', onConflict: 'return' } },
+        {
+          do: 'together',
+          calls: [
+            { ...gate, jobs: 2, definition: 'brief', unique: { key: 'x', while: 'waiting', onConflict: 'replace' } },
+            { do: 'retry', jobs: [0] },
+          ],
+        },
+      ],
+    },
+  },
 ]
