@@ -177,8 +177,8 @@ export function byLane(slices: readonly Slice[]): Iterable<readonly Slice[]> {
   return lists.values()
 }
 
-/** Whether any job of a slice is not over. */
-function hasJobs({ page, from, to }: Slice): boolean {
+/** Whether any job of a slice is not over. Of one without any the bytes may be gone, from memory and from the store. */
+export function hasJobs({ page, from, to }: Slice): boolean {
   for (let index = from; index < to; index++) if (!page.isDone(index)) return true
   return false
 }

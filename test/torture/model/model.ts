@@ -161,6 +161,8 @@ export class ModelJob {
   pruned = false
   /** Attempts its runs have told of, in order. */
   readonly runs: number[] = []
+  /** How many of them there were when it was last seen. */
+  #runsSeen = 0
   /** Somebody wants it back, and nobody has looked since. */
   retryAsked = false
   /** As what it had ended when it was brought back, and after how many attempts, each time. */
@@ -266,11 +268,18 @@ export class ModelJob {
   explain(info: JobInfo, window: Window): string[] {
     const before = this.seen
     this.seen = info
+    const problems = this.#explain(before, info, window)
+    this.#runsSeen = this.runs.length
+    return problems
+  }
+
+  #explain(before: JobInfo | undefined, info: JobInfo, window: Window): string[] {
     if (before?.finishedAt !== undefined) {
       const isSame = isDeepStrictEqual(before, info)
       const isBack = window.retried.has(this) && !window.cancels.has(this)
-      // Of a history that is full, under a clock that stands, a run more may look the same.
-      const mayHaveRun = isBack && before.attempts.length >= ATTEMPTS_KEPT
+      // Of a history that is full, under a clock that stands, a run more may look the same. Then it has told of itself.
+      const hasRun = this.runs.length > this.#runsSeen || this.disturbs
+      const mayHaveRun = isBack && hasRun && before.attempts.length >= ATTEMPTS_KEPT
       if (isSame && isBack && !mayHaveRun) return [`was brought back, and is over as before`]
       if (isSame && !mayHaveRun) return []
       if (!(window.retries.has(this) || this.retryAsked) || before.state === 'completed')
