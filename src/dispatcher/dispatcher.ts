@@ -177,9 +177,21 @@ export class Dispatcher {
   /** Slots that take another batch, those with the least to do first. */
   capacity(nowMs: number): ThreadSlot[] {
     if (this.admission === 'none' || (this.admission === 'one' && !this.isIdle)) return []
-    const takers = this.slots.filter((slot) => slot.takesMore(nowMs))
+    const takers = this.slots.filter((slot) => slot.takesMore(nowMs) && this.jobsLeft(slot) > 0)
     takers.sort((left, right) => left.leftMs(nowMs) - right.leftMs(nowMs))
     return this.admission === 'one' ? takers.slice(0, 1) : takers
+  }
+
+  /** Jobs that a slot's worker may still be given before it is replaced; `Infinity` when it is not replaced for their number. */
+  jobsLeft(slot: ThreadSlot): number {
+    const { afterJobs } = this.#options.recycle
+    if (afterJobs === Infinity) return Infinity
+    let left = afterJobs - slot.jobsDone
+    for (const { batch, slot: holder } of this.#inFlight.values()) {
+      const isWithWorker = batch.sentAt === 0 || slot.batches.includes(batch)
+      if (holder === slot && batch.end === undefined && isWithWorker) left -= batch.limit
+    }
+    return left
   }
 
   /** Makes a batch, to be sent to `slot` when its claim is durable. */

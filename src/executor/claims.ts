@@ -233,6 +233,8 @@ export class Claims {
         const held = heldMs.get(slot) ?? 0
         if (round > 0 && slot.batchesWithWork + (taken.has(slot) ? 1 : 0) >= BATCHES_PER_THREAD) continue
         if (held > 0 && !pace.wantsMore(held, slot.jobMs)) continue
+        const jobs = dispatcher.jobsLeft(slot)
+        if (jobs <= 0) continue
         const before = ready.changes
         budget.gather(ready.wanted)
         const heavy = budget.isEnough(slot) ? ready.wanted?.queue : undefined
@@ -240,6 +242,7 @@ export class Claims {
           now,
           lastRank: budget.lastRank(slot),
           threadsFor: (rank) => budget.threadsFor(slot, rank),
+          jobs,
           slots: slots.length,
           budgetMs: (each) => Math.min(pace.horizonMs(each), (readyJobs * each + allHeldMs) / sharers) - held,
         }

@@ -90,7 +90,7 @@ export interface ExecutorOptions {
   readonly abortGrace?: Duration
   /** When a thread is replaced by a fresh one, between jobs. */
   readonly recycle?: {
-    /** After so many jobs, 1 or more. @defaultValue `Infinity`, never */
+    /** After so many jobs; it is not given more. 1 or more: with 1 each job has a thread of its own. @defaultValue `Infinity`, never */
     readonly afterJobs?: number
     /** When its JavaScript heap uses more bytes than this after a batch. @defaultValue `Infinity`, never */
     readonly heapBytes?: number

@@ -11,6 +11,8 @@ export interface Room {
   readonly lastRank: number
   /** Threads that a job of such a priority could count as there, if it were to begin now, and at most. */
   readonly threadsFor: (rank: number) => { readonly free: number; readonly all: number }
+  /** Jobs that may go in, 1 or more. */
+  readonly jobs: number
   /** Slots among which jobs of unknown run time are shared out. */
   readonly slots: number
   /** Thread time to fill, in ms, when the jobs take `jobMs` each. One job goes in at least. */
@@ -44,6 +46,7 @@ export class Draft<Queue, Key> {
   turnIsOver = false
   readonly #runTimes: RunTimes
   readonly #room: Room
+  readonly #jobsAtMost: number
   readonly #unmeasuredAtMost: number
   #budgetMs = -1
   #turn: TurnEnd = NO_END
@@ -56,6 +59,7 @@ export class Draft<Queue, Key> {
   constructor(runTimes: RunTimes, room: Room) {
     this.#runTimes = runTimes
     this.#room = room
+    this.#jobsAtMost = Math.min(BATCH_JOBS, room.jobs)
     this.#unmeasuredAtMost = Math.max(1, Math.floor(BATCH_JOBS_UNMEASURED / room.slots))
   }
 
@@ -89,7 +93,7 @@ export class Draft<Queue, Key> {
     if (!this.#runTimes.isMeasured(definitionId)) this.#unmeasured++
     this.isFull =
       this.estimateMs >= this.#budgetMs ||
-      this.jobs >= BATCH_JOBS ||
+      this.jobs >= this.#jobsAtMost ||
       this.#bytes >= BATCH_BYTES ||
       this.#unmeasured >= this.#unmeasuredAtMost
     this.turnIsOver = this.isFull || this.estimateMs >= this.#endsMs || this.jobs >= this.#endsJobs

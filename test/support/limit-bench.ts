@@ -167,7 +167,14 @@ export class LimitBench {
 
   pick(slot: number, { budgetMs = 4, lastRank = 255, free = 8, all = 8 } = {}): Filled | undefined {
     this.ready.wake(this.now)
-    const room: Room = { now: this.now, lastRank, threadsFor: () => ({ free, all }), slots: 1, budgetMs: () => budgetMs }
+    const room: Room = {
+      now: this.now,
+      lastRank,
+      threadsFor: () => ({ free, all }),
+      jobs: Infinity,
+      slots: 1,
+      budgetMs: () => budgetMs,
+    }
     const filled = this.ready.fill(slot, room)
     if (filled === undefined) return undefined
     for (const { page } of filled.slices) page.pins++

@@ -136,18 +136,30 @@ test('recycle.afterJobs replaces a thread between jobs, after its teardown; no j
   )
 })
 
-test('recycle.afterJobs under load: every job completes in its first attempt, on many threads', LIMITS, async (t) => {
-  const { executor, told } = await open(t, {
-    jobs: JOBS,
-    threads: 2,
-    recycle: { afterJobs: 50 },
-    listen: ['interrupted', 'failed', 'error'],
-  })
-  const jobs = await executor.enqueueMany(where, times(3000))
-  const threads = new Set(await Promise.all(jobs.map((job) => job.result())))
-  assert(threads.size > 2, `${threads.size} threads`)
-  assert.deepEqual(told, [])
-})
+for (const [afterJobs, count] of [
+  [1, 20],
+  [7, 200],
+  [100, 3000],
+] as const) {
+  test(
+    `recycle.afterJobs under load: no thread has more than ${afterJobs} of ${count} jobs, and each completes in its first attempt`,
+    LIMITS,
+    async (t) => {
+      const { executor, told } = await open(t, {
+        jobs: JOBS,
+        threads: 2,
+        recycle: { afterJobs },
+        listen: ['interrupted', 'failed', 'error'],
+      })
+      const jobs = await executor.enqueueMany(where, times(count))
+      const perThread = new Map<number, number>()
+      for (const threadId of await Promise.all(jobs.map((job) => job.result())))
+        perThread.set(threadId, (perThread.get(threadId) ?? 0) + 1)
+      assert(Math.max(...perThread.values()) <= afterJobs, `jobs per thread: ${[...perThread.values()].join(' ')}`)
+      assert.deepEqual(told, [])
+    },
+  )
+}
 
 test('recycle.heapBytes replaces a thread whose heap has grown', LIMITS, async (t) => {
   const { executor } = await open(t, { jobs: JOBS, recycle: { heapBytes: 60 * 1024 * 1024 } })

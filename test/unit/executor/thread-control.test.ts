@@ -60,7 +60,14 @@ class Threads {
       const heavy = budget.isEnough(each) ? ready.wanted?.queue : undefined
       if (!each.isIdle || (heavy === undefined && budget.holdsBack(each))) continue
       const threadsFor = (rank: number): { free: number; all: number } => budget.threadsFor(each, rank)
-      const room = { now, lastRank: budget.lastRank(each), threadsFor, slots: this.slots.length, budgetMs: () => 1 }
+      const room = {
+        now,
+        lastRank: budget.lastRank(each),
+        threadsFor,
+        jobs: Infinity,
+        slots: this.slots.length,
+        budgetMs: () => 1,
+      }
       assert.equal(ready.fill(each.index, room, heavy), undefined, 'the heavy job has not enough threads')
     }
     budget.gather(ready.wanted)

@@ -104,7 +104,7 @@ function seqs(filled: Filled | undefined): number[] {
 
 /** Room for any job, in a program of many threads. */
 function room(slots: number, budgetMs: number): Room {
-  return { now: 1, lastRank: 255, threadsFor: () => ({ free: 8, all: 8 }), slots, budgetMs: () => budgetMs }
+  return { now: 1, lastRank: 255, threadsFor: () => ({ free: 8, all: 8 }), jobs: Infinity, slots, budgetMs: () => budgetMs }
 }
 
 /** A batch of one queue's turn. */
